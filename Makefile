@@ -1,0 +1,54 @@
+# make reproduce: the study at laptop scale. make test: linters and tests. Both set up .venv first.
+
+PYTHON ?= python3
+# Extra arguments for pip, for example where to find a CPU build of torch.
+PIP_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/ready
+SNAKEMAKE := $(BIN)/snakemake --cores all
+
+.PHONY: setup reproduce smoke test lint format lock clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+reproduce: setup
+	$(SNAKEMAKE)
+	$(BIN)/autoloss summary
+
+smoke: setup
+	$(SNAKEMAKE) --configfile configs/scale/smoke.yaml
+	$(BIN)/autoloss summary --config results/smoke/config.json
+
+test: lint
+	$(BIN)/python -m pytest -n auto
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile autoloss/workflow
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile autoloss/workflow
+
+# Resolve pyproject.toml anew, in a fresh environment, and pin what came.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet $(PIP_ARGS) '.[dev]'
+	.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude autoloss | sed 's/+cpu$$//' > requirements.lock
+	rm -rf .venv-lock
+
+# Everything that was computed, but not the data; the environment stays.
+clean:
+	rm -rf results/laptop results/smoke results/paper figures/laptop figures/smoke figures/paper logs .snakemake

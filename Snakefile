@@ -1,0 +1,60 @@
+"""The AutoLoss study: data, training, statistics, tables. `snakemake --cores all` makes it all.
+
+The default scale is `laptop`; `--configfile configs/scale/smoke.yaml` or `paper.yaml` choose
+another, any other file lays its keys over the scale it names.
+"""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.19")
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))
+
+from autoloss.errors import UserError
+from autoloss.study import Study
+
+try:
+    study = Study.load(config, ROOT)
+except UserError as error:
+    raise WorkflowError(str(error))
+study.write_config()
+
+CONFIG = study.config_file
+RESULTS = study.results
+AUTOLOSS = f"{sys.executable} -m autoloss"
+
+
+wildcard_constraints:
+    source=r"[a-z0-9-]+",
+    dataset=r"[a-z0-9-]+",
+    model=r"[a-z0-9_]+",
+    method=r"\w+",
+    first=r"\d+",
+    last=r"\d+",
+    table=r"table_[23]",
+
+
+include: "autoloss/workflow/common.smk"
+include: "autoloss/workflow/data.smk"
+include: "autoloss/workflow/train.smk"
+include: "autoloss/workflow/analyse.smk"
+include: "autoloss/workflow/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.table_1.input,
+        rules.table_2.input,
+        rules.table_3.input,
+
+
+localrules:
+    all,
+    table_1,
+    table_2,
+    table_3,

@@ -1,0 +1,134 @@
+"""The command line: `autoloss COMMAND`. Each rule of the workflow is one of these commands.
+
+Heavy imports are inside the commands, so that `--help` and the light ones are quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoloss.data.registry import load_dataset, load_source
+from autoloss.errors import ConfigError, UserError
+from autoloss.study import Cell, Study
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+Resolved = Annotated[
+    Path, typer.Option("--config", help="Resolved configuration, results/<scale>/config.json.")
+]
+DEFAULT_CONFIG = Path("results/laptop/config.json")
+
+
+@app.command()
+def fetch(
+    source: Annotated[str, typer.Argument(help="A source in configs/sources/.")],
+    force: Annotated[bool, typer.Option(help="Fetch again even if the files are intact.")] = False,
+) -> None:
+    """Download and verify the raw files of a source into data/raw/."""
+    from autoloss.data.fetch import fetch as fetch_source
+
+    fetch_source(load_source(source, Path()), Path("data/raw") / source, force=force)
+
+
+@app.command()
+def prepare(dataset: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Split and encode a data set into data/prepared/."""
+    from autoloss.data.prepare import prepare as prepare_dataset
+
+    study, spec = Study.read(config), load_dataset(dataset, Path())
+    manifest = prepare_dataset(
+        spec,
+        study.raw_folder(spec.source),
+        study.prepared_folder(dataset),
+        max_rows=study.config.study.max_rows,
+    )
+    typer.echo(f"{dataset}: {manifest.splits}, data hash {manifest.data_hash[:16]}")
+
+
+@app.command()
+def train(
+    dataset: str,
+    model: str,
+    method: str,
+    seeds: Annotated[str, typer.Option(help="First and last seed, as in 0-11.")] = "0-0",
+    config: Resolved = DEFAULT_CONFIG,
+) -> None:
+    """Train the runs of a cell that are not there yet, and write their records."""
+    from autoloss.training.progress import reporting
+    from autoloss.training.runner import Runner
+
+    first, last = _seed_range(seeds)
+    study = Study.read(config)
+    with reporting(study.config.training.max_epochs, last - first + 1) as report:
+        file = Runner(study, report).train_shard(Cell(dataset, model, method), first, last)
+    typer.echo(file)
+
+
+@app.command()
+def index(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Collect the run records of a table into results/<scale>/index/<table>.parquet."""
+    from autoloss.report.products import write_index
+
+    typer.echo(write_index(Study.read(config), table))
+
+
+@app.command()
+def compare(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Test AutoLoss against each other method of a table, paired by seed."""
+    from autoloss.report.products import write_comparisons
+
+    typer.echo(write_comparisons(Study.read(config), table))
+
+
+@app.command()
+def table(name: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Write a table as CSV, Markdown and LaTeX, from records only."""
+    from autoloss.report.products import write_table
+
+    for file in write_table(Study.read(config), name):
+        typer.echo(file)
+
+
+@app.command()
+def summary(config: Resolved = DEFAULT_CONFIG) -> None:
+    """Print the path of every product, and Table 2."""
+    study = Study.read(config)
+    products = sorted(p for p in study.results.glob("*/*") if p.parent.name != "runs")
+    typer.echo("Products:\n" + "\n".join(f"  {path}" for path in products))
+    typer.echo("\n" + (study.results / "tables" / "table_2.md").read_text(encoding="utf-8"))
+
+
+@app.command()
+def methods() -> None:
+    """List the methods that are found, and where."""
+    from autoloss.registry import discover, project_root
+
+    for name, entry in discover().items():
+        file = entry.file.relative_to(project_root())
+        typer.echo(f"{name:18} {entry.info.label:22} {file}: {entry.info.summary}")
+
+
+def main() -> None:
+    """Run a command; an error that the user can mend is one message and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        sys.exit(_message(error))
+
+
+def _message(error: UserError) -> int:
+    typer.echo(f"{type(error).__name__}: {error}", err=True)
+    return 2
+
+
+def _seed_range(text: str) -> tuple[int, int]:
+    try:
+        first, last = map(int, text.split("-"))
+    except ValueError:
+        raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
+    if first > last:
+        raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
+    return first, last

@@ -1,0 +1,116 @@
+"""The configuration: typed, complete, and strict (an unknown key is an error).
+
+`configs/default.yaml` holds every key; `configs/scale/<scale>.yaml` is laid over it; what the user
+passes (`--configfile`) over that. Imports neither torch nor pandas: the Snakefile reads this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from autoloss.errors import ConfigError, did_you_mean
+from autoloss.strict import Strict, check, load_yaml, read_yaml
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class StudyOptions(Strict):
+    """What is run: the grid of the tables."""
+
+    datasets: tuple[str, ...] = Field(min_length=1, description="data sets of Table 2")
+    component_datasets: tuple[str, ...] = Field(
+        min_length=1, description="data sets of Table 3 (the paper: Criteo alone)"
+    )
+    models: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] | None = Field(
+        default=None, description="only these methods; null: all that are found"
+    )
+    seeds: Positive = Field(description="runs per cell; run s has seed s")
+    seeds_per_job: Positive = Field(description="seeds trained by one process")
+    max_rows: Positive | None = Field(default=None, description="use only so many rows; null: all")
+
+
+class ModelOptions(Strict):
+    """Sizes of the DRS (paper §3.3)."""
+
+    embedding_dim: Positive = 16
+    hidden: tuple[Positive, ...] = (128, 128)
+    dropout: Share = 0.2
+    batch_norm: bool = True
+
+
+class LossOptions(Strict):
+    """The candidate losses and their constants (the paper names them and gives none)."""
+
+    candidates: tuple[str, ...] = Field(default=("focal", "kl", "hinge", "ce"), min_length=1)
+    focal_gamma: float = Field(default=2.0, ge=0)
+    kl_smoothing: Share = 0.1
+    hinge_on: Literal["probability", "logit"] = "probability"
+
+
+class TrainingOptions(Strict):
+    """The training loop, the same for every method."""
+
+    batch_size: Annotated[int, Field(ge=2)]
+    max_epochs: Positive
+    patience: Positive = Field(description="epochs without a better validation value, then stop")
+    monitor: Literal["auc", "logloss"] = "auc"
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    device: str = Field(pattern=r"^(cpu|cuda(:\d+)?|auto)$")
+    threads: Positive = Field(description="threads of one job, on the CPU")
+    checkpoint_seconds: float = Field(ge=0, description="at most so often, at the end of an epoch")
+
+
+class StatisticsOptions(Strict):
+    """Significance and intervals (docs/statistics.md)."""
+
+    alpha: float = Field(gt=0, lt=1)
+    confidence: float = Field(gt=0, lt=1)
+    resamples: Annotated[int, Field(ge=100)]
+
+
+class Config(Strict):
+    """A whole study."""
+
+    scale: str = Field(pattern=r"^[a-z0-9_-]+$")
+    study: StudyOptions
+    model: ModelOptions
+    losses: LossOptions
+    training: TrainingOptions
+    statistics: StatisticsOptions
+    methods: dict[str, dict[str, Any]] = Field(description="overrides of methods' options, by name")
+
+
+def load_config(overrides: Mapping[str, Any], root: Path) -> Config:
+    """The configuration of a study: default, then its scale, then `overrides`.
+
+    Raises:
+        ConfigError: naming the key, what was expected and the nearest known name.
+    """
+    default = read_yaml(root / "configs" / "default.yaml")
+    scale = str(overrides.get("scale", default.get("scale")))
+    overlay = root / "configs" / "scale" / f"{scale}.yaml"
+    if not overlay.exists():
+        known = [file.stem for file in overlay.parent.glob("*.yaml")]
+        raise ConfigError("scale", f"no scale is called '{scale}'", did_you_mean(scale, known))
+    merged = _merge(_merge(default, read_yaml(overlay)), overrides)
+    return check(Config, merged, "config")
+
+
+def read_config(file: Path) -> Config:
+    """A resolved configuration, as the Snakefile writes it for the jobs (JSON is YAML)."""
+    return load_yaml(file, Config)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,66 @@
+"""Batches in an order that depends on the seed alone, read straight from the memory map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoloss.seeds import derive_seed
+
+
+class Batch(NamedTuple):
+    """Examples: ids `[B, F]` int64 (field-local) and labels `[B]` int64 (class indices)."""
+
+    ids: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same examples on `device`."""
+        return Batch(self.ids.to(device), self.labels.to(device))
+
+
+class Batches:
+    """One split cut into batches; a last batch of a single example is dropped (batch norm).
+
+    Args:
+        ids: `[n, F]` integer array, possibly memory-mapped.
+        labels: `[n]` integer array.
+        seed: of the order.
+        name: address of the order's seed, so that two splits are shuffled independently.
+    """
+
+    def __init__(
+        self, ids: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, name: str
+    ) -> None:
+        self.ids, self.labels, self.batch_size = ids, labels, batch_size
+        self.seed, self.name = seed, name
+        full, rest = divmod(len(labels), batch_size)
+        self.count = full + (rest > 1)
+        self.examples = min(self.count * batch_size, len(labels))
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The permutation of an epoch; the last one asked for is kept."""
+        if self._order[0] != epoch:
+            generator = np.random.default_rng(derive_seed(self.seed, "order", self.name, epoch))
+            self._order = (epoch, generator.permutation(len(self.labels)))
+        return self._order[1]
+
+    def batch(self, k: int) -> Batch:
+        """The k-th batch of an endless run of epochs, on the CPU."""
+        epoch, position = divmod(k, self.count)
+        start = position * self.batch_size
+        rows = np.sort(self.order(epoch)[start : start + self.batch_size])
+        ids = torch.from_numpy(self.ids[rows].astype(np.int64))
+        return Batch(ids, torch.from_numpy(self.labels[rows].astype(np.int64)))
+
+    def in_order(self) -> Iterator[Batch]:
+        """All examples once, in stored order, none dropped (for evaluation)."""
+        for start in range(0, len(self.labels), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            ids = torch.from_numpy(self.ids[rows].astype(np.int64))
+            yield Batch(ids, torch.from_numpy(self.labels[rows].astype(np.int64)))

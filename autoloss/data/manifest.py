@@ -1,0 +1,121 @@
+"""Manifests: what a raw folder and a prepared folder hold (the numbers of paper Table 1)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autoloss.errors import DataError
+
+MANIFEST = "manifest.json"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RawFile(_Model):
+    """A file of a raw folder."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class RawManifest(_Model):
+    """What was fetched, from which mirror, and when (UTC)."""
+
+    schema_version: Literal[1] = 1
+    source: str
+    mirror: str
+    format: str
+    files: tuple[RawFile, ...]
+    fetched: str
+
+
+class FieldStats(_Model):
+    """An encoded field.
+
+    `size` ids, of which 0 stands for every value without its own; `distinct` raw values over all
+    rows, a missing one counting as a value; `folded` values (of a numeric field: buckets) that
+    have no id of their own because they are rare or absent in training.
+    """
+
+    name: str
+    kind: str
+    size: int
+    distinct: int
+    min_count: int
+    folded: int
+
+
+class Statistics(_Model):
+    """A row of the paper's Table 1, and the number of ids that models really embed."""
+
+    interactions: int
+    fields: int
+    feature_values: int
+    encoded_features: int
+
+
+class Manifest(_Model):
+    """A prepared folder: where it came from, what it holds and the hash of its content."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    title: str
+    stands_for: str
+    source: str
+    mirror: str
+    raw_files: tuple[RawFile, ...]
+    raw_rows: int
+    rows: int
+    split_seed: int
+    splits: dict[str, int]
+    fields: tuple[FieldStats, ...]
+    classes: int
+    class_counts: dict[str, tuple[int, ...]]
+    statistics: Statistics
+    arrays: dict[str, str]
+    data_hash: str
+
+
+def data_hash(
+    arrays: Mapping[str, str],
+    field_sizes: Sequence[int],
+    classes: int,
+    splits: Mapping[str, int],
+) -> str:
+    """Hash of all that a run can see of the data; the mirror it came from is not part of it."""
+    content = {
+        "arrays": dict(arrays),
+        "field_sizes": list(field_sizes),
+        "classes": classes,
+        "splits": dict(splits),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+AnyManifest = TypeVar("AnyManifest", bound=BaseModel)
+
+
+def write_manifest(folder: Path, manifest: BaseModel) -> None:
+    """Write `manifest` into `folder`, always its last file."""
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path, model: type[AnyManifest], mend: str) -> AnyManifest:
+    """The manifest of `folder`; a DataError ending with `mend` if it is missing or damaged."""
+    path = folder / MANIFEST
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(str(path), "no such file", mend) from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise DataError(str(path), f"not a manifest of this version: {detail}", mend) from None

@@ -1,0 +1,100 @@
+"""A prepared folder, opened: memory-mapped arrays and their manifest, checked on opening."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from autoloss.data.atomic import digest
+from autoloss.data.manifest import Manifest, data_hash, read_manifest
+from autoloss.data.registry import SPLITS
+from autoloss.errors import DataError, did_you_mean
+from autoloss.task import Task
+
+Ints = npt.NDArray[np.int32]
+CHUNK = 1 << 20  # rows checked at a time, so that opening Criteo needs no memory for it
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedData:
+    """Encoded rows in split order: `ids` int32 [N, F], field-local, and `labels` int32 [N]."""
+
+    folder: Path
+    manifest: Manifest
+    ids: Ints
+    labels: Ints
+
+    @classmethod
+    def open(cls, folder: Path) -> PreparedData:
+        """Map the arrays of `folder`; a DataError if one is missing or breaks its manifest."""
+        mend = f"prepare it again: `autoloss prepare {folder.name}`"
+        manifest = read_manifest(folder, Manifest, mend)
+        rows = sum(manifest.splits.values())
+        ids = _map(folder / "ids.npy", (rows, len(manifest.fields)), mend)
+        labels = _map(folder / "labels.npy", (rows,), mend)
+        data = cls(folder, manifest, ids, labels)
+        _check_range(folder / "ids.npy", ids, data.field_sizes, mend)
+        _check_range(folder / "labels.npy", labels[:, None], (manifest.classes,), mend)
+        found = data_hash(manifest.arrays, data.field_sizes, manifest.classes, manifest.splits)
+        if tuple(manifest.splits) != SPLITS or found != manifest.data_hash:
+            raise DataError(str(folder), "the manifest was changed by hand", mend)
+        return data
+
+    @property
+    def task(self) -> Task:
+        """The task that labels belong to."""
+        return Task(classes=self.manifest.classes)
+
+    @property
+    def field_sizes(self) -> tuple[int, ...]:
+        """Number of ids of each field, the default 0 included."""
+        return tuple(field.size for field in self.manifest.fields)
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of the content, for run records."""
+        return self.manifest.data_hash
+
+    def split(self, name: str) -> tuple[Ints, Ints]:
+        """Ids [n, F] and labels [n] of "train", "validation" or "test", still memory-mapped."""
+        sizes = self.manifest.splits
+        if name not in sizes:
+            raise DataError(str(self.folder), f"no split '{name}'", did_you_mean(name, sizes))
+        start = sum(list(sizes.values())[: list(sizes).index(name)])
+        part = slice(start, start + sizes[name])
+        return self.ids[part], self.labels[part]
+
+    def verify(self) -> None:
+        """Read every byte again: a DataError if an array differs from its digest."""
+        for name, expected in self.manifest.arrays.items():
+            path = self.folder / f"{name}.npy"
+            if (found := digest(path)) != expected:
+                problem = f"expected sha256 {expected}, found {found}"
+                raise DataError(str(path), problem, "prepare the data set again")
+
+
+def _map(path: Path, shape: tuple[int, ...], mend: str) -> Ints:
+    try:
+        array: Ints = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(str(path), "no such file", mend) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(str(path), f"not an array: {error}", mend) from None
+    if array.shape != shape or array.dtype != np.int32:
+        found = f"{array.dtype} {list(array.shape)}"
+        raise DataError(str(path), f"expected int32 {list(shape)}, found {found}", mend)
+    return array
+
+
+def _check_range(path: Path, array: Ints, sizes: tuple[int, ...], mend: str) -> None:
+    """Every column within 0 .. size-1: a stray id would read another field's embedding."""
+    for start in range(0, len(array), CHUNK):
+        chunk = array[start : start + CHUNK]
+        wrong = np.argwhere((chunk < 0) | (chunk >= np.asarray(sizes)))
+        if len(wrong):
+            row, column = wrong[0]
+            problem = f"row {start + row}, column {column} holds {chunk[row, column]}, expected "
+            raise DataError(str(path), problem + f"0 to {sizes[column] - 1}", mend)

@@ -1,0 +1,142 @@
+"""The candidate losses (paper §3.4): focal, KL, hinge and cross-entropy, one value per example.
+
+The paper names the four and gives no formula; the forms here and their constants are choices,
+listed in docs/deviations.md. All are computed from logits through log-probabilities, so they and
+their gradients stay finite for any finite logit. With p the probability of the true class:
+
+    ce     -log p
+    focal  -(1 - p)^gamma log p                            (Lin et al. 2017, no alpha)
+    kl     KL(q || y_hat), q = (1 - eps) one-hot + eps / C  (against hard labels it *is* ce)
+    hinge  max(0, 1 - (p - max of the others)), on probabilities or on logits
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autoloss.config import LossOptions
+from autoloss.errors import ConfigError, did_you_mean
+from autoloss.task import Task
+
+
+class Prediction:
+    """What the losses need of labels and logits, computed once and only if asked for.
+
+    Args:
+        labels: class indices `[B]`, integer or float (0 and 1 for a binary task).
+        logits: `[B]` for a binary task, `[B, C]` for C classes.
+    """
+
+    def __init__(self, task: Task, labels: Tensor, logits: Tensor) -> None:
+        self.task, self.labels, self.logits = task, labels, logits
+
+    @cached_property
+    def margin(self) -> Tensor:
+        """Binary: the logit, signed so that positive is right, `[B]`."""
+        return (2.0 * self.labels.to(self.logits.dtype) - 1.0) * self.logits
+
+    @cached_property
+    def is_true(self) -> Tensor:
+        """C classes: the one-hot mask of the true class, `[B, C]` bool."""
+        return F.one_hot(self.labels.long(), self.task.classes).bool()
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """C classes: log-probabilities `[B, C]`."""
+        return F.log_softmax(self.logits, dim=-1)
+
+    @cached_property
+    def log_true(self) -> Tensor:
+        """log p, the log-probability of the true class, `[B]`."""
+        if self.task.binary:
+            return F.logsigmoid(self.margin)
+        return self.log_probs.gather(-1, self.labels.long().unsqueeze(-1)).squeeze(-1)
+
+    @cached_property
+    def log_rest(self) -> Tensor:
+        """log(1 - p), without the cancellation of computing 1 - p, `[B]`."""
+        if self.task.binary:
+            return F.logsigmoid(-self.margin)
+        return self.log_probs.masked_fill(self.is_true, -math.inf).logsumexp(dim=-1)
+
+    @cached_property
+    def mean_log(self) -> Tensor:
+        """Mean of log y_hat over the classes, `[B]`."""
+        if self.task.binary:
+            return (self.log_true + self.log_rest) / 2
+        return self.log_probs.mean(dim=-1)
+
+
+def cross_entropy(prediction: Prediction, options: LossOptions) -> Tensor:
+    """-log p, `[B]`."""
+    return -prediction.log_true
+
+
+def focal(prediction: Prediction, options: LossOptions) -> Tensor:
+    """-(1 - p)^gamma log p, `[B]`; never above cross-entropy, and not calibrated."""
+    return -(options.focal_gamma * prediction.log_rest).exp() * prediction.log_true
+
+
+def kl(prediction: Prediction, options: LossOptions) -> Tensor:
+    """KL divergence from label-smoothed targets to the prediction, `[B]`, at least 0."""
+    smoothing, classes = options.kl_smoothing, prediction.task.classes
+    off = smoothing / classes
+    on = 1.0 - smoothing + off
+    negative_entropy = on * math.log(on) + (classes - 1) * (off * math.log(off) if off else 0.0)
+    expected_log = (1.0 - smoothing) * prediction.log_true + smoothing * prediction.mean_log
+    return negative_entropy - expected_log
+
+
+def hinge(prediction: Prediction, options: LossOptions) -> Tensor:
+    """max(0, 1 - margin), the margin between the true class and its best rival, `[B]`.
+
+    On probabilities the margin is p - max of the others, so a binary hinge is 2(1 - p), always
+    active; on logits it is the usual hinge (Crammer & Singer 2001 for C classes).
+    """
+    on_logits = options.hinge_on == "logit"
+    if prediction.task.binary:
+        return F.relu(1.0 - prediction.margin) if on_logits else 2.0 * prediction.log_rest.exp()
+    scores = prediction.logits if on_logits else prediction.log_probs
+    rival = scores.masked_fill(prediction.is_true, -math.inf).amax(dim=-1)
+    if on_logits:
+        true = scores.gather(-1, prediction.labels.long().unsqueeze(-1)).squeeze(-1)
+        return F.relu(1.0 - (true - rival))
+    return prediction.log_rest.exp() + rival.exp()  # 1 - p + rival, never below 0
+
+
+LOSSES: dict[str, Callable[[Prediction, LossOptions], Tensor]] = {
+    "focal": focal,
+    "kl": kl,
+    "hinge": hinge,
+    "ce": cross_entropy,
+}
+
+
+class CandidateLosses:
+    """The n candidates of a study, in order: `(labels [B], logits) -> [B, n]`."""
+
+    def __init__(
+        self, task: Task, options: LossOptions, names: Sequence[str] | None = None
+    ) -> None:
+        self.task, self.options = task, options
+        self.names = tuple(options.candidates if names is None else names)
+        for name in self.names:
+            if name not in LOSSES:
+                raise ConfigError(
+                    "losses.candidates", f"no loss is called '{name}'", did_you_mean(name, LOSSES)
+                )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __call__(self, labels: Tensor, logits: Tensor) -> Tensor:
+        """Losses `[B, n]` of every example under every candidate."""
+        prediction = Prediction(self.task, labels, logits)
+        values = [LOSSES[name](prediction, self.options) for name in self.names]
+        return torch.stack(values, dim=-1)

@@ -1,0 +1,33 @@
+"""The metrics of the study, each with its direction, declared once and used everywhere.
+
+AUC and log loss are the paper's (§3.2); with C classes, AUC is one-vs-rest, macro-averaged (the
+paper does not say which average). `logloss_calibrated` is the log loss after recalibration on the
+validation split: focal and hinge minimisers are not calibrated, so their raw log loss says little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that judges a run on one split."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+
+    def gain(self, ours: float, other: float) -> float:
+        """Ours minus other in the metric's good direction: positive is better, everywhere."""
+        return ours - other if self.higher_is_better else other - ours
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("auc", "AUC", higher_is_better=True),
+        Metric("logloss", "Log loss", higher_is_better=False),
+        Metric("logloss_calibrated", "Log loss, recalibrated", higher_is_better=False),
+    )
+}

@@ -1,0 +1,54 @@
+"""A model as a function of its parameters, on the embedding rows of a few batches only.
+
+A look-ahead step needs the model at other parameters and its gradient as a graph. What makes that
+dear is the dense table; here each table is cut to the rows that the batches read, which gives the
+same outputs and the same gradients (all other rows' are zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from autoloss.models.embedding import FieldEmbedding
+
+
+class FunctionalModel:
+    """`model(params, k)`: logits of the k-th batch at `params`, buffers of the model untouched.
+
+    Args:
+        model: any module `ids -> logits`; its `FieldEmbedding`s, if any, share their fields.
+        batches: ids `[B, F]` of the batches it will be called on.
+
+    `params` has the current values as fresh leaves that require gradients.
+    """
+
+    def __init__(self, model: nn.Module, batches: Sequence[Tensor]) -> None:
+        self._model = model
+        self.params = {k: v.detach().requires_grad_() for k, v in model.named_parameters()}
+        self._buffers = dict(model.named_buffers())
+        self._ids = list(batches)
+        tables = {n: m for n, m in model.named_modules() if isinstance(m, FieldEmbedding)}
+        if tables:
+            self._keep_rows(tables)
+
+    def _keep_rows(self, tables: dict[str, FieldEmbedding]) -> None:
+        offsets = next(iter(tables.values())).offsets
+        rows, places = torch.unique(
+            torch.cat([ids + offsets for ids in self._ids]), return_inverse=True
+        )
+        self._ids = list(places.split([len(ids) for ids in self._ids]))
+        for name in tables:
+            weight = f"{name}.weight" if name else "weight"
+            self.params[weight] = self.params[weight].detach()[rows].requires_grad_()
+            self._buffers[f"{name}.offsets" if name else "offsets"] = torch.zeros_like(offsets)
+
+    def __call__(self, params: dict[str, Tensor], k: int) -> Tensor:
+        """Logits of batch `k`."""
+        # Batch norm in training mode writes its running statistics: into copies, not the model's.
+        buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
+        logits: Tensor = functional_call(self._model, {**params, **buffers}, (self._ids[k],))
+        return logits

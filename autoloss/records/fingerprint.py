@@ -1,0 +1,65 @@
+"""Hashes of the code that can change a number, so that a change reruns what it touches, no more.
+
+Comments, docstrings and layout do not count: the syntax tree is hashed, not the text. Imports
+neither torch nor pandas: the Snakefile computes these.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoloss.registry import Entry
+
+# What a training run's numbers depend on, beside its configuration, its data and its method.
+TRAINING = (
+    "losses.py",
+    "weighting.py",
+    "hypergradient.py",
+    "method.py",
+    "seeds.py",
+    "task.py",
+    "data/batches.py",
+    "data/prepared.py",
+    "models/*.py",
+    "training/*.py",
+)
+PREPARATION = ("data/*.py",)
+
+
+def code_hash(files: Iterable[Path]) -> str:
+    """16 hexadecimal digits over the syntax trees of `files`."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        digest.update(file.name.encode() + ast.dump(_without_docstrings(tree)).encode())
+    return digest.hexdigest()[:16]
+
+
+def training_code(method: str, methods: dict[str, Entry]) -> str:
+    """Hash of the engine, the method's file and the files of the methods it builds on."""
+    package = Path(__file__).resolve().parents[1]
+    files = [file for pattern in TRAINING for file in package.glob(pattern)]
+    name: str | None = method
+    while name is not None:
+        files.append(methods[name].file)
+        name = methods[name].info.base
+    return code_hash(files)
+
+
+def preparation_code() -> str:
+    """Hash of the code that turns raw files into arrays."""
+    package = Path(__file__).resolve().parents[1]
+    return code_hash(file for pattern in PREPARATION for file in package.glob(pattern))
+
+
+def _without_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Expr(ast.Constant(""))
+    return tree

@@ -1,0 +1,85 @@
+"""The run record: one JSON file per run that says what was run, on what, and what came out."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Failure(_Part):
+    """Why a run has no metrics."""
+
+    kind: str
+    message: str
+    traceback: str
+
+
+class Curve(_Part):
+    """One epoch: mean training loss (of the method's own mixture) and validation metrics."""
+
+    epoch: int
+    train_loss: float
+    auc: float
+    logloss: float
+
+
+class Weights(_Part):
+    """Per epoch, `[epochs][n]`: mean weight of each candidate, and share of steps or examples in
+    which it had the largest weight."""
+
+    candidates: tuple[str, ...]
+    mean: list[list[float]]
+    selection: list[list[float]]
+
+
+class Budget(_Part):
+    """What the run cost. `examples` are those the model was trained on, outer steps apart."""
+
+    epochs: int
+    best_epoch: int
+    steps: int
+    outer_steps: int
+    examples: int
+    seconds: float
+    peak_memory_mb: float
+
+
+class Provenance(_Part):
+    """Which code, data, versions and hardware made the record, seen from the worker."""
+
+    data_hash: str
+    code: str
+    commit: str | None
+    dirty: bool | None
+    lock_hash: str | None
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    deterministic: bool
+    threads: int
+    finished: str
+
+
+class Record(_Part):
+    """A run. A failed one has a `failure` and no metrics; it is a record like any other."""
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    scale: str
+    dataset: str
+    model: str
+    method: str
+    seed: int
+    status: Literal["ok", "failed"]
+    failure: Failure | None = None
+    config: dict[str, Any]
+    metrics: dict[str, dict[str, float]]
+    curves: list[Curve]
+    weights: Weights
+    budget: Budget
+    digest: str | None
+    provenance: Provenance

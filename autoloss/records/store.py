@@ -1,0 +1,44 @@
+"""Records on disk: written whole or not at all, read strictly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from autoloss.errors import RecordError
+from autoloss.records.schema import Record
+
+MEND = "delete the file and run snakemake again: the run is repeated"
+
+
+def write_text(text: str, file: Path) -> None:
+    """Write `file` by a temporary name and a rename, so that no reader sees half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_record(record: Record, file: Path) -> None:
+    """Write a record, atomically."""
+    write_text(record.model_dump_json(indent=1) + "\n", file)
+
+
+def read_record(file: Path) -> Record:
+    """A record.
+
+    Raises:
+        RecordError: it is missing, damaged, or of another schema version.
+    """
+    try:
+        return Record.model_validate_json(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(str(file), f"cannot be read: {error}", "run snakemake again") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise RecordError(str(file), f"is not a record of this version: {detail}", MEND) from error

@@ -1,0 +1,191 @@
+"""Which methods there are: one file each, found by looking, read without importing torch.
+
+A method is a class with `info = Info(...)` in `baselines/<name>.py`; AutoLoss itself is
+`autoloss/autoloss.py`. The metadata is written in literals, so that the workflow can plan (which
+methods, which options, which table) from the source text alone, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoloss.errors import ConfigError, MethodError, did_you_mean
+
+if TYPE_CHECKING:
+    from autoloss.method import Method
+
+OWN = "autoloss"  # the method the study is about, in autoloss/autoloss.py
+TABLES = ("table_2", "table_3")
+
+
+@dataclass(frozen=True)
+class Info:
+    """A method's metadata: it names, cites and places it; it feeds tables and docs.
+
+    Args:
+        name: the file's name without `.py`; the key in configs, records and paths.
+        label: what tables print.
+        summary: one line, what it does.
+        paper: the work it comes from, with venue and year.
+        weights: what it gives weights to: "one candidate", "global" or "per example".
+        learns_on: what its weighting learns on: "nothing", "training" or "validation".
+        tables: the tables it stands in; Table 2 (all methods) unless said otherwise.
+        base: a method whose options it inherits (a variant of that method).
+        options: its options with their defaults; a config may override these and no others.
+        choices: for options that are one of a few words, the words.
+    """
+
+    name: str
+    label: str
+    summary: str
+    paper: str
+    weights: str
+    learns_on: str
+    tables: tuple[str, ...] = ("table_2",)
+    base: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method on disk: its metadata, its file and the class in it."""
+
+    info: Info
+    file: Path
+    class_name: str
+
+
+def project_root() -> Path:
+    """The folder that holds `autoloss/` and `baselines/`."""
+    return Path(__file__).resolve().parents[1]
+
+
+def discover(root: Path | None = None) -> dict[str, Entry]:
+    """Every method under `root`, by name: fixed order, files that start with `_` left out."""
+    root = root or project_root()
+    files = [*sorted((root / "baselines").glob("[!_]*.py")), root / "autoloss" / f"{OWN}.py"]
+    entries = {}
+    for file in files:
+        entry = _read(file)
+        entries[entry.info.name] = entry
+    for entry in entries.values():
+        if entry.info.base is not None and entry.info.base not in entries:
+            raise MethodError(
+                str(entry.file),
+                f"base='{entry.info.base}' is not a method",
+                did_you_mean(entry.info.base, entries),
+            )
+    return entries
+
+
+def options_of(
+    info: Info, overrides: Mapping[str, Any], methods: Mapping[str, Entry]
+) -> dict[str, Any]:
+    """The options a method runs with: inherited, then its own, then `overrides`, each checked.
+
+    Raises:
+        ConfigError: an override is unknown, of another type than the default, or no choice.
+    """
+    base = methods[info.base].info if info.base else None
+    options = {**(options_of(base, {}, methods) if base else {}), **info.options}
+    choices = {**(base.choices if base else {}), **info.choices}
+    for key, value in overrides.items():
+        where = f"methods.{info.name}.{key}"
+        if key not in options:
+            raise ConfigError(where, "unknown option", did_you_mean(key, options or ["(none)"]))
+        _check_option(where, value, options[key], choices.get(key))
+        options[key] = value
+    return options
+
+
+def load(name: str) -> type[Method]:
+    """The class of a method; imports its file (and so torch).
+
+    Raises:
+        ConfigError: no such method.
+        MethodError: the file does not import, or its `info` is not what the source text says.
+    """
+    methods = discover()
+    if name not in methods:
+        raise ConfigError("method", f"no method is called '{name}'", did_you_mean(name, methods))
+    entry = methods[name]
+    module = f"{entry.file.parent.name}.{entry.file.stem}"
+    try:
+        found: type[Method] = getattr(importlib.import_module(module), entry.class_name)
+    except Exception as error:
+        raise MethodError(
+            str(entry.file), f"does not import: {error!r}", "correct the file"
+        ) from error
+    if found.info != entry.info:
+        raise MethodError(
+            str(entry.file), "info changes when the file is imported", "write it in literals only"
+        )
+    return found
+
+
+def _read(file: Path) -> Entry:
+    """The one class with an `info = Info(...)` in `file`, from its source text."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    except SyntaxError as error:
+        raise MethodError(f"{file}:{error.lineno}", f"{error.msg}", "correct the syntax") from error
+    found = [
+        (node.name, statement.value)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        and [t.id for t in statement.targets if isinstance(t, ast.Name)] == ["info"]
+        and isinstance(statement.value, ast.Call)
+    ]
+    if len(found) != 1:
+        raise MethodError(
+            str(file),
+            f"has {len(found)} classes with `info = Info(...)`, expected one",
+            "see baselines/_template.py, or start the file's name with _ if it is no method",
+        )
+    class_name, call = found[0]
+    try:
+        info = Info(**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+    except (ValueError, TypeError) as error:
+        raise MethodError(
+            f"{file}:{call.lineno}",
+            f"Info(...): {error}",
+            "use keyword arguments and literals only",
+        ) from error
+    _check_info(info, f"{file}:{call.lineno}", file)
+    return Entry(info, file, class_name)
+
+
+def _check_info(info: Info, where: str, file: Path) -> None:
+    allowed = {
+        "name": (info.name, (file.stem,)),
+        "weights": (info.weights, ("one candidate", "global", "per example")),
+        "learns_on": (info.learns_on, ("nothing", "training", "validation")),
+        **{f"tables: {table}": (table, TABLES) for table in info.tables},
+    }
+    for key, (value, known) in allowed.items():
+        if value not in known:
+            raise MethodError(where, f"Info({key}) is {value!r}", f"one of: {', '.join(known)}")
+
+
+def _check_option(where: str, value: Any, default: Any, choices: tuple[str, ...] | None) -> None:
+    if choices is not None:
+        if value not in choices:
+            raise ConfigError(where, f"is {value!r}", did_you_mean(str(value), choices))
+        return
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    sequence = isinstance(default, (list, tuple)) and isinstance(value, (list, tuple))
+    fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+    if not (fits or sequence):
+        raise ConfigError(
+            where,
+            f"is {value!r}, a {type(value).__name__}",
+            f"give a {type(default).__name__}, as in the default {default!r}",
+        )

@@ -1,0 +1,16 @@
+"""Paired exact tests, correction for many comparisons, and the tables built on them."""
+
+from autoloss.stats.correction import can_be_significant, holm, seeds_needed, smallest_p
+from autoloss.stats.paired import Comparison, compare
+from autoloss.stats.summary import compare_family, describe
+
+__all__ = [
+    "Comparison",
+    "can_be_significant",
+    "compare",
+    "compare_family",
+    "describe",
+    "holm",
+    "seeds_needed",
+    "smallest_p",
+]

@@ -1,0 +1,40 @@
+"""Where a run computes, and how repeatably: device, threads, deterministic algorithms."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+import torch
+
+from autoloss.config import TrainingOptions
+from autoloss.errors import ConfigError
+
+
+def select_device(name: str) -> torch.device:
+    """The device of a config: `auto` is the GPU if there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "training.device", f"is '{name}', and torch sees no GPU", "set it to cpu or auto"
+        )
+    return device
+
+
+def make_deterministic(options: TrainingOptions) -> None:
+    """Fix threads and algorithms of this process: same seed, same machine class, same bits."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.use_deterministic_algorithms(True)
+    # Filling fresh memory is a debugging aid that costs 15 % of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_num_threads(options.threads)
+
+
+def isolated_randomness(device: torch.device) -> AbstractContextManager[None]:
+    """A context that gives torch's generators back as they were."""
+    manager: AbstractContextManager[None] = torch.random.fork_rng(
+        devices=[device] if device.type == "cuda" else []
+    )
+    return manager

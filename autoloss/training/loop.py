@@ -1,0 +1,239 @@
+"""The one training loop of the study (paper Algorithm 1): the same for every method.
+
+An epoch of inner steps, each preceded by the method's own outer step if one is due; validation;
+early stopping with the best weights restored; then one look at the test split. Every random draw
+is seeded by its address (autoloss.seeds), so a run can stop after any epoch and go on elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autoloss.config import Config, TrainingOptions
+from autoloss.data.batches import Batches
+from autoloss.data.prepared import PreparedData
+from autoloss.method import Method, Step
+from autoloss.metrics import METRICS
+from autoloss.models import build_model
+from autoloss.seeds import derive_seed
+from autoloss.training import checkpoint
+from autoloss.training.device import isolated_randomness, make_deterministic, select_device
+from autoloss.training.evaluate import judge, predict, recalibrated_logloss
+
+SPLITS = ("train", "validation", "test")
+EVALUATION_BATCH = 8192  # a matter of memory only: evaluation has no batch statistics
+
+
+class TrainingDivergedError(Exception):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass
+class Progress:
+    """What a run has done so far; all of it goes into checkpoints and the record."""
+
+    epoch: int = 0
+    steps: int = 0
+    outer_steps: int = 0
+    seconds: float = 0.0
+    best_value: float = -math.inf
+    best_epoch: int = 0
+    curves: list[dict[str, float]] = field(default_factory=list)
+    mean_weights: list[list[float]] = field(default_factory=list)
+    selection: list[list[float]] = field(default_factory=list)
+
+
+class Trainer:
+    """One run: a model, a method, a seed, on prepared data.
+
+    Args:
+        model_name: a key of `autoloss.models.MODELS`.
+        method_class: the method; its options come from `config.methods`.
+        state: checkpoint file, or None for none.
+        report: called with a line after each epoch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: PreparedData,
+        model_name: str,
+        method_class: type[Method],
+        seed: int,
+        *,
+        state: Path | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        options = config.training
+        make_deterministic(options)
+        self.options, self.data, self.seed = options, data, seed
+        self.task, self.device = data.task, select_device(options.device)
+        self.state_file, self.report = state, report
+        sizes = dict.fromkeys(SPLITS, options.batch_size)
+        self.train, self.validation = (
+            Batches(*data.split(name), sizes[name], seed=seed, name=name) for name in SPLITS[:2]
+        )
+        with isolated_randomness(self.device):
+            torch.manual_seed(derive_seed(seed, "model"))
+            model = build_model(model_name, data.field_sizes, self.task, config.model)
+        self.model = model.to(self.device)
+        self.method = method_class(
+            self.task,
+            config.losses,
+            config.methods.get(method_class.info.name, {}),
+            steps_per_epoch=self.train.count,
+            seed=seed,
+        ).to(self.device)
+        self.optimizer = _optimizer(self.model, options)
+        self.progress = Progress()
+        self.best: dict[str, Tensor] = {}
+        self._saved_at = time.monotonic()
+        if state is not None and state.exists():
+            self.load_state(checkpoint.load(state, self.device))
+
+    def run(self) -> dict[str, dict[str, float]]:
+        """Train to the end and return metrics by split, of the best weights on validation.
+
+        Raises:
+            TrainingDivergedError: the loss became infinite or NaN.
+        """
+        while not self.finished:
+            self.run_epoch()
+            self.save_state()
+        self.model.load_state_dict(self.best)
+        return self.evaluate()
+
+    @property
+    def finished(self) -> bool:
+        """Out of epochs, or of patience."""
+        done = self.progress
+        waited = done.epoch - done.best_epoch
+        return done.epoch >= self.options.max_epochs or waited >= self.options.patience
+
+    def run_epoch(self) -> None:
+        """One pass over the training split, then one over the validation split."""
+        started = time.perf_counter()
+        done, n = self.progress, len(self.method.candidates)
+        self.model.train()
+        self.method.train()
+        total = torch.zeros((), device=self.device)
+        weights, chosen = torch.zeros(2, n, device=self.device)
+        for _ in range(self.train.count):
+            loss, used = self.inner_step()
+            total += loss
+            used = used.expand(1, n) if used.dim() == 1 else used
+            weights += used.mean(dim=0)
+            chosen += torch.bincount(used.argmax(dim=-1), minlength=n) / len(used)
+        train_loss = float(total) / self.train.count
+        if not math.isfinite(train_loss):
+            raise TrainingDivergedError(f"training loss is {train_loss} in epoch {done.epoch + 1}")
+        done.epoch += 1
+        done.mean_weights.append((weights / self.train.count).tolist())
+        done.selection.append((chosen / self.train.count).tolist())
+        self._validate(train_loss)
+        done.seconds += time.perf_counter() - started
+
+    def inner_step(self) -> tuple[Tensor, Tensor]:
+        """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
+        done = self.progress
+        t, seed = done.steps, derive_seed(self.seed, "dropout", done.steps)
+        batch = self.train.batch(t).to(self.device)
+        step = Step(
+            t=t,
+            model=self.model,
+            batch=batch,
+            validation=lambda k: self.validation.batch(k).to(self.device),
+            lr=self.optimizer.param_groups[0]["lr"],
+            seed=seed,
+        )
+        done.outer_steps += self.method.before_step(step)
+        torch.manual_seed(seed)  # the same dropout masks for every method
+        loss, weights = self.method.weigh(batch.labels, self.model(batch.ids), t)
+        parameters = list(self.model.parameters())
+        for parameter, gradient in zip(
+            parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True
+        ):
+            parameter.grad = gradient
+        self.optimizer.step()
+        done.steps += 1
+        return loss.detach(), weights.detach()
+
+    def _validate(self, train_loss: float) -> None:
+        done, monitor = self.progress, METRICS[self.options.monitor]
+        metrics = judge(self.task, *self._predict("validation"))
+        done.curves.append({"epoch": done.epoch, "train_loss": train_loss, **metrics})
+        value = metrics[monitor.name] if monitor.higher_is_better else -metrics[monitor.name]
+        if value > done.best_value:
+            done.best_value, done.best_epoch = value, done.epoch
+            self.best = copy.deepcopy(self.model.state_dict())
+        self.report(
+            f"epoch {done.epoch}: train loss {train_loss:.4f}, validation "
+            + ", ".join(f"{METRICS[k].label} {v:.4f}" for k, v in metrics.items())
+        )
+
+    def evaluate(self) -> dict[str, dict[str, float]]:
+        """Metrics of the current weights on validation and test."""
+        fit_on = self._predict("validation")
+        metrics = {}
+        for split in SPLITS[1:]:
+            labels, logits = self._predict(split)
+            metrics[split] = {
+                **judge(self.task, labels, logits),
+                "logloss_calibrated": recalibrated_logloss(self.task, fit_on, labels, logits),
+            }
+        return metrics
+
+    def _predict(self, split: str) -> Any:
+        batches = Batches(*self.data.split(split), EVALUATION_BATCH, seed=self.seed, name=split)
+        return predict(self.model, batches, self.device)
+
+    def weights_digest(self) -> str:
+        """SHA-256 over the model's and the method's parameters and buffers."""
+        digest = hashlib.sha256()
+        for module in (self.model, self.method):
+            for name, value in sorted(module.state_dict().items()):
+                if isinstance(value, Tensor):
+                    digest.update(name.encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def state(self) -> dict[str, Any]:
+        """All that a run needs to go on with the same bits (no generator: seeds are addresses)."""
+        return {
+            "progress": vars(self.progress),
+            "model": self.model.state_dict(),
+            "best": self.best,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.progress = Progress(**state["progress"])
+        self.model.load_state_dict(state["model"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best = state["best"]
+
+    def save_state(self) -> None:
+        """Checkpoint, if the last one is old enough."""
+        if self.state_file is None:
+            return
+        if time.monotonic() - self._saved_at >= self.options.checkpoint_seconds:
+            checkpoint.save(self.state(), self.state_file)
+            self._saved_at = time.monotonic()
+
+
+def _optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
+    return torch.optim.Adam(
+        model.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
+    )

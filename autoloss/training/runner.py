@@ -1,0 +1,131 @@
+"""Train the seeds of a cell: reuse what is done, record what fails, lose nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoloss.data.prepared import PreparedData
+from autoloss.errors import UserError
+from autoloss.records.provenance import provenance
+from autoloss.records.schema import Budget, Curve, Failure, Record, Weights
+from autoloss.records.store import read_record, write_record, write_text
+from autoloss.registry import load
+from autoloss.study import Cell, Study
+from autoloss.training.loop import Trainer
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Trains runs of a study; `report` is given a line now and then."""
+
+    study: Study
+    report: Callable[[str], None] = print
+
+    def train_shard(self, cell: Cell, first: int, last: int) -> Path:
+        """Runs of seeds `first` to `last`, then the file that lists them."""
+        data = PreparedData.open(self.study.prepared_folder(cell.dataset))
+        records = [self.train_seed(cell, seed, data) for seed in range(first, last + 1)]
+        listed = [
+            {"seed": r.seed, "run_id": r.run_id, "status": r.status, "digest": r.digest}
+            for r in records
+        ]
+        file = self.study.shard_file(cell, first, last)
+        write_text(json.dumps({"cell": str(cell), "runs": listed}, indent=1) + "\n", file)
+        return file
+
+    def train_seed(self, cell: Cell, seed: int, data: PreparedData) -> Record:
+        """One run; a finished one with the same identity is taken as it is."""
+        run_id = self.study.run_id(cell, seed, data.data_hash)
+        file = self.study.record_file(cell, seed)
+        if (done := _finished(file, run_id)) is not None:
+            self.report(f"{cell} seed {seed}: already done ({run_id})")
+            return done
+        state = self.study.state_file(cell, run_id)
+        trainer = Trainer(
+            self.study.config,
+            data,
+            cell.model,
+            load(cell.method),
+            seed,
+            state=state,
+            report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
+        )
+        metrics: dict[str, dict[str, float]] = {}
+        failure = None
+        try:
+            metrics = trainer.run()
+        except UserError:
+            raise  # wrong input is wrong for every seed: say so and stop
+        except Exception as error:  # a run that fails is a result
+            trace = traceback.format_exc()
+            failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
+            self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
+        record = self._record(cell, seed, run_id, trainer, metrics, failure)
+        write_record(record, file)
+        state.unlink(missing_ok=True)
+        return record
+
+    def _record(
+        self,
+        cell: Cell,
+        seed: int,
+        run_id: str,
+        trainer: Trainer,
+        metrics: dict[str, dict[str, float]],
+        failure: Failure | None,
+    ) -> Record:
+        done = trainer.progress
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Record(
+            run_id=run_id,
+            scale=self.study.config.scale,
+            dataset=cell.dataset,
+            model=cell.model,
+            method=cell.method,
+            seed=seed,
+            status="failed" if failure else "ok",
+            failure=failure,
+            config=self.study.run_config(cell),
+            metrics=metrics,
+            curves=[Curve.model_validate(curve) for curve in done.curves],
+            weights=Weights(
+                candidates=trainer.method.candidates.names,
+                mean=done.mean_weights,
+                selection=done.selection,
+            ),
+            budget=Budget(
+                epochs=done.epoch,
+                best_epoch=done.best_epoch,
+                steps=done.steps,
+                outer_steps=done.outer_steps,
+                examples=done.epoch * trainer.train.examples,
+                seconds=done.seconds,
+                peak_memory_mb=round(peak, 1),
+            ),
+            digest=None if failure else _digest(metrics, trainer.weights_digest()),
+            provenance=provenance(
+                data_hash=trainer.data.data_hash,
+                code=self.study.code(cell.method),
+                device=trainer.device,
+            ),
+        )
+
+
+def _finished(file: Path, run_id: str) -> Record | None:
+    """The record in `file` if it is a success of this very run; anything else is run again."""
+    try:
+        record = read_record(file)
+    except UserError:
+        return None
+    return record if record.run_id == run_id and record.status == "ok" else None
+
+
+def _digest(metrics: dict[str, dict[str, float]], weights: str) -> str:
+    """SHA-256 over a run's metrics, to the last bit, and its final weights."""
+    return hashlib.sha256((json.dumps(metrics, sort_keys=True) + weights).encode()).hexdigest()

@@ -1,0 +1,37 @@
+"""What the rules ask the study: one small function each, so that rules stay declarations."""
+
+from autoloss.study import Cell
+
+
+def cell_of(wildcards):
+    return Cell(wildcards.dataset, wildcards.model, wildcards.method)
+
+
+def raw_manifest(wildcards):
+    source = study.dataset(wildcards.dataset).source
+    return study.raw_folder(source) / "manifest.json"
+
+
+def prepared_manifest(wildcards):
+    return study.prepared_folder(wildcards.dataset) / "manifest.json"
+
+
+def preparation_key(wildcards):
+    return study.preparation_key(wildcards.dataset)
+
+
+def run_key(wildcards):
+    return study.run_key(cell_of(wildcards))
+
+
+def shards_of_table(wildcards):
+    return [
+        study.shard_file(cell, first, last)
+        for cell in study.cells(wildcards.table)
+        for first, last in study.shards()
+    ]
+
+
+def manifests_of_study(wildcards):
+    names = dict.fromkeys(cell.dataset for cell in study.all_cells())
+    return [study.prepared_folder(name) / "manifest.json" for name in names]

@@ -1,0 +1,47 @@
+"""Tables, each as CSV, Markdown and LaTeX; the targets carry the paper's names."""
+
+FORMATS = ("csv", "md", "tex")
+
+
+rule make_table_1:
+    input:
+        manifests_of_study,
+        "configs/published.yaml",
+    output:
+        multiext(str(RESULTS / "tables/table_1"), ".csv", ".md", ".tex"),
+    log:
+        f"logs/{study.config.scale}/table_1.log",
+    message:
+        "Writing Table 1: statistics of the data"
+    shell:
+        "{AUTOLOSS} table table_1 --config {CONFIG} >{log} 2>&1"
+
+
+rule make_table:
+    input:
+        RESULTS / "index/{table}.parquet",
+        RESULTS / "statistics/{table}.csv",
+        "configs/published.yaml",
+    output:
+        multiext(str(RESULTS / "tables/{table}"), ".csv", ".md", ".tex"),
+    log:
+        f"logs/{study.config.scale}/{{table}}.log",
+    message:
+        "Writing {wildcards.table}"
+    shell:
+        "{AUTOLOSS} table {wildcards.table} --config {CONFIG} >{log} 2>&1"
+
+
+rule table_1:
+    input:
+        rules.make_table_1.output,
+
+
+rule table_2:
+    input:
+        expand(RESULTS / "tables/table_2.{format}", format=FORMATS),
+
+
+rule table_3:
+    input:
+        expand(RESULTS / "tables/table_3.{format}", format=FORMATS),

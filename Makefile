@@ -42,12 +42,17 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile autoloss/workflow
 
-# Resolve pyproject.toml anew, in a fresh environment, and pin what came.
+# Resolve pyproject.toml anew, in a fresh environment, and pin what came: for pip and for conda.
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet $(PIP_ARGS) '.[dev]'
 	.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude autoloss | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
+	$(MAKE) environment.yml
+
+environment.yml: requirements.lock
+	{ sed '/^  - pip:/q' environment.yml; sed 's/^/    - /' requirements.lock; } > environment.new
+	mv environment.new environment.yml
 
 # Everything that was computed, but not the data; the environment stays.
 clean:

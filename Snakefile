@@ -25,7 +25,13 @@ study.write_config()
 
 CONFIG = study.config_file
 RESULTS = study.results
-AUTOLOSS = f"{sys.executable} -m autoloss"
+
+# Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
+# of the environment that Snakemake deploys (--sdm conda).
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+shell.prefix(
+    f"set -euo pipefail; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
+)
 
 
 wildcard_constraints:

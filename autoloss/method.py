@@ -21,7 +21,7 @@ from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
 from autoloss.losses import CandidateLosses
 from autoloss.models.functional import FunctionalModel
 from autoloss.registry import Info, discover, options_of
-from autoloss.seeds import derive_seed
+from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.task import Task
 from autoloss.weighting import Draw, Relaxation
 
@@ -76,8 +76,8 @@ class Method(nn.Module):
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
         self._generators: dict[str, torch.Generator] = {}
         # Built from its own seed: the model's initialisation is the same for every method.
-        with torch.random.fork_rng():
-            torch.manual_seed(derive_seed(seed, "weighting"))
+        with isolated_randomness(torch.device("cpu")):
+            reseed(derive_seed(seed, "weighting"), torch.device("cpu"))
             self.build()
 
     def build(self) -> None:
@@ -167,6 +167,7 @@ class Learned(Method):
                 "set hypergradient: exact, or criterion: mixture",
             )
         self.optimizer = torch.optim.Adam(self.weighting.parameters(), lr=options["lr"])
+        self.weighting.requires_grad_(False)  # V is constant but in the outer step
 
     def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
         """The relaxed scores, `[n]` or `[B, n]`."""
@@ -176,13 +177,15 @@ class Learned(Method):
         """One outer step on V if one is due; leaves the model and torch's generators untouched."""
         if step.t % self.options["every"]:
             return False
-        with torch.random.fork_rng():
+        self.weighting.requires_grad_(True)
+        with isolated_randomness(step.batch.ids.device):
             problem = self.outer_problem(step)
             estimate = ESTIMATORS[self.options["hypergradient"]]
             gradients = estimate(problem, self.options["xi_over_lr"] * step.lr)
         for parameter, gradient in zip(problem.weighting, gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
+        self.weighting.requires_grad_(False)
         return True
 
     def outer_problem(self, step: Step) -> OuterProblem:
@@ -190,14 +193,14 @@ class Learned(Method):
         on_validation = self.info.learns_on == "validation"
         outer = step.validation(step.t // self.options["every"]) if on_validation else step.batch
         model = FunctionalModel(step.model, [step.batch.ids, outer.ids])
-        role = "outer" if on_validation else "inner"
+        role, device = "outer" if on_validation else "inner", step.batch.ids.device
 
         def train_loss(params: Params) -> Tensor:
-            torch.manual_seed(step.seed)  # the dropout masks of the coming inner step
+            reseed(step.seed, device)  # the dropout masks of the coming inner step
             return self.loss(step.batch.labels, model(params, 0), step.t)
 
         def val_loss(params: Params) -> Tensor:
-            torch.manual_seed(derive_seed(step.seed, role))
+            reseed(derive_seed(step.seed, role), device)
             logits = model(params, 1)
             if self.options["criterion"] == "mixture":
                 return self.loss(outer.labels, logits, step.t, role)

@@ -1,4 +1,4 @@
-"""Which methods there are: one file each, found by looking, read without importing torch.
+"""Which methods and models there are, known without importing torch.
 
 A method is a class with `info = Info(...)` in `baselines/<name>.py`; AutoLoss itself is
 `autoloss/autoloss.py`. The metadata is written in literals, so that the workflow can plan (which
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OWN = "autoloss"  # the method the study is about, in autoloss/autoloss.py
 TABLES = ("table_2", "table_3")
+MODELS = {"deepfm": "DeepFM", "ipnn": "IPNN"}  # autoloss/models/<name>.py, and the class in it
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _read(file: Path) -> Entry:
         )
     class_name, call = found[0]
     try:
+        if call.args:
+            raise ValueError("an argument without its name")
         info = Info(**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
     except (ValueError, TypeError) as error:
         raise MethodError(

@@ -19,7 +19,7 @@ from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.records.fingerprint import preparation_code, training_code
 from autoloss.records.store import write_text
-from autoloss.registry import OWN, TABLES, Entry, discover, options_of
+from autoloss.registry import MODELS, OWN, TABLES, Entry, discover, options_of
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +61,9 @@ class Study:
         for name in (*study.datasets, *study.component_datasets):
             if name not in known:
                 raise ConfigError("study", f"no data set '{name}'", did_you_mean(name, known))
+        for name in study.models:
+            if name not in MODELS:
+                raise ConfigError("study.models", f"no model '{name}'", did_you_mean(name, MODELS))
         for name in (*(study.methods or ()), *self.config.methods):
             if name not in self.methods:
                 raise ConfigError(
@@ -77,15 +80,21 @@ class Study:
     # The grid
 
     def table_methods(self, table: str) -> list[str]:
-        """Methods of a table, fixed ones first, AutoLoss and its variants last."""
+        """Methods of a table: the candidates, other fixed ones, learned ones, AutoLoss' own."""
         chosen = self.config.study.methods
         rank = {"nothing": 0, "training": 1, "validation": 2}
-        found = [
-            (name == OWN or entry.info.base == OWN, rank[entry.info.learns_on], name)
+        candidates = {loss: k for k, loss in enumerate(self.config.losses.candidates)}
+        found = {
+            name: (
+                name == OWN or entry.info.base == OWN,
+                rank[entry.info.learns_on],
+                candidates.get(name, len(candidates)),
+                name,
+            )
             for name, entry in self.methods.items()
             if table in entry.info.tables and (chosen is None or name in chosen)
-        ]
-        return [name for _, _, name in sorted(found)]
+        }
+        return sorted(found, key=found.__getitem__)
 
     def table_datasets(self, table: str) -> tuple[str, ...]:
         """Data sets of a table."""
@@ -126,7 +135,13 @@ class Study:
 
     def code(self, method: str) -> str:
         """Fingerprint of the code of a method's runs."""
-        return training_code(method, self.methods)
+        if method not in self._codes:
+            self._codes[method] = training_code(method, self.methods)
+        return self._codes[method]
+
+    @cached_property
+    def _codes(self) -> dict[str, str]:
+        return {}  # hashing the sources takes 30 ms, and every run asks
 
     def run_key(self, cell: Cell) -> str:
         """Hash of a cell, its configuration and its code: when it changes, the cell is rerun."""

@@ -126,4 +126,4 @@ class GumbelSoftmax:
         if not self.straight_through:
             return soft
         hard = F.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
-        return hard + soft - soft.detach()
+        return hard + (soft - soft.detach())  # in this order the forward value is exact

@@ -31,11 +31,11 @@ class DeepFM(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
         embedded = self.embedding(ids)
+        total, flat = embedded.sum(dim=1), embedded.flatten(1)
         first = self.linear(ids).sum(dim=1) + self.bias
         # sum over pairs i<j of <e_i, e_j> = (|sum e|^2 - sum |e|^2) / 2  (Rendle 2010, Eq. 3)
-        square_of_sum = embedded.sum(dim=1).square().sum(dim=-1, keepdim=True)
-        second = (square_of_sum - embedded.square().sum(dim=(1, 2)).unsqueeze(-1)) / 2
+        second = ((total * total).sum(-1, keepdim=True) - (flat * flat).sum(-1, keepdim=True)) / 2
         if self.spread is not None:
             second = second * self.spread
-        logits: Tensor = first + second + self.mlp(embedded.flatten(1))
+        logits: Tensor = first + second + self.mlp(flat)
         return logits.squeeze(-1) if self.spread is None else logits

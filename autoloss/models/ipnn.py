@@ -23,15 +23,15 @@ class IPNN(nn.Module):
         fields = len(field_sizes)
         self.binary = task.binary
         self.embedding = FieldEmbedding(field_sizes, options.embedding_dim)
-        pairs = torch.triu_indices(fields, fields, offset=1)
-        self.register_buffer("pairs", pairs, persistent=False)
-        inputs = fields * options.embedding_dim + pairs.shape[1]
+        first, second = torch.triu_indices(fields, fields, offset=1)
+        self.register_buffer("pairs", first * fields + second, persistent=False)
+        inputs = fields * options.embedding_dim + len(first)
         self.mlp = mlp(inputs, task.outputs, options)
 
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
         embedded = self.embedding(ids)
         gram = embedded @ embedded.transpose(1, 2)
-        products = gram[:, self.pairs[0], self.pairs[1]]
+        products = gram.flatten(1).index_select(1, self.pairs)
         logits: Tensor = self.mlp(torch.cat((embedded.flatten(1), products), dim=1))
         return logits.squeeze(-1) if self.binary else logits

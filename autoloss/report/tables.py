@@ -15,10 +15,9 @@ import pandas as pd
 from autoloss.data.manifest import Manifest
 from autoloss.data.registry import DatasetSpec
 from autoloss.metrics import METRICS
-from autoloss.registry import OWN
+from autoloss.registry import MODELS, OWN
 from autoloss.report.published import Published
 
-MODEL_LABELS = {"deepfm": "DeepFM", "ipnn": "IPNN"}
 TITLES = {
     "table_1": "Table 1: the data",
     "table_2": "Table 2: performance of every method, test split",
@@ -148,7 +147,7 @@ def _block(spec: DatasetSpec, part: pd.DataFrame, labels: Mapping[str, str]) -> 
     """A data set's methods: per model and metric our column, and the paper's if it has one."""
     columns: dict[tuple[str, str], dict[str, Text]] = {}
     for (model, metric), cells in part.groupby(["model", "metric"], sort=False):
-        head, label = MODEL_LABELS.get(str(model), str(model)), METRICS[str(metric)].label
+        head, label = MODELS[str(model)], METRICS[str(metric)].label
         rows = _rows(cells)
         columns[head, label] = {row["method"]: _cell(row) for row in rows}
         if cells["published"].notna().any():

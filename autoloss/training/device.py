@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 
 import torch
 
@@ -30,11 +29,3 @@ def make_deterministic(options: TrainingOptions) -> None:
     # Filling fresh memory is a debugging aid that costs 15 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(options.threads)
-
-
-def isolated_randomness(device: torch.device) -> AbstractContextManager[None]:
-    """A context that gives torch's generators back as they were."""
-    manager: AbstractContextManager[None] = torch.random.fork_rng(
-        devices=[device] if device.type == "cuda" else []
-    )
-    return manager

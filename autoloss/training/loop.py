@@ -25,9 +25,9 @@ from autoloss.data.prepared import PreparedData
 from autoloss.method import Method, Step
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
-from autoloss.seeds import derive_seed
+from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
-from autoloss.training.device import isolated_randomness, make_deterministic, select_device
+from autoloss.training.device import make_deterministic, select_device
 from autoloss.training.evaluate import judge, predict, recalibrated_logloss
 
 SPLITS = ("train", "validation", "test")
@@ -57,7 +57,7 @@ class Trainer:
     """One run: a model, a method, a seed, on prepared data.
 
     Args:
-        model_name: a key of `autoloss.models.MODELS`.
+        model_name: a key of `autoloss.registry.MODELS`.
         method_class: the method; its options come from `config.methods`.
         state: checkpoint file, or None for none.
         report: called with a line after each epoch.
@@ -84,7 +84,7 @@ class Trainer:
             Batches(*data.split(name), sizes[name], seed=seed, name=name) for name in SPLITS[:2]
         )
         with isolated_randomness(self.device):
-            torch.manual_seed(derive_seed(seed, "model"))
+            reseed(derive_seed(seed, "model"), torch.device("cpu"))
             model = build_model(model_name, data.field_sizes, self.task, config.model)
         self.model = model.to(self.device)
         self.method = method_class(
@@ -157,7 +157,7 @@ class Trainer:
             seed=seed,
         )
         done.outer_steps += self.method.before_step(step)
-        torch.manual_seed(seed)  # the same dropout masks for every method
+        reseed(seed, self.device)  # the same dropout masks for every method
         loss, weights = self.method.weigh(batch.labels, self.model(batch.ids), t)
         parameters = list(self.model.parameters())
         for parameter, gradient in zip(

@@ -8,12 +8,15 @@ rule index:
         RESULTS / "index/{table}.parquet",
     log:
         f"logs/{study.config.scale}/index_{{table}}.log",
+    conda:
+        "../../environment.yml"
     params:
         seeds=study.config.study.seeds,
+        config=CONFIG,
     message:
         "Collecting the runs of {wildcards.table}"
     shell:
-        "{AUTOLOSS} index {wildcards.table} --config {CONFIG} >{log} 2>&1"
+        "autoloss index {wildcards.table} --config {params.config} >{log} 2>&1"
 
 
 rule compare:
@@ -23,9 +26,12 @@ rule compare:
         RESULTS / "statistics/{table}.csv",
     log:
         f"logs/{study.config.scale}/compare_{{table}}.log",
+    conda:
+        "../../environment.yml"
     params:
+        config=CONFIG,
         statistics=study.config.statistics.model_dump(),
     message:
         "Testing AutoLoss against every other method of {wildcards.table}"
     shell:
-        "{AUTOLOSS} compare {wildcards.table} --config {CONFIG} >{log} 2>&1"
+        "autoloss compare {wildcards.table} --config {params.config} >{log} 2>&1"

@@ -35,3 +35,8 @@ def shards_of_table(wildcards):
 def manifests_of_study(wildcards):
     names = dict.fromkeys(cell.dataset for cell in study.all_cells())
     return [study.prepared_folder(name) / "manifest.json" for name in names]
+
+
+def either(names):
+    """A wildcard's pattern: one of these names."""
+    return "|".join(names) or "(?!)"

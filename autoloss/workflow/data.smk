@@ -7,10 +7,12 @@ rule fetch:
     log:
         "logs/fetch/{source}.log",
     retries: 2
+    conda:
+        "../../environment.yml"
     message:
         "Fetching {wildcards.source}; its terms of use are in {log}"
     shell:
-        "{AUTOLOSS} fetch {wildcards.source} >>{log} 2>&1"
+        "autoloss fetch {wildcards.source} >>{log} 2>&1"
 
 
 rule prepare:
@@ -21,9 +23,12 @@ rule prepare:
         study.prepared_folder("{dataset}") / "manifest.json",
     log:
         "logs/prepare/{dataset}.log",
+    conda:
+        "../../environment.yml"
     params:
         key=preparation_key,
+        config=CONFIG,
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "{AUTOLOSS} prepare {wildcards.dataset} --config {CONFIG} >{log} 2>&1"
+        "autoloss prepare {wildcards.dataset} --config {params.config} >{log} 2>&1"

@@ -11,10 +11,14 @@ rule make_table_1:
         multiext(str(RESULTS / "tables/table_1"), ".csv", ".md", ".tex"),
     log:
         f"logs/{study.config.scale}/table_1.log",
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
     message:
         "Writing Table 1: statistics of the data"
     shell:
-        "{AUTOLOSS} table table_1 --config {CONFIG} >{log} 2>&1"
+        "autoloss table table_1 --config {params.config} >{log} 2>&1"
 
 
 rule make_table:
@@ -26,10 +30,14 @@ rule make_table:
         multiext(str(RESULTS / "tables/{table}"), ".csv", ".md", ".tex"),
     log:
         f"logs/{study.config.scale}/{{table}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
     message:
         "Writing {wildcards.table}"
     shell:
-        "{AUTOLOSS} table {wildcards.table} --config {CONFIG} >{log} 2>&1"
+        "autoloss table {wildcards.table} --config {params.config} >{log} 2>&1"
 
 
 rule table_1:

@@ -1,5 +1,10 @@
 """Training: one job per cell and shard of seeds. A cell is trained again when its key changes."""
 
+LEARNED = [
+    name for name, entry in study.methods.items() if entry.info.learns_on != "nothing"
+]
+FIXED = [name for name in study.methods if name not in LEARNED]
+
 
 rule train:
     input:
@@ -10,12 +15,28 @@ rule train:
         f"logs/{study.config.scale}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.log",
     benchmark:
         f"logs/{study.config.scale}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.jsonl"
+    wildcard_constraints:
+        method=either(FIXED),
+    conda:
+        "../../environment.yml"
     threads: study.config.training.threads
     params:
         key=run_key,
+        config=CONFIG,
     message:
         "Training {wildcards.method} on {wildcards.dataset} with {wildcards.model}, "
         "seeds {wildcards.first} to {wildcards.last}"
     shell:
-        "{AUTOLOSS} train {wildcards.dataset} {wildcards.model} {wildcards.method}"
-        " --seeds {wildcards.first}-{wildcards.last} --config {CONFIG} >>{log} 2>&1"
+        "autoloss train {wildcards.dataset} {wildcards.model} {wildcards.method}"
+        " --seeds {wildcards.first}-{wildcards.last} --config {params.config} >>{log} 2>&1"
+
+
+# The long jobs first: one that is left for the end keeps a core waiting.
+use rule train as train_learned with:
+    log:
+        f"logs/{study.config.scale}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.log",
+    wildcard_constraints:
+        method=either(LEARNED),
+    priority: 1
+    conda:
+        "../../environment.yml"

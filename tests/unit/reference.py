@@ -1,0 +1,134 @@
+"""The outer gradient written a second time, with nothing of the library's engine.
+
+Dense tables, no FunctionalModel, no autoloss.hypergradient, no Method.loss: the mixture, its noise
+and its seeds are spelt out here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, jvp
+from torch.nn import functional as F
+
+from autoloss.data.batches import Batch
+from autoloss.method import Learned, Step
+from autoloss.seeds import derive_seed
+
+Params = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One outer step of `method`, as functions of all the model's parameters."""
+
+    method: Learned
+    step: Step
+
+    @property
+    def params(self) -> Params:
+        """W: fresh leaves, whole tables."""
+        named = self.step.model.named_parameters()
+        return {name: value.detach().clone().requires_grad_() for name, value in named}
+
+    @property
+    def validation(self) -> Batch:
+        """The validation batch of the step."""
+        return self.step.validation(self.step.t // self.method.options["every"])
+
+    def logits(self, params: Params, ids: Tensor) -> Tensor:
+        """The model at `params`, with copies of its buffers."""
+        buffers = {k: v.clone() for k, v in self.step.model.named_buffers()}
+        return functional_call(self.step.model, {**params, **buffers}, (ids,))
+
+    def mixture(self, labels: Tensor, logits: Tensor, role: str, seen: Tensor | None) -> Tensor:
+        """sum_i p_i l_i (Eq. 11), mean over the batch; the weights look at `seen`, or at logits."""
+        method, t = self.method, self.step.t
+        scores = method.weighting(labels, logits if seen is None else seen)
+        if method.info.name != "autoloss":
+            weights = scores.softmax(dim=-1)
+        else:
+            noise = torch.Generator().manual_seed(derive_seed(method.seed, "noise", role, t))
+            gumbel = -torch.empty_like(scores).exponential_(generator=noise).log()
+            tau = max(0.01, 1 - 0.91685 * t / method.steps_per_epoch)
+            weights = ((F.log_softmax(scores, dim=-1) + gumbel) / tau).softmax(dim=-1)
+        return (weights * method.candidates(labels, logits)).sum(dim=-1).mean()
+
+    def train(self, params: Params) -> Tensor:
+        """L_train(W, V)."""
+        torch.manual_seed(self.step.seed)
+        logits = self.logits(params, self.step.batch.ids)
+        return self.mixture(self.step.batch.labels, logits, "inner", None)
+
+    def val_logits(self, params: Params) -> Tensor:
+        """The model's output on the validation batch; seeds torch's generator."""
+        torch.manual_seed(derive_seed(self.step.seed, "outer"))
+        return self.logits(params, self.validation.ids)
+
+    def val(self, params: Params, seen: Tensor | None = None) -> Tensor:
+        """L_val(W, V) on the validation batch; the weights look at `seen`, if given."""
+        logits, labels = self.val_logits(params), self.validation.labels
+        if self.method.options["criterion"] == "mixture":
+            return self.mixture(labels, logits, "outer", seen)
+        if logits.dim() == 1:
+            return F.binary_cross_entropy_with_logits(logits, labels.double())
+        return F.cross_entropy(logits, labels)
+
+    def ahead(self, xi: float, create_graph: bool = False) -> Params:
+        """W' = W - xi dL_train/dW (Eq. 13); constants unless `create_graph`."""
+        params = self.params
+        gradients = torch.autograd.grad(
+            self.train(params), list(params.values()), create_graph=create_graph
+        )
+        pairs = zip(params.items(), gradients, strict=True)
+        if create_graph:
+            return {k: w - xi * g for (k, w), g in pairs}
+        return {k: w.detach() - xi * g for (k, w), g in pairs}
+
+    def of_weighting(self, loss: Tensor) -> Tensor:
+        """dloss/dV as one vector; zeros where it does not depend on V."""
+        variables = list(self.method.weighting.parameters())
+        if not loss.requires_grad:
+            return torch.cat([torch.zeros_like(v).flatten() for v in variables])
+        gradients = torch.autograd.grad(loss, variables, allow_unused=True, materialize_grads=True)
+        return torch.cat([g.flatten() for g in gradients])
+
+    def direct_term(self, xi: float) -> Tensor:
+        """dL_val/dV at W', W' held constant."""
+        return self.of_weighting(self.val(self.ahead(xi)))
+
+    def double_backward(self, xi: float) -> Tensor:
+        """dL_val(W'(V), V)/dV by differentiating everything."""
+        return self.of_weighting(self.val(self.ahead(xi, create_graph=True)))
+
+    def identity(self, xi: float) -> Tensor:
+        """The same by a Jacobian-vector product: direct - xi d/dV <dL_train/dz, dz/dW g>."""
+        ahead = {k: w.requires_grad_() for k, w in self.ahead(xi).items()}
+        slope = torch.autograd.grad(self.val(ahead), list(ahead.values()))
+        toward = dict(zip(ahead, slope, strict=True))
+        params = {k: w.detach() for k, w in self.params.items()}
+        torch.manual_seed(self.step.seed)
+        ids, labels = self.step.batch.ids, self.step.batch.labels
+        with warnings.catch_warnings():  # torch's own, when its forward mode is first used
+            warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+            logits, t = jvp(lambda p: self.logits(p, ids), (params,), (toward,))
+        logits = logits.detach().requires_grad_()
+        loss = self.mixture(labels, logits, "inner", None)
+        (signal,) = torch.autograd.grad(loss, logits, create_graph=True)
+        return self.direct_term(xi) - xi * self.of_weighting((signal * t.detach()).sum())
+
+
+def central_difference(value: Callable[[], float], entry: Tensor, h: float) -> float:
+    """dvalue/dentry, `entry` a 0-dimensional view of a parameter."""
+    start, values = entry.item(), []
+    for sign in (1, -1):
+        with torch.no_grad():
+            entry.fill_(start + sign * h)
+        values.append(value())
+    with torch.no_grad():
+        entry.fill_(start)
+    return (values[0] - values[1]) / (2 * h)

@@ -1,0 +1,247 @@
+"""The deep recommenders against naive loops, their dropout, and the model as a function."""
+
+import copy
+from itertools import combinations
+
+import pytest
+import torch
+from torch import nn
+
+from autoloss.config import ModelOptions
+from autoloss.models import build_model
+from autoloss.models.dropout import Dropout
+from autoloss.models.embedding import FieldEmbedding
+from autoloss.models.functional import FunctionalModel
+from autoloss.task import Task
+from tests.unit.problems import FIELD_SIZES, make_batch, make_model
+
+# Criteo after pytorch-fm's bucketing: 39 fields, 1,086,810 values (paper, Table 1).
+CRITEO = [1_086_810 - 38 * 1000, *[1000] * 38]
+
+
+def embeddings_of(table, ids):
+    """One example's embeddings, looked up field by field; `table` is a FieldEmbedding's weight."""
+    rows, start = [], 0
+    for value, size in zip(ids.tolist(), FIELD_SIZES, strict=True):
+        rows.append(table[start + value])
+        start += size
+    return rows
+
+
+def tower(mlp, x):
+    """The MLP in evaluation mode, layer by layer from its parameters."""
+    for layer in mlp:
+        if isinstance(layer, nn.Linear):
+            x = layer.weight @ x + layer.bias
+        elif isinstance(layer, nn.BatchNorm1d):
+            x = (x - layer.running_mean) / (layer.running_var + 1e-5).sqrt()
+            x = x * layer.weight + layer.bias
+        elif isinstance(layer, nn.ReLU):
+            x = x.clamp(min=0)
+    return x
+
+
+def naive_deepfm(model, ids):
+    rows = embeddings_of(model.embedding.weight, ids)
+    pairs = sum(a @ b for a, b in combinations(rows, 2))
+    first = model.bias + sum(embeddings_of(model.linear.weight, ids))
+    spread = 1 if model.spread is None else model.spread
+    return first + spread * pairs + tower(model.mlp, torch.cat(rows))
+
+
+def naive_ipnn(model, ids):
+    rows = embeddings_of(model.embedding.weight, ids)
+    products = torch.stack([a @ b for a, b in combinations(rows, 2)])
+    return tower(model.mlp, torch.cat([*rows, products]))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize(("name", "naive"), [("deepfm", naive_deepfm), ("ipnn", naive_ipnn)])
+def test_logits_equal_explicit_loops_over_examples_fields_and_pairs(name, naive, classes):
+    task = Task(classes)
+    model, ids = make_model(name, task).eval(), make_batch(task, 12, seed=0).ids
+    logits = model(ids)
+    expected = torch.stack([naive(model, example) for example in ids])
+    assert logits.shape == ((12,) if classes == 2 else (12, 5))
+    torch.testing.assert_close(logits, expected.view_as(logits), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("name", ["deepfm", "ipnn"])
+def test_one_example_keeps_its_batch_dimension(name, classes):
+    model = make_model(name, Task(classes)).eval()
+    ids = make_batch(Task(classes), 3, seed=0).ids
+    assert model(ids[:1]).shape == ((1,) if classes == 2 else (1, 5))
+    torch.testing.assert_close(model(ids[:1]), model(ids)[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "field_sizes", "classes", "parameters"),
+    [
+        # tables 1,086,810 x 16 and x 1, bias; 624-128-128-1 with batch norm (2 x 128 a layer)
+        ("deepfm", CRITEO, 2, 1_086_810 * 17 + 1 + 625 * 128 + 256 + 129 * 128 + 256 + 129),
+        # table 1,086,810 x 16; 624 embedding values and 741 pairs into 128-128-1
+        ("ipnn", CRITEO, 2, 1_086_810 * 16 + 1366 * 128 + 256 + 129 * 128 + 256 + 129),
+        # ML-20m: 165,771 values in 2 fields, 5 outputs; bias and spread have 5 each
+        (
+            "deepfm",
+            [138_493, 27_278],
+            5,
+            165_771 * 21 + 5 + 33 * 128 + 256 + 129 * 128 + 256 + 129 * 5 + 5,
+        ),
+        (
+            "ipnn",
+            [138_493, 27_278],
+            5,
+            165_771 * 16 + 34 * 128 + 256 + 129 * 128 + 256 + 129 * 5,
+        ),
+    ],
+)
+def test_parameter_counts_at_the_papers_sizes(name, field_sizes, classes, parameters):
+    with torch.device("meta"):
+        model = build_model(name, field_sizes, Task(classes), ModelOptions())
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_each_field_reads_its_own_rows():
+    embedding = FieldEmbedding(FIELD_SIZES, 3)
+    assert embedding.weight.shape == (sum(FIELD_SIZES), 3)
+    assert embedding.offsets.tolist() == [0, 7, 12, 52]
+    last = torch.tensor([[size - 1 for size in FIELD_SIZES], [0, 0, 0, 0]])
+    rows = embedding.weight[torch.tensor([[6, 11, 51, 54], [0, 7, 12, 52]])]
+    assert torch.equal(embedding(last), rows)
+
+
+def test_the_embedding_has_a_second_derivative():
+    embedding = FieldEmbedding((3, 2), 2).double()
+    ids = torch.tensor([[0, 1], [2, 1], [0, 0]])
+    value = embedding(ids).pow(3).sum()
+    (first,) = torch.autograd.grad(value, embedding.weight, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), embedding.weight)
+    reads = torch.tensor([2, 0, 1, 1, 2]).unsqueeze(1)  # how often each row is read
+    torch.testing.assert_close(second, reads * 6 * embedding.weight)
+
+
+@pytest.fixture
+def seeded():
+    """Seed torch's generator inside the test only."""
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        yield
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    n = 400_000
+    dropped = (Dropout(rate)(torch.ones(n)) == 0).view(-1, 4).double()
+    bound = 4 * (rate * (1 - rate) / (n / 4)) ** 0.5
+    assert (dropped.mean(0) - rate).abs().max() < bound  # each quarter of a 64-bit draw
+    neighbours = torch.corrcoef(dropped.T) - torch.eye(4)
+    assert neighbours.abs().max() < 4 / (n / 4) ** 0.5
+
+
+@pytest.mark.usefixtures("seeded")
+def test_dropout_scales_what_it_keeps_by_the_rounded_rate():
+    kept = 65536 - 13107  # 0.2 is rounded to 13107 / 65536
+    out = Dropout(0.2)(torch.full((1000,), 3.0, dtype=torch.float64))
+    assert set(out.tolist()) == {0.0, 3.0 * (65536 / kept)}
+
+
+def test_dropout_rates_are_rounded_to_multiples_of_2_to_the_minus_16():
+    x = torch.ones(100_000, dtype=torch.float64)
+    assert Dropout(0.0)(x) is x
+    assert Dropout(2**-18)(x) is x
+    assert Dropout(2**-16)(x).amax() == 65536 / 65535
+
+
+@pytest.mark.usefixtures("seeded")
+def test_the_smallest_rate_drops_one_in_65536():
+    dropped = (Dropout(2**-16)(torch.ones(64 * 65536)) == 0).sum().item()
+    assert abs(dropped - 64) < 4 * 8
+
+
+def test_dropout_is_the_identity_in_evaluation():
+    x = torch.randn(5, 3)
+    assert Dropout(0.9).eval()(x) is x
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (5, 1), (7, 3), (2, 3, 5), (0, 4)])
+def test_dropout_keeps_any_shape_and_type(shape):
+    for dtype in (torch.float32, torch.float64):
+        out = Dropout(0.5)(torch.ones(shape, dtype=dtype))
+        assert out.shape == shape
+        assert out.dtype == dtype
+        assert ((out == 0) | (out == 2)).all()
+
+
+@pytest.mark.usefixtures("seeded")
+def test_the_seed_decides_the_mask_whatever_the_precision():
+    drop, masks = Dropout(0.5), []
+    for seed, dtype in ((1, torch.float32), (1, torch.float64), (2, torch.float32)):
+        torch.manual_seed(seed)
+        masks.append(drop(torch.ones(50, 3, dtype=dtype)) != 0)
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+
+
+@pytest.mark.usefixtures("seeded")
+def test_the_gradient_of_dropout_is_its_scaled_mask():
+    x = (torch.rand(200) + 1).requires_grad_()
+    out = Dropout(0.3)(x)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    torch.testing.assert_close(gradient, out.detach() / x.detach())
+    assert 0 < (gradient == 0).sum() < 200
+
+
+@pytest.fixture(params=["deepfm", "ipnn", "plain"])
+def model(request):
+    return make_model(request.param, Task())
+
+
+@pytest.fixture
+def batches():
+    return [make_batch(Task(), n, seed).ids for n, seed in ((24, 1), (20, 2))]
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("training", [True, False])
+def test_a_functional_model_equals_the_model(model, batches, training):
+    model.train(training)
+    functional, expected = FunctionalModel(model, batches), copy.deepcopy(model)
+    for k, ids in enumerate(batches):
+        torch.manual_seed(k)
+        logits = functional(functional.params, k)
+        torch.manual_seed(k)
+        torch.testing.assert_close(logits, expected(ids), rtol=1e-12, atol=1e-12)
+
+
+def test_a_functional_model_leaves_parameters_and_buffers_alone(model, batches):
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    functional = FunctionalModel(model, batches)
+    functional(functional.params, 0).square().mean().backward()
+    functional(functional.params, 1)
+    assert any("num_batches_tracked" in key for key in before)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    model(batches[0])
+    assert not all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.usefixtures("seeded")
+def test_gradients_equal_the_dense_models_on_the_rows_read(model, batches):
+    functional = FunctionalModel(model, batches)
+    torch.manual_seed(0)
+    loss = functional(functional.params, 0).square().mean()
+    compact = torch.autograd.grad(loss, list(functional.params.values()))
+    torch.manual_seed(0)
+    dense = torch.autograd.grad(model(batches[0]).square().mean(), list(model.parameters()))
+    read = torch.cat([ids + torch.tensor([0, 7, 12, 52]) for ids in batches]).unique()
+    unread = torch.ones(sum(FIELD_SIZES), dtype=torch.bool).index_fill(0, read, False)
+    tables = {f"{n}.weight" for n, m in model.named_modules() if isinstance(m, FieldEmbedding)}
+    for name, ours, full in zip(functional.params, compact, dense, strict=True):
+        if name in tables:
+            assert len(ours) == len(read) < len(full)
+            assert (full[unread] == 0).all()
+            full = full[read]
+        torch.testing.assert_close(ours, full, rtol=1e-12, atol=1e-14)

@@ -1,0 +1,84 @@
+"""The plan: cells, shards, identities; and what may change them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from autoloss.records.fingerprint import code_hash
+from autoloss.study import Cell, Study
+from tests.tiny import ROOT
+
+
+def study(**overrides):
+    return Study.load(overrides, ROOT)
+
+
+def test_table_2_is_the_grid_of_all_its_methods():
+    plan = study()
+    methods = plan.table_methods("table_2")
+    assert methods[:4] == ["focal", "kl", "hinge", "ce"]
+    assert methods[-1] == "autoloss"
+    assert len(plan.cells("table_2")) == 2 * 2 * len(methods)
+
+
+def test_table_3_is_on_the_component_data_sets():
+    cells = study().cells("table_3")
+    assert {cell.dataset for cell in cells} == {"ml100k-ctr"}
+    assert {"al1", "al2", "autoloss"} <= {cell.method for cell in cells}
+
+
+def test_shards_cover_every_seed_once():
+    for seeds, step in ((12, 12), (12, 5), (1, 3), (7, 1)):
+        shards = study(study={"seeds": seeds, "seeds_per_job": step}).shards()
+        covered = [seed for first, last in shards for seed in range(first, last + 1)]
+        assert covered == list(range(seeds))
+
+
+def test_a_run_is_rerun_for_what_can_change_it_and_nothing_else():
+    cell, plan = Cell("ml100k", "ipnn", "autoloss"), study()
+    key = plan.run_key(cell)
+    same = [
+        {"study": {"seeds": 3}},
+        {"training": {"device": "cpu", "threads": 2}},
+        {"statistics": {"alpha": 0.01}},
+        {"methods": {"al2": {"every": 3}}},
+    ]
+    other = [
+        {"training": {"lr": 0.002}},
+        {"methods": {"autoloss": {"every": 3}}},
+        {"losses": {"focal_gamma": 1.0}},
+        {"model": {"embedding_dim": 8}},
+    ]
+    assert all(study(**overrides).run_key(cell) == key for overrides in same)
+    assert all(study(**overrides).run_key(cell) != key for overrides in other)
+    assert plan.run_id(cell, 0, "a") != plan.run_id(cell, 1, "a")
+    assert plan.run_id(cell, 0, "a") != plan.run_id(cell, 0, "b")
+
+
+def test_comments_and_docstrings_do_not_change_the_code_hash(tmp_path):
+    file = tmp_path / "code.py"
+
+    def hashed(text):
+        file.write_text(text)
+        return code_hash([file])
+
+    base = hashed('"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 1\n')
+    assert (
+        hashed('"""Other."""\n\n\ndef f(x):\n    """Word."""\n    # why\n    return x + 1\n')
+        == base
+    )
+    assert hashed('"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 2\n') != base
+
+
+def test_planning_imports_neither_torch_nor_pandas():
+    """The Snakefile is parsed again in every cluster job."""
+    code = (
+        "import sys; from pathlib import Path; from autoloss.study import Study;"
+        "s = Study.load({}, Path('.')); [s.run_key(c) for c in s.all_cells()];"
+        "print([m for m in ('torch', 'pandas', 'polars', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,123 @@
+"""A copy of the project with miniature raw data, to run the real workflow in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from autoloss.data.manifest import RawFile, RawManifest, write_manifest
+from tests.tiny import ROOT
+
+PARTS = ("Snakefile", "environment.yml", "autoloss", "baselines", "configs", "profiles")
+RATINGS = 600
+USER_HEADER = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
+ITEM_HEADER = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+
+
+class Project:
+    """A folder with the project's own files, and commands run inside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, folder / part)
+        for name in ("ml100k", "ml100k-ctr"):
+            self._small_dataset(folder / "configs" / "datasets" / f"{name}.yaml")
+        self.raw = folder / "data" / "raw" / "movielens-100k"
+        self.write_raw()
+
+    @staticmethod
+    def _small_dataset(file: Path) -> None:
+        """The data set's own description, but for counts that only the real file has."""
+        spec = yaml.safe_load(file.read_text())
+        spec.pop("expected")
+        for field in spec["fields"]:
+            field["min_count"] = 1
+        file.write_text(yaml.safe_dump(spec))
+
+    def write_raw(self, ratings: str | None = None) -> None:
+        """Raw files in RecBole's format, with a planted effect of user and item."""
+        random = np.random.default_rng(0)
+        users, items = random.integers(1, 21, RATINGS), random.integers(1, 16, RATINGS)
+        taste, quality = random.normal(size=21), random.normal(size=16)
+        score = taste[users] + quality[items] + random.normal(size=RATINGS) / 2
+        stars = 1 + np.searchsorted(np.quantile(score, [0.1, 0.3, 0.55, 0.8]), score)
+        lines = [
+            f"{u}\t{i}\t{s}\t88125{k:04}"
+            for k, (u, i, s) in enumerate(zip(users, items, stars, strict=True))
+        ]
+        header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+        texts = {
+            "ml-100k.inter": ratings or "\n".join([header, *lines]) + "\n",
+            "ml-100k.user": USER_HEADER
+            + "".join(f"{u}\t{20 + u}\tM\twriter\t1000{u % 7}\n" for u in range(1, 21)),
+            "ml-100k.item": ITEM_HEADER
+            + "".join(f"{i}\tFilm {i}\t199{i % 9}\tDrama\n" for i in range(1, 16)),
+        }
+        self.raw.mkdir(parents=True, exist_ok=True)
+        files = []
+        for name, text in texts.items():
+            (self.raw / name).write_text(text)
+            content = text.encode()
+            digest = hashlib.sha256(content).hexdigest()
+            files.append(RawFile(name=name, bytes=len(content), sha256=digest))
+        write_manifest(
+            self.raw,
+            RawManifest(
+                source="movielens-100k",
+                mirror="test",
+                format="recbole",
+                files=tuple(files),
+                fetched="now",
+            ),
+        )
+
+    def config(self, **keys: object) -> str:
+        """A configuration file over the smoke scale; its path."""
+        content = {
+            "scale": "smoke",
+            "study": {
+                "methods": ["ce", "al1", "autoloss"],
+                "models": ["deepfm"],
+                "max_rows": None,
+            },
+            "model": {"embedding_dim": 4, "hidden": [8]},
+            "training": {"batch_size": 64, "device": "cpu"},
+        }
+        for key, value in keys.items():
+            both = isinstance(value, dict) and isinstance(content.get(key), dict)
+            content[key] = {**content[key], **value} if both else value  # type: ignore[dict-item]
+        file = self.folder / "tiny.yaml"
+        file.write_text(yaml.safe_dump(content))
+        return file.name
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`snakemake --cores 2 ARGUMENTS`, output and errors in `stdout`."""
+        return self._run("-m", "snakemake", "--cores", "2", *arguments)
+
+    def autoloss(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`autoloss ARGUMENTS`."""
+        return self._run("-m", "autoloss", *arguments)
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env={**environment, "PYTHONPATH": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )

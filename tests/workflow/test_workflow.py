@@ -1,0 +1,182 @@
+"""The real workflow, end to end, on miniature data."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from tests.tiny import ROOT
+from tests.workflow.project import Project
+
+NEW = (ROOT / "baselines" / "_template.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose workflow has run to the end once."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    done = project.snakemake("--configfile", project.config())
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def test_makes_every_table_in_every_format(finished):
+    tables = finished.folder / "results" / "smoke" / "tables"
+    names = {f"table_{k}.{suffix}" for k in (1, 2, 3) for suffix in ("csv", "md", "tex")}
+    assert {path.name for path in tables.iterdir()} == names
+    table = pd.read_csv(tables / "table_2.csv")
+    assert set(table["method"]) == {"ce", "autoloss"}
+    assert set(table["dataset"]) == {"ml100k", "ml100k-ctr"}
+    assert (table["n"] == 2).all()
+    assert table["mean"].notna().all()
+    assert table["verdict"].dropna().str.startswith("cannot be significant with 2 seeds").all()
+    assert set(pd.read_csv(tables / "table_3.csv")["method"]) == {"al1", "autoloss"}
+    summary = finished.autoloss("summary", "--config", "results/smoke/config.json")
+    assert "tables/table_2.tex" in summary.stdout
+    assert "| AutoLoss |" in summary.stdout
+
+
+def test_every_number_of_table_2_is_that_of_its_records(finished):
+    results = finished.folder / "results" / "smoke"
+    for row in pd.read_csv(results / "tables" / "table_2.csv").itertuples():
+        folder = results / "runs" / row.dataset / row.model / row.method
+        records = [json.loads(file.read_text()) for file in folder.glob("seed_*.json")]
+        values = [record["metrics"]["test"][row.metric] for record in records]
+        assert row.mean == pytest.approx(sum(values) / len(values), rel=1e-12)
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    done = finished.snakemake("--configfile", finished.config())
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+def test_one_new_file_is_a_new_row_and_trains_nothing_else(finished):
+    new = finished.folder / "baselines" / "mine.py"
+    text = NEW.replace('name="_template"', 'name="mine"').replace(
+        'label="Template"', 'label="Mine"'
+    )
+    new.write_text(text)
+    methods = {"study": {"methods": ["ce", "al1", "autoloss", "mine"]}}
+    methods["study"] |= {"models": ["deepfm"], "max_rows": None}
+    try:
+        config = finished.config(**methods)
+        done = finished.snakemake("table_2", "--configfile", config)
+        assert done.returncode == 0, done.stdout
+        trained = [line for line in done.stdout.splitlines() if ": Training " in line]
+        assert len(trained) == 2
+        assert all("Training mine" in line for line in trained)
+        table = (finished.folder / "results" / "smoke" / "tables" / "table_2.md").read_text()
+        assert table.count("| Mine |") == 2
+    finally:
+        new.unlink()
+        finished.config()
+
+
+def test_changing_an_option_reruns_its_method_alone(finished):
+    config = finished.config(methods={"autoloss": {"every": 3}})
+    done = finished.snakemake("-n", "--configfile", config)
+    trained = [line for line in done.stdout.splitlines() if ": Training " in line]
+    assert len(trained) == 2
+    assert all("Training autoloss" in line for line in trained)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"trainig": {}}, "did you mean 'training'?"),
+        ({"training": {"batchsize": 64}}, "did you mean 'batch_size'?"),
+        ({"methods": {"autoloss": {"evry": 3}}}, "did you mean 'every'?"),
+        ({"training": {"lr": 0}}, "training.lr"),
+    ],
+)
+def test_a_wrong_key_ends_before_the_dag_with_one_message(project, keys, message):
+    done = project.snakemake("--configfile", project.config(**keys))
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project.folder / "results").exists()
+
+
+def test_a_wrong_byte_in_a_raw_file_ends_with_one_message(project):
+    file = project.raw / "ml-100k.inter"
+    content = bytearray(file.read_bytes())
+    content[200] ^= 1
+    file.write_bytes(bytes(content))
+    done = project.snakemake("table_1", "--configfile", project.config())
+    assert done.returncode != 0
+    assert "ml-100k.inter" in done.stdout
+    assert "expected sha256" in done.stdout
+    assert "--force" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not list((project.folder / "data").glob("prepared/*/*.npy"))
+    assert not (project.folder / "results" / "smoke" / "tables").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("3\t4\t5", "expected 4 columns, found 3"),
+        ("3\t4\t6\t881250949", "expected a rating of 1 to 5, found 6"),
+        ("3\t999\t4\t881250949", "expected a film of ml-100k.item, found '999'"),
+    ],
+)
+def test_a_malformed_row_is_named_by_its_line(project, line, message):
+    lines = (project.raw / "ml-100k.inter").read_text().splitlines()
+    lines[6] = line
+    project.write_raw("\n".join(lines) + "\n")
+    project.config()
+    (project.folder / "results" / "smoke").mkdir(parents=True)
+    assert project.snakemake("-n", "-q", "all", "--configfile", "tiny.yaml").returncode == 0
+    done = project.autoloss("prepare", "ml100k", "--config", "results/smoke/config.json")
+    assert done.returncode == 2
+    assert "ml-100k.inter, line 7" in done.stdout
+    assert message in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 2
+    assert not (project.folder / "data" / "prepared").exists()
+
+
+def test_killed_while_training_it_resumes_to_the_same_bits(finished):
+    """SIGKILL after the first checkpoint; the record equals that of an undisturbed run."""
+    config = finished.config(
+        scale="smoke",
+        training={"batch_size": 64, "device": "cpu", "max_epochs": 60, "patience": 60}
+        | {"checkpoint_seconds": 0},
+    )
+    assert finished.snakemake("-n", "-q", "all", "--configfile", config).returncode == 0
+    command = ["train", "ml100k", "deepfm", "autoloss", "--seeds", "0-0"]
+    command += ["--config", "results/smoke/config.json"]
+    cell = finished.folder / "results" / "smoke" / "runs" / "ml100k" / "deepfm" / "autoloss"
+    record = cell / "seed_0.json"
+    record.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "autoloss", *command],
+        cwd=finished.folder,
+        env={**os.environ, "PYTHONPATH": str(finished.folder)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(cell.glob(".state/*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(cell.glob(".state/*.pt"))
+    assert not record.exists()
+    assert finished.autoloss(*command).returncode == 0
+    resumed = json.loads(record.read_text())
+    assert not list(cell.glob(".state/*.pt"))
+    record.unlink()
+    assert finished.autoloss(*command).returncode == 0
+    assert json.loads(record.read_text())["digest"] == resumed["digest"]

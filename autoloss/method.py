@@ -160,7 +160,8 @@ class Learned(Method):
         options, where = self.options, f"methods.{self.info.name}"
         if options["every"] < 1:
             raise ConfigError(f"{where}.every", "is below 1", "give steps, 1 or more")
-        if options["hypergradient"] == "direct" and options["criterion"] != "mixture":
+        first_order = options["hypergradient"] == "direct" or options["xi_over_lr"] == 0
+        if first_order and options["criterion"] != "mixture":
             raise ConfigError(
                 f"{where}.criterion",
                 f"with xi = 0, '{options['criterion']}' does not depend on the weighting",

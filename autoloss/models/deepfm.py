@@ -20,6 +20,8 @@ class DeepFM(nn.Module):
     sum, a scalar, is spread over the classes by a learned vector.
     """
 
+    reads_rows = True  # see FunctionalModel
+
     def __init__(self, field_sizes: Sequence[int], task: Task, options: ModelOptions) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(field_sizes, options.embedding_dim)

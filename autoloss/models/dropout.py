@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autoloss.errors import ConfigError
+
 
 class Dropout(nn.Module):
     """Zero each value with probability `rate`, scale the others by 1 / (1 - rate), in training.
@@ -14,6 +16,8 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
+        if not 0 <= rate <= 0.99:
+            raise ConfigError("dropout", f"is {rate}", "give a share of 0 to 0.99")
         self._dropped = round(rate * 2**16)
         self._scale = 2**16 / (2**16 - self._dropped)
 

@@ -20,35 +20,47 @@ class FunctionalModel:
     """`model(params, k)`: logits of the k-th batch at `params`, buffers of the model untouched.
 
     Args:
-        model: any module `ids -> logits`; its `FieldEmbedding`s, if any, share their fields.
+        model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
+            to look up `FieldEmbedding`s of all fields), its tables are cut to the rows in use.
         batches: ids `[B, F]` of the batches it will be called on.
 
-    `params` has the current values as fresh leaves that require gradients.
+    `params` has the trainable parameters' current values, as fresh leaves that require gradients.
     """
 
     def __init__(self, model: nn.Module, batches: Sequence[Tensor]) -> None:
         self._model = model
-        self.params = {k: v.detach().requires_grad_() for k, v in model.named_parameters()}
+        parameters = dict(model.named_parameters())
+        self.params = {
+            k: v.detach().requires_grad_() for k, v in parameters.items() if v.requires_grad
+        }
+        self._fixed: dict[str, Tensor] = {
+            k: v for k, v in parameters.items() if not v.requires_grad
+        }
         self._buffers = dict(model.named_buffers())
         self._ids = list(batches)
-        tables = {n: m for n, m in model.named_modules() if isinstance(m, FieldEmbedding)}
-        if tables:
-            self._keep_rows(tables)
+        if getattr(model, "reads_rows", False):
+            self._keep_rows()
 
-    def _keep_rows(self, tables: dict[str, FieldEmbedding]) -> None:
+    def _keep_rows(self) -> None:
+        modules = self._model.named_modules()
+        tables = {name: m for name, m in modules if isinstance(m, FieldEmbedding)}
         offsets = next(iter(tables.values())).offsets
         rows, places = torch.unique(
             torch.cat([ids + offsets for ids in self._ids]), return_inverse=True
         )
         self._ids = list(places.split([len(ids) for ids in self._ids]))
         for name in tables:
-            weight = f"{name}.weight" if name else "weight"
-            self.params[weight] = self.params[weight].detach()[rows].requires_grad_()
-            self._buffers[f"{name}.offsets" if name else "offsets"] = torch.zeros_like(offsets)
+            weight = f"{name}.weight"
+            if weight in self.params:
+                self.params[weight] = self.params[weight].detach()[rows].requires_grad_()
+            else:
+                self._fixed[weight] = self._fixed[weight][rows]
+            self._buffers[f"{name}.offsets"] = torch.zeros_like(offsets)
 
     def __call__(self, params: dict[str, Tensor], k: int) -> Tensor:
         """Logits of batch `k`."""
         # Batch norm in training mode writes its running statistics: into copies, not the model's.
         buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
-        logits: Tensor = functional_call(self._model, {**params, **buffers}, (self._ids[k],))
+        everything = {**self._fixed, **params, **buffers}
+        logits: Tensor = functional_call(self._model, everything, (self._ids[k],))
         return logits

@@ -16,6 +16,7 @@ from autoloss.task import Task
 class IPNN(nn.Module):
     """Logits = MLP of the embeddings side by side with all pairwise inner products."""
 
+    reads_rows = True  # see FunctionalModel
     pairs: Tensor
 
     def __init__(self, field_sizes: Sequence[int], task: Task, options: ModelOptions) -> None:

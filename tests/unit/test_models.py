@@ -245,3 +245,36 @@ def test_gradients_equal_the_dense_models_on_the_rows_read(model, batches):
             assert (full[unread] == 0).all()
             full = full[read]
         torch.testing.assert_close(ours, full, rtol=1e-12, atol=1e-14)
+
+
+class Mixed(nn.Module):
+    """A user's module: a FieldEmbedding beside a table that reads the raw ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.fields = FieldEmbedding((5, 4), 3)
+        self.raw = nn.Embedding(5, 3)
+        self.raw.weight.requires_grad_(False)
+
+    def forward(self, ids):
+        return self.fields(ids).sum((1, 2)) + self.raw(ids[:, 0]).sum(1)
+
+
+def test_a_users_module_keeps_its_whole_tables_and_its_frozen_parameters():
+    model = Mixed()
+    batches = [torch.tensor([[4, 3], [2, 1]]), torch.tensor([[0, 0], [1, 2]])]
+    functional = FunctionalModel(model, batches)
+    assert set(functional.params) == {"fields.weight"}
+    for k, ids in enumerate(batches):
+        assert torch.equal(functional(functional.params, k), model(ids))
+
+
+def test_a_frozen_table_of_ours_is_cut_like_the_others():
+    model = build_model("deepfm", (5, 4), Task(2), ModelOptions(embedding_dim=3, hidden=(4,)))
+    model.eval()
+    model.linear.weight.requires_grad_(False)
+    batches = [torch.tensor([[4, 3], [2, 1]]), torch.tensor([[0, 0], [1, 2]])]
+    functional = FunctionalModel(model, batches)
+    assert "linear.weight" not in functional.params
+    for k, ids in enumerate(batches):
+        torch.testing.assert_close(functional(functional.params, k), model(ids))

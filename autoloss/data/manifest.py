@@ -8,18 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from autoloss.errors import DataError
+from autoloss.strict import Strict
 
 MANIFEST = "manifest.json"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RawFile(_Model):
+class RawFile(Strict):
     """A file of a raw folder."""
 
     name: str
@@ -27,7 +24,7 @@ class RawFile(_Model):
     sha256: str
 
 
-class RawManifest(_Model):
+class RawManifest(Strict):
     """What was fetched, from which mirror, and when (UTC)."""
 
     schema_version: Literal[1] = 1
@@ -38,7 +35,7 @@ class RawManifest(_Model):
     fetched: str
 
 
-class FieldStats(_Model):
+class FieldStats(Strict):
     """An encoded field.
 
     `size` ids, of which 0 stands for every value without its own; `distinct` raw values over all
@@ -54,7 +51,7 @@ class FieldStats(_Model):
     folded: int
 
 
-class Statistics(_Model):
+class Statistics(Strict):
     """A row of the paper's Table 1, and the number of ids that models really embed."""
 
     interactions: int
@@ -63,7 +60,7 @@ class Statistics(_Model):
     encoded_features: int
 
 
-class Manifest(_Model):
+class Manifest(Strict):
     """A prepared folder: where it came from, what it holds and the hash of its content."""
 
     schema_version: Literal[1] = 1

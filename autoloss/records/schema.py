@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from autoloss.strict import Strict
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Failure(_Part):
+class Failure(Strict):
     """Why a run has no metrics."""
 
     kind: str
@@ -19,7 +15,7 @@ class Failure(_Part):
     traceback: str
 
 
-class Curve(_Part):
+class Curve(Strict):
     """One epoch: mean training loss (of the method's own mixture) and validation metrics."""
 
     epoch: int
@@ -28,7 +24,7 @@ class Curve(_Part):
     logloss: float
 
 
-class Weights(_Part):
+class Weights(Strict):
     """Per epoch, `[epochs][n]`: mean weight of each candidate, and share of steps or examples in
     which it had the largest weight."""
 
@@ -37,7 +33,7 @@ class Weights(_Part):
     selection: list[list[float]]
 
 
-class Budget(_Part):
+class Budget(Strict):
     """What the run cost. `examples` are those the model was trained on, outer steps apart."""
 
     epochs: int
@@ -49,7 +45,7 @@ class Budget(_Part):
     peak_memory_mb: float
 
 
-class Provenance(_Part):
+class Provenance(Strict):
     """Which code, data, versions and hardware made the record, seen from the worker."""
 
     data_hash: str
@@ -64,7 +60,7 @@ class Provenance(_Part):
     finished: str
 
 
-class Record(_Part):
+class Record(Strict):
     """A run. A failed one has a `failure` and no metrics; it is a record like any other."""
 
     schema_version: Literal[1] = 1

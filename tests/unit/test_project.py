@@ -1,0 +1,34 @@
+"""What the project's own files promise each other."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from tests.tiny import ROOT
+
+README = (ROOT / "README.md").read_text()
+REFERENCE = ROOT / "results" / "reference" / "laptop"
+
+
+def test_conda_users_get_the_locks_versions():
+    lock = (ROOT / "requirements.lock").read_text().split()
+    parts = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = [part["pip"] for part in parts if isinstance(part, dict)]
+    assert pip == lock
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+!]+", line) for line in lock)
+
+
+@pytest.mark.parametrize("table", ["table_1", "table_2", "table_3"])
+def test_the_readmes_tables_are_those_of_the_reference_run(table):
+    text = (REFERENCE / "tables" / f"{table}.md").read_text()
+    assert text.strip() in README
+
+
+def test_every_open_choice_names_a_key_that_exists():
+    keys = re.findall(r"`methods\.autoloss\.(\w+)`", (ROOT / "docs" / "deviations.md").read_text())
+    source = (ROOT / "autoloss" / "autoloss.py").read_text()
+    assert keys
+    assert all(f'"{key}":' in source for key in keys)

@@ -32,7 +32,9 @@ class StudyOptions(Strict):
     )
     seeds: Positive = Field(description="runs per cell; run s has seed s")
     seeds_per_job: Positive = Field(description="seeds trained by one process")
-    max_rows: Positive | None = Field(default=None, description="use only so many rows; null: all")
+    max_rows: Positive | None = Field(
+        default=None, description="use a random sample of so many rows; null: all"
+    )
 
 
 class ModelOptions(Strict):

@@ -28,6 +28,6 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("auc", "AUC", higher_is_better=True),
         Metric("logloss", "Log loss", higher_is_better=False),
-        Metric("logloss_calibrated", "Log loss, recalibrated", higher_is_better=False),
+        Metric("logloss_calibrated", "Log loss, recal.", higher_is_better=False),
     )
 }

@@ -47,11 +47,12 @@ def _markdown_cell(cell: Text) -> str:
 
 
 def to_latex(table: Table, label: str) -> str:
-    """A `table` environment per block, for `\\usepackage{booktabs}`; notes in the last caption."""
-    notes = " ".join([*table.notes, *_legend(table, LATEX_MARKS)])
+    """A `table*` per block, for `\\usepackage{booktabs,graphicx}`; notes in the last caption."""
+    notes = " ".join([*map(_escape, table.notes), *_legend(table, LATEX_MARKS)])
+    title = table.title.split(": ", 1)[-1]  # LaTeX numbers tables itself
     environments = []
     for k, block in enumerate(table.blocks):
-        caption = ". ".join(filter(None, (table.title, block.heading)))
+        caption = _escape(". ".join(filter(None, (title, block.heading))))
         if k == len(table.blocks) - 1:
             caption = f"{caption}. {notes}"
         environments.append(_latex_block(block, caption, f"tab:{label}-{k + 1}"))
@@ -63,15 +64,16 @@ def _latex_block(block: Block, caption: str, label: str) -> str:
         "\\begin{table*}",
         "\\centering",
         "\\small",
-        f"\\caption{{{_escape(caption)}}}",
+        f"\\caption{{{caption}}}",
         f"\\label{{{label}}}",
+        "\\resizebox{\\textwidth}{!}{%",
         f"\\begin{{tabular}}{{l{'r' * len(block.columns)}}}",
         "\\toprule",
         *_latex_heads(block.columns),
         "\\midrule",
         *(_latex_row([_escape(name), *map(_latex_cell, row)]) for name, row in block.rows),
         "\\bottomrule",
-        "\\end{tabular}",
+        "\\end{tabular}}",
         "\\end{table*}",
         "",
     ]
@@ -79,7 +81,9 @@ def _latex_block(block: Block, caption: str, label: str) -> str:
 
 
 def _latex_heads(columns: Sequence[tuple[str, str]]) -> list[str]:
-    names = _latex_row(["", *(_escape(name) for _, name in columns)])
+    # Beside our column "paper" is enough: the width of a page is scarce.
+    short = [name.split(",")[0] if name.startswith("paper,") else name for _, name in columns]
+    names = _latex_row(["", *map(_escape, short)])
     if not any(top for top, _ in columns):
         return [names]
     tops, rules, start = [""], [], 2

@@ -85,7 +85,7 @@ def data_table(manifests: Sequence[Manifest], published: Published) -> Table:
     cells = [(row["dataset"], [Text(_plain(row.get(name))) for name in shown]) for row in rows]
     notes = (
         "Feature values are distinct raw values; embedded ids are what models look up, rare values "
-        "folded. Columns starting with `paper` are the paper's, of the set that ours stands for.",
+        "folded. Columns named paper are the paper's, of the set that ours stands for.",
     )
     return Table(TITLES["table_1"], long, [Block("", columns, cells)], notes)
 
@@ -191,7 +191,7 @@ def _notes(long: pd.DataFrame, comparisons: pd.DataFrame, alpha: float) -> list[
         notes.append("Failed runs are counted in the cell and make its comparisons not assessable.")
     if long["published"].notna().any():
         notes.append(
-            "Columns `paper` are the published values on the data set that ours stands for: "
+            "Columns named paper are the published values on the data set that ours stands for: "
             "compare the order of the methods, not the numbers."
         )
     return notes

@@ -114,6 +114,9 @@ def test_markdown_and_latex_hold_the_same_cells():
     assert "| AutoLoss | **0.8066 ± 0.0043** \\* | 0.8092 |" in markdown
     assert "AutoLoss & \\textbf{0.8066 $\\pm$ 0.0043}$^{*}$ & 0.8092" in latex
     assert "Bad\\_1" in latex
+    assert "$^{*}$ AutoLoss is significantly better" in latex
+    assert "textbackslash" not in latex
+    assert "\\caption{performance of every method" in latex
     for command in ("\\toprule", "\\midrule", "\\bottomrule", "\\multicolumn{5}{c}{DeepFM}"):
         assert command in latex
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}

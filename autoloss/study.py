@@ -135,13 +135,7 @@ class Study:
 
     def code(self, method: str) -> str:
         """Fingerprint of the code of a method's runs."""
-        if method not in self._codes:
-            self._codes[method] = training_code(method, self.methods)
-        return self._codes[method]
-
-    @cached_property
-    def _codes(self) -> dict[str, str]:
-        return {}  # hashing the sources takes 30 ms, and every run asks
+        return training_code(method, self.methods)
 
     def run_key(self, cell: Cell) -> str:
         """Hash of a cell, its configuration and its code: when it changes, the cell is rerun."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from autoloss.registry import Entry
@@ -33,8 +34,7 @@ def code_hash(files: Iterable[Path]) -> str:
     """16 hexadecimal digits over the syntax trees of `files`."""
     digest = hashlib.sha256()
     for file in sorted(files):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        digest.update(file.name.encode() + ast.dump(_without_docstrings(tree)).encode())
+        digest.update(file.name.encode() + _code_of(file.read_text(encoding="utf-8")))
     return digest.hexdigest()[:16]
 
 
@@ -53,6 +53,11 @@ def preparation_code() -> str:
     """Hash of the code that turns raw files into arrays."""
     package = Path(__file__).resolve().parents[1]
     return code_hash(file for pattern in PREPARATION for file in package.glob(pattern))
+
+
+@cache  # every method's and every run's hash is over the same engine
+def _code_of(source: str) -> bytes:
+    return ast.dump(_without_docstrings(ast.parse(source))).encode()
 
 
 def _without_docstrings(tree: ast.AST) -> ast.AST:

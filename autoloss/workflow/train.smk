@@ -33,10 +33,6 @@ rule train:
 
 # The long jobs first: one that is left for the end keeps a core waiting.
 use rule train as train_learned with:
-    log:
-        f"logs/{study.config.scale}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.log",
     wildcard_constraints:
         method=either(LEARNED),
     priority: 1
-    conda:
-        "../../environment.yml"

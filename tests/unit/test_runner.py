@@ -11,6 +11,7 @@ from autoloss.errors import RecordError, UserError
 from autoloss.records import store
 from autoloss.records.index import build_index
 from autoloss.records.store import read_record, write_text
+from autoloss.registry import load
 from autoloss.study import Cell, Study
 from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.runner import Runner
@@ -81,8 +82,6 @@ def test_a_run_that_diverges_is_a_failed_record_and_the_others_go_on(study, monk
 
 def test_a_loss_that_is_not_finite_stops_the_run(study):
     data = PreparedData.open(study.prepared_folder(CELL.dataset))
-    from autoloss.registry import load
-
     run = Trainer(study.config, data, "deepfm", load("ce"), 0)
     run.model.bias.data.fill_(float("nan"))
     with pytest.raises(TrainingDivergedError, match="nan"):

@@ -69,10 +69,8 @@ def test_one_new_file_is_a_new_row_and_trains_nothing_else(finished):
         'label="Template"', 'label="Mine"'
     )
     new.write_text(text)
-    methods = {"study": {"methods": ["ce", "al1", "autoloss", "mine"]}}
-    methods["study"] |= {"models": ["deepfm"], "max_rows": None}
     try:
-        config = finished.config(**methods)
+        config = finished.config(study={"methods": ["ce", "al1", "autoloss", "mine"]})
         done = finished.snakemake("table_2", "--configfile", config)
         assert done.returncode == 0, done.stdout
         trained = [line for line in done.stdout.splitlines() if ": Training " in line]
@@ -150,11 +148,7 @@ def test_a_malformed_row_is_named_by_its_line(project, line, message):
 
 def test_killed_while_training_it_resumes_to_the_same_bits(finished):
     """SIGKILL after the first checkpoint; the record equals that of an undisturbed run."""
-    config = finished.config(
-        scale="smoke",
-        training={"batch_size": 64, "device": "cpu", "max_epochs": 60, "patience": 60}
-        | {"checkpoint_seconds": 0},
-    )
+    config = finished.config(training={"max_epochs": 60, "patience": 60, "checkpoint_seconds": 0})
     assert finished.snakemake("-n", "-q", "all", "--configfile", config).returncode == 0
     command = ["train", "ml100k", "deepfm", "autoloss", "--seeds", "0-0"]
     command += ["--config", "results/smoke/config.json"]

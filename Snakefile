@@ -15,6 +15,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from autoloss.errors import UserError
+from autoloss.registry import FULL, TABLES
 from autoloss.study import Study
 
 try:
@@ -34,6 +35,9 @@ shell.prefix(
 )
 
 
+include: "autoloss/workflow/common.smk"
+
+
 wildcard_constraints:
     source=r"[a-z0-9-]+",
     dataset=r"[a-z0-9-]+",
@@ -41,10 +45,9 @@ wildcard_constraints:
     method=r"\w+",
     first=r"\d+",
     last=r"\d+",
-    table=r"table_[23]",
+    table=either((*TABLES, FULL)),
 
 
-include: "autoloss/workflow/common.smk"
 include: "autoloss/workflow/data.smk"
 include: "autoloss/workflow/train.smk"
 include: "autoloss/workflow/analyse.smk"
@@ -57,6 +60,7 @@ rule all:
         rules.table_1.input,
         rules.table_2.input,
         rules.table_3.input,
+        rules.controls.input,
 
 
 localrules:
@@ -64,3 +68,5 @@ localrules:
     table_1,
     table_2,
     table_3,
+    table_2_full,
+    controls,

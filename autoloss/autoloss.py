@@ -7,7 +7,7 @@ look-ahead training step (Eq. 12-13, Algorithm 1). Open choices are listed in do
 
 from __future__ import annotations
 
-from autoloss.method import Learned
+from autoloss.learned import Learned
 from autoloss.registry import Info
 from autoloss.weighting import Controller, GumbelSoftmax, Temperature
 
@@ -22,7 +22,7 @@ class AutoLoss(Learned):
         paper="Zhao et al., AutoLoss, KDD 2021",
         weights="per example",
         learns_on="validation",
-        tables=("table_2", "table_3"),
+        tables=("table_2", "table_3", "controls"),
         options={
             "every": 7,
             "lr": 0.001,
@@ -42,6 +42,11 @@ class AutoLoss(Learned):
             "hypergradient": ("direct", "exact", "finite_difference"),
             "criterion": ("mixture", "ce"),
             "tau_unit": ("epoch", "step"),
+        },
+        tune={
+            "lr": ("log", 0.0001, 0.01),
+            "every": ("choice", 1, 3, 7, 13),
+            "tau_slope": ("log", 0.1, 3.0),
         },
     )
 

@@ -68,11 +68,31 @@ def train(
 
 
 @app.command()
+def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Find a cell's weights, or in the tuned protocol its hyper-parameters, on validation."""
+    from autoloss.search.run import search as search_cell
+    from autoloss.training.progress import reporting
+
+    study = Study.read(config)
+    with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
+        file = search_cell(study, Cell(dataset, model, method), report)
+    typer.echo(file)
+
+
+@app.command()
 def index(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
     """Collect the run records of a table into results/<scale>/index/<table>.parquet."""
     from autoloss.report.products import write_index
 
     typer.echo(write_index(Study.read(config), table))
+
+
+@app.command()
+def budget(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Write what a table's runs cost; fail if a method had more than it may."""
+    from autoloss.report.products import write_budget
+
+    typer.echo(write_budget(Study.read(config), table))
 
 
 @app.command()
@@ -102,13 +122,34 @@ def summary(config: Resolved = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
-def methods() -> None:
+def methods(
+    markdown: Annotated[
+        bool, typer.Option(help="Print docs/methods.md, from the metadata.")
+    ] = False,
+) -> None:
     """List the methods that are found, and where."""
     from autoloss.registry import discover, project_root
 
+    if markdown:
+        from autoloss.report.methods import methods_page
+
+        typer.echo(methods_page(), nl=False)
+        return
     for name, entry in discover().items():
         file = entry.file.relative_to(project_root())
         typer.echo(f"{name:18} {entry.info.label:22} {file}: {entry.info.summary}")
+
+
+@app.command()
+def new_baseline(name: str) -> None:
+    """Write baselines/NAME.py, a working method to change, from the template."""
+    from autoloss.registry import project_root, write_baseline
+
+    file = write_baseline(name).relative_to(project_root())
+    typer.echo(
+        f"{file}\nIt is a working method: `make test` tests it, `snakemake --cores all table_2` "
+        "trains it\nand gives it a row in Table 2. Now make it yours."
+    )
 
 
 def main() -> None:

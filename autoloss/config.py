@@ -17,6 +17,7 @@ from autoloss.strict import Strict, check, load_yaml, read_yaml
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Domain = tuple[Literal["log", "uniform"], float, float]
 
 
 class StudyOptions(Strict):
@@ -27,6 +28,9 @@ class StudyOptions(Strict):
         min_length=1, description="data sets of Table 3 (the paper: Criteo alone)"
     )
     models: tuple[str, ...] = Field(min_length=1)
+    control_models: tuple[str, ...] = Field(
+        min_length=1, description="models of the controls' table"
+    )
     methods: tuple[str, ...] | None = Field(
         default=None, description="only these methods; null: all that are found"
     )
@@ -69,6 +73,25 @@ class TrainingOptions(Strict):
     checkpoint_seconds: float = Field(ge=0, description="at most so often, at the end of an epoch")
 
 
+class SharedDomains(Strict):
+    """What the tuned protocol searches for every method: keys of `training`."""
+
+    lr: Domain
+    weight_decay: Domain
+
+
+class TuningOptions(Strict):
+    """The budget of a search, the same for every method: `trials` x `training.max_epochs` epochs.
+
+    A searching method (BOHB, grid) spends it on the candidates' weights; in the tuned protocol
+    every other method spends it on its own options and on the `shared` ones.
+    """
+
+    trials: Positive
+    seed: int = Field(ge=0, description="of the trials' trainings and of the sampler")
+    shared: SharedDomains
+
+
 class StatisticsOptions(Strict):
     """Significance and intervals (docs/statistics.md)."""
 
@@ -81,10 +104,14 @@ class Config(Strict):
     """A whole study."""
 
     scale: str = Field(pattern=r"^[a-z0-9_-]+$")
+    protocol: Literal["published", "tuned"] = Field(
+        description="hyper-parameters: the published ones for all, or everything tuned for all"
+    )
     study: StudyOptions
     model: ModelOptions
     losses: LossOptions
     training: TrainingOptions
+    tuning: TuningOptions
     statistics: StatisticsOptions
     methods: dict[str, dict[str, Any]] = Field(description="overrides of methods' options, by name")
 
@@ -103,6 +130,11 @@ def load_config(overrides: Mapping[str, Any], root: Path) -> Config:
         raise ConfigError("scale", f"no scale is called '{scale}'", did_you_mean(scale, known))
     merged = _merge(_merge(default, read_yaml(overlay)), overrides)
     return check(Config, merged, "config")
+
+
+def overlay(config: Config, overrides: Mapping[str, Any], where: str) -> Config:
+    """`config` with `overrides` laid over it; errors name `where` the overrides come from."""
+    return check(Config, _merge(config.model_dump(mode="json"), overrides), where)
 
 
 def read_config(file: Path) -> Config:

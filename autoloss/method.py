@@ -1,15 +1,16 @@
 """The Method contract: how the candidate losses are weighted, and how that weighting learns.
 
 The training loop is the same for every method; a method says only this. `Method` weighs the
-candidates somehow; `FixedWeights` by constants; `Learned` by a weighting with parameters V that an
-outer step updates (paper Algorithm 1). A baseline subclasses one of them in a file of its own.
+candidates somehow; `FixedWeights` by constants; `Searched` by constants that a search finds;
+`autoloss.learned` has those whose weighting has parameters. A baseline subclasses one of them in a
+file of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +18,14 @@ from torch import Tensor, nn
 from autoloss.config import LossOptions
 from autoloss.data.batches import Batch
 from autoloss.errors import ConfigError
-from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
 from autoloss.losses import CandidateLosses
-from autoloss.models.functional import FunctionalModel
 from autoloss.registry import Info, discover, options_of
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.task import Task
-from autoloss.weighting import Draw, Relaxation
+from autoloss.weighting import Draw
+
+if TYPE_CHECKING:
+    from autoloss.search.lab import Lab
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ class Method(nn.Module):
         """Called before each inner step; True if the weighting was updated. Nothing by default."""
         return False
 
+    def inner_parameters(self) -> Sequence[nn.Parameter]:
+        """Parameters that the inner step's own gradient trains beside the model's."""
+        return ()
+
+    def after_step(self) -> bool:
+        """Called after each inner step, with those parameters' gradients set; as `before_step`."""
+        return False
+
     def loss(self, labels: Tensor, logits: Tensor, t: int, role: str = "inner") -> Tensor:
         """The mixed loss, mean over the batch of sum_i p_i l_i (Eq. 11), scalar.
 
@@ -117,19 +127,24 @@ class FixedWeights(Method):
 
     constant: ClassVar[Mapping[str, float]]
 
+    def constants(self) -> Mapping[str, float]:
+        """The weights by candidate name."""
+        return self.constant
+
     def build(self) -> None:
         """Keep the weights as a buffer, in the candidates' order."""
-        names = self.candidates.names
-        missing = set(self.constant) - set(names)
+        names, constant = self.candidates.names, self.constants()
+        missing = set(constant) - set(names)
         if missing:
             raise ConfigError(
                 "losses.candidates",
                 f"'{self.info.name}' needs {', '.join(sorted(missing))}",
                 "add it to the candidates, or leave the method out",
             )
-        self.used = CandidateLosses(self.task, self.candidates.options, list(self.constant))
-        self.register_buffer("vector", torch.tensor([self.constant.get(n, 0.0) for n in names]))
-        self.register_buffer("used_vector", torch.tensor(list(self.constant.values())))
+        used = {name: weight for name, weight in constant.items() if weight}
+        self.used = CandidateLosses(self.task, self.candidates.options, list(used))
+        self.register_buffer("vector", torch.tensor([constant.get(n, 0.0) for n in names]))
+        self.register_buffer("used_vector", torch.tensor(list(used.values())))
 
     def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
         """The constants, `[n]`."""
@@ -144,76 +159,26 @@ class FixedWeights(Method):
         return values.sum(dim=-1).mean(), self.get_buffer("vector")
 
 
-class Learned(Method):
-    """A weighting with parameters V, updated by Adam every `every` inner steps.
+class Searched(FixedWeights):
+    """Constant weights that a search finds before the seeds are trained (`info.searches`).
 
-    `build` sets `weighting` (a module: labels, logits -> scores) and `relaxation` (scores ->
-    weights). The options `every`, `lr`, `xi_over_lr`, `hypergradient` and `criterion` say when and
-    how V learns; the outer batch is a validation or the training batch, as `info.learns_on` says.
+    `search` tries weights in the lab; the best are handed to every seed's run as the option
+    `weights`, in the candidates' order. Without a search all candidates weigh the same.
     """
 
-    weighting: nn.Module
-    relaxation: Relaxation
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        options, where = self.options, f"methods.{self.info.name}"
-        if options["every"] < 1:
-            raise ConfigError(f"{where}.every", "is below 1", "give steps, 1 or more")
-        first_order = options["hypergradient"] == "direct" or options["xi_over_lr"] == 0
-        if first_order and options["criterion"] != "mixture":
+    def constants(self) -> Mapping[str, float]:
+        """The searched weights, or equal ones."""
+        names = self.candidates.names
+        weights = self.options["weights"] or [1 / len(names)] * len(names)
+        if len(weights) != len(names) or min(weights) < 0 or not sum(weights):
             raise ConfigError(
-                f"{where}.criterion",
-                f"with xi = 0, '{options['criterion']}' does not depend on the weighting",
-                "set hypergradient: exact, or criterion: mixture",
+                f"methods.{self.info.name}.weights",
+                f"is {list(weights)}",
+                f"give {len(names)} weights of 0 or more, one for each of {', '.join(names)}",
             )
-        self.optimizer = torch.optim.Adam(self.weighting.parameters(), lr=options["lr"])
-        self.weighting.requires_grad_(False)  # V is constant but in the outer step
+        return dict(zip(names, weights, strict=True))
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
-        """The relaxed scores, `[n]` or `[B, n]`."""
-        return self.relaxation(self.weighting(labels, logits), draw)
-
-    def before_step(self, step: Step) -> bool:
-        """One outer step on V if one is due; leaves the model and torch's generators untouched."""
-        if step.t % self.options["every"]:
-            return False
-        self.weighting.requires_grad_(True)
-        with isolated_randomness(step.batch.ids.device):
-            problem = self.outer_problem(step)
-            estimate = ESTIMATORS[self.options["hypergradient"]]
-            gradients = estimate(problem, self.options["xi_over_lr"] * step.lr)
-        for parameter, gradient in zip(problem.weighting, gradients, strict=True):
-            parameter.grad = gradient
-        self.optimizer.step()
-        self.weighting.requires_grad_(False)
-        return True
-
-    def outer_problem(self, step: Step) -> OuterProblem:
-        """L_train and L_val of the coming step as functions of the model's parameters."""
-        on_validation = self.info.learns_on == "validation"
-        outer = step.validation(step.t // self.options["every"]) if on_validation else step.batch
-        model = FunctionalModel(step.model, [step.batch.ids, outer.ids])
-        role, device = "outer" if on_validation else "inner", step.batch.ids.device
-
-        def train_loss(params: Params) -> Tensor:
-            reseed(step.seed, device)  # the dropout masks of the coming inner step
-            return self.loss(step.batch.labels, model(params, 0), step.t)
-
-        def val_loss(params: Params) -> Tensor:
-            reseed(derive_seed(step.seed, role), device)
-            logits = model(params, 1)
-            if self.options["criterion"] == "mixture":
-                return self.loss(outer.labels, logits, step.t, role)
-            criterion = CandidateLosses(self.task, self.candidates.options, ["ce"])
-            return criterion(outer.labels, logits).mean()
-
-        return OuterProblem(train_loss, val_loss, model.params, list(self.weighting.parameters()))
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """The outer optimizer's state, so that a checkpoint of the method is whole."""
-        return {"optimizer": self.optimizer.state_dict()}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore the outer optimizer."""
-        self.optimizer.load_state_dict(state["optimizer"])
+    @classmethod
+    def search(cls, lab: Lab) -> None:
+        """Call `lab.train({"method.weights": [...]})` as the method sees fit, within its budget."""
+        raise NotImplementedError

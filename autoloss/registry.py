@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import keyword
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from autoloss.method import Method
 
 OWN = "autoloss"  # the method the study is about, in autoloss/autoloss.py
-TABLES = ("table_2", "table_3")
+TABLES = ("table_2", "table_3", "controls")  # those a method can ask to stand in
+FULL = "table_2_full"  # every method everywhere
+DOMAINS = ("log", "uniform", "choice")
 MODELS = {"deepfm": "DeepFM", "ipnn": "IPNN"}  # autoloss/models/<name>.py, and the class in it
 
 
@@ -35,10 +39,15 @@ class Info:
         paper: the work it comes from, with venue and year.
         weights: what it gives weights to: "one candidate", "global" or "per example".
         learns_on: what its weighting learns on: "nothing", "training" or "validation".
-        tables: the tables it stands in; Table 2 (all methods) unless said otherwise.
+        tables: the tables it stands in; Table 2 unless said otherwise.
         base: a method whose options it inherits (a variant of that method).
+        searches: constant weights, found by a search before the seeds are trained.
+        refits: trained again on training and validation data, for the epochs that were best.
+        simplex: the weights of every example are at least 0 and sum to 1.
         options: its options with their defaults; a config may override these and no others.
         choices: for options that are one of a few words, the words.
+        tune: what the tuned protocol searches: per option `("log", low, high)`,
+            `("uniform", low, high)` or `("choice", a, b, ...)`.
     """
 
     name: str
@@ -49,8 +58,12 @@ class Info:
     learns_on: str
     tables: tuple[str, ...] = ("table_2",)
     base: str | None = None
+    searches: bool = False
+    refits: bool = False
+    simplex: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tune: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,7 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
                 f"base='{entry.info.base}' is not a method",
                 did_you_mean(entry.info.base, entries),
             )
+        _check_tuning(entry, entries)
     return entries
 
 
@@ -103,6 +117,34 @@ def options_of(
         _check_option(where, value, options[key], choices.get(key))
         options[key] = value
     return options
+
+
+def tuning_of(info: Info, methods: Mapping[str, Entry]) -> dict[str, tuple[Any, ...]]:
+    """The options that the tuned protocol searches, inherited ones first, each with its domain."""
+    base = methods[info.base].info if info.base else None
+    return {**(tuning_of(base, methods) if base else {}), **info.tune}
+
+
+def write_baseline(name: str, root: Path | None = None) -> Path:
+    """Write `baselines/<name>.py` from the template; returns its path.
+
+    Raises:
+        ConfigError: `name` is taken, or no lower-case Python name.
+    """
+    root = root or project_root()
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        mend = "use small letters, digits and _, a letter first, and no word of Python"
+        raise ConfigError("name", f"'{name}' cannot name a method", mend)
+    file = root / "baselines" / f"{name}.py"
+    if name in discover(root) or file.exists():
+        raise ConfigError("name", f"'{name}' is taken", "choose another, or delete its file")
+    title = name.replace("_", " ").capitalize()
+    text = (root / "baselines" / "_template.py").read_text(encoding="utf-8")
+    text = text.replace('"_template"', f'"{name}"').replace('"Template"', f'"{title}"')
+    file.write_text(
+        text.replace("class Template", f"class {title.title().replace(' ', '')}"), "utf-8"
+    )
+    return file
 
 
 def load(name: str) -> type[Method]:
@@ -176,6 +218,21 @@ def _check_info(info: Info, where: str, file: Path) -> None:
     for key, (value, known) in allowed.items():
         if value not in known:
             raise MethodError(where, f"Info({key}) is {value!r}", f"one of: {', '.join(known)}")
+
+
+def _check_tuning(entry: Entry, methods: Mapping[str, Entry]) -> None:
+    """Each tuned option exists, and its domain has a known form."""
+    info, options = entry.info, options_of(entry.info, {}, methods)
+    for key, domain in info.tune.items():
+        where = f"{entry.file}, tune['{key}']"
+        if key not in options:
+            raise MethodError(where, "no such option", did_you_mean(key, options or ["(none)"]))
+        if domain[0] not in DOMAINS or (domain[0] != "choice" and len(domain) != 3):
+            raise MethodError(
+                where,
+                f"is {domain!r}",
+                "give ('log', low, high), ('uniform', low, high) or ('choice', a, b, ...)",
+            )
 
 
 def _check_option(where: str, value: Any, default: Any, choices: tuple[str, ...] | None) -> None:

@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import Config, load_config, read_config
+from autoloss.config import Config, load_config, overlay, read_config
 from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, did_you_mean
-from autoloss.records.fingerprint import preparation_code, training_code
-from autoloss.records.store import write_text
-from autoloss.registry import MODELS, OWN, TABLES, Entry, discover, options_of
+from autoloss.records.fingerprint import preparation_code, search_code, training_code
+from autoloss.records.store import read_search, write_text
+from autoloss.registry import FULL, MODELS, OWN, TABLES, Entry, discover, options_of, tuning_of
 
 
 @dataclass(frozen=True, order=True)
@@ -61,7 +61,7 @@ class Study:
         for name in (*study.datasets, *study.component_datasets):
             if name not in known:
                 raise ConfigError("study", f"no data set '{name}'", did_you_mean(name, known))
-        for name in study.models:
+        for name in (*study.models, *study.control_models):
             if name not in MODELS:
                 raise ConfigError("study.models", f"no model '{name}'", did_you_mean(name, MODELS))
         for name in (*(study.methods or ()), *self.config.methods):
@@ -80,38 +80,43 @@ class Study:
     # The grid
 
     def table_methods(self, table: str) -> list[str]:
-        """Methods of a table: the candidates, other fixed ones, learned ones, AutoLoss' own."""
+        """Methods of a table: candidates, other fixed ones, searched, learned, AutoLoss' own."""
         chosen = self.config.study.methods
-        rank = {"nothing": 0, "training": 1, "validation": 2}
+        rank = {"nothing": 0, "training": 2, "validation": 3}
         candidates = {loss: k for k, loss in enumerate(self.config.losses.candidates)}
         found = {
             name: (
                 name == OWN or entry.info.base == OWN,
-                rank[entry.info.learns_on],
+                1 if entry.info.searches else rank[entry.info.learns_on],
                 candidates.get(name, len(candidates)),
                 name,
             )
             for name, entry in self.methods.items()
-            if table in entry.info.tables and (chosen is None or name in chosen)
+            if (table == FULL or table in entry.info.tables) and (chosen is None or name in chosen)
         }
         return sorted(found, key=found.__getitem__)
 
     def table_datasets(self, table: str) -> tuple[str, ...]:
         """Data sets of a table."""
         study = self.config.study
-        return study.component_datasets if table == "table_3" else study.datasets
+        return study.datasets if table in ("table_2", FULL) else study.component_datasets
+
+    def table_models(self, table: str) -> tuple[str, ...]:
+        """Models of a table."""
+        study = self.config.study
+        return study.control_models if table == "controls" else study.models
 
     def cells(self, table: str) -> list[Cell]:
         """The cells of a table, in its order."""
         return [
             Cell(dataset, model, method)
             for dataset in self.table_datasets(table)
-            for model in self.config.study.models
+            for model in self.table_models(table)
             for method in self.table_methods(table)
         ]
 
     def all_cells(self) -> list[Cell]:
-        """The cells of all tables, each once."""
+        """The cells of all tables but `table_2_full`, each once."""
         return list(dict.fromkeys(cell for table in TABLES for cell in self.cells(table)))
 
     def shards(self) -> list[tuple[int, int]]:
@@ -142,8 +147,57 @@ class Study:
         return _hash([str(cell), self.run_config(cell), self.code(cell.method)])
 
     def run_id(self, cell: Cell, seed: int, data_hash: str) -> str:
-        """The identity of a run: equal ids promise equal numbers on one machine class."""
-        return _hash([self.run_key(cell), seed, data_hash])
+        """The identity of a run: equal ids promise equal numbers on one machine class.
+
+        Where the cell has a search, of a run with what it chose (see `chosen`).
+        """
+        return _hash([self.chosen(cell).run_key(cell), seed, data_hash])
+
+    # Searches: BOHB's and grid's, and in the tuned protocol everybody's
+
+    def searches(self, cell: Cell) -> bool:
+        """Whether something is searched for a cell before its seeds are trained."""
+        return self.config.protocol == "tuned" or self.methods[cell.method].info.searches
+
+    def search_space(self, method: str) -> dict[str, tuple[Any, ...]]:
+        """What the tuned protocol searches for a method: key -> domain."""
+        shared = {f"training.{key}": domain for key, domain in self.config.tuning.shared}
+        own = tuning_of(self.methods[method].info, self.methods)
+        return {**shared, **{f"method.{key}": domain for key, domain in own.items()}}
+
+    def search_budget(self, cell: Cell) -> int:
+        """Epochs that a cell's search may train, over all trials."""
+        trials = self.config.tuning.trials if self.searches(cell) else 0
+        return trials * self.config.training.max_epochs
+
+    def epoch_budget(self, method: str) -> int:
+        """Epochs that a run of a method may train."""
+        return self.config.training.max_epochs * (2 if self.methods[method].info.refits else 1)
+
+    def search_key(self, cell: Cell) -> str:
+        """Hash of all that a search's result can depend on, the data apart."""
+        tuning = self.config.tuning.model_dump(mode="json")
+        return _hash([self.run_key(cell), tuning, self.config.protocol, search_code()])
+
+    def chosen(self, cell: Cell) -> Study:
+        """The study with what the cell's search chose laid over its configuration.
+
+        Raises:
+            RecordError: the search has not been made, or its file is damaged.
+        """
+        if not self.searches(cell):
+            return self
+        file = self.search_file(cell)
+        return self.with_assignment(cell.method, read_search(file).chosen, str(file))
+
+    def with_assignment(self, method: str, assignment: Mapping[str, Any], where: str) -> Study:
+        """The study with `assignment` ("training.lr", "method.every", ...) laid over it."""
+        training, options = (
+            {key.partition(".")[2]: v for key, v in assignment.items() if key.startswith(part)}
+            for part in ("training.", "method.")
+        )
+        over = {"training": training, "methods": {method: options}}
+        return Study(overlay(self.config, over, where), self.root)
 
     def preparation_key(self, name: str) -> str:
         """Hash of a data set's description, the row limit and the code that prepares it."""
@@ -158,8 +212,14 @@ class Study:
 
     @property
     def results(self) -> Path:
-        """`results/<scale>`."""
-        return Path("results") / self.config.scale
+        """`results/<name>`."""
+        return Path("results") / self.name
+
+    @property
+    def name(self) -> str:
+        """The scale, and the protocol unless it is the published one."""
+        protocol = self.config.protocol
+        return self.config.scale + ("" if protocol == "published" else f"-{protocol}")
 
     @property
     def config_file(self) -> Path:
@@ -186,6 +246,10 @@ class Study:
     def record_file(self, cell: Cell, seed: int) -> Path:
         """A run's record."""
         return self.cell_folder(cell) / f"seed_{seed}.json"
+
+    def search_file(self, cell: Cell) -> Path:
+        """What a cell's search tried and chose."""
+        return self.cell_folder(cell) / "search.json"
 
     def state_file(self, cell: Cell, run_id: str) -> Path:
         """A run's checkpoint: undeclared to Snakemake, so that it survives a rerun."""

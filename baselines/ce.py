@@ -16,5 +16,6 @@ class CrossEntropy(FixedWeights):
         paper="Good, Rational Decisions, 1952",
         weights="one candidate",
         learns_on="nothing",
+        tables=("table_2", "controls"),
     )
     constant = {"ce": 1.0}

@@ -58,13 +58,17 @@ class PreparedData:
         """Hash of the content, for run records."""
         return self.manifest.data_hash
 
-    def split(self, name: str) -> tuple[Ints, Ints]:
-        """Ids [n, F] and labels [n] of "train", "validation" or "test", still memory-mapped."""
-        sizes = self.manifest.splits
-        if name not in sizes:
-            raise DataError(str(self.folder), f"no split '{name}'", did_you_mean(name, sizes))
-        start = sum(list(sizes.values())[: list(sizes).index(name)])
-        part = slice(start, start + sizes[name])
+    def split(self, *names: str) -> tuple[Ints, Ints]:
+        """Ids [n, F] and labels [n] of a split, or of splits that follow each other, mapped."""
+        sizes, order = self.manifest.splits, list(self.manifest.splits)
+        for name in names:
+            if name not in sizes:
+                raise DataError(str(self.folder), f"no split '{name}'", did_you_mean(name, sizes))
+        first = order.index(names[0])
+        if tuple(order[first : first + len(names)]) != names:
+            raise ValueError(f"splits {names} do not follow each other in {order}")
+        start = sum(sizes[name] for name in order[:first])
+        part = slice(start, start + sum(sizes[name] for name in names))
         return self.ids[part], self.labels[part]
 
     def verify(self) -> None:

@@ -7,7 +7,7 @@ same outputs and the same gradients (all other rows' are zero).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +23,22 @@ class FunctionalModel:
         model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
             to look up `FieldEmbedding`s of all fields), its tables are cut to the rows in use.
         batches: ids `[B, F]` of the batches it will be called on.
+        moves: names of the parameters that `params` holds; all the trainable ones if left out.
 
-    `params` has the trainable parameters' current values, as fresh leaves that require gradients.
+    `params` has these parameters' current values, as fresh leaves that require gradients.
     """
 
-    def __init__(self, model: nn.Module, batches: Sequence[Tensor]) -> None:
+    def __init__(
+        self, model: nn.Module, batches: Sequence[Tensor], moves: Container[str] | None = None
+    ) -> None:
         self._model = model
-        parameters = dict(model.named_parameters())
-        self.params = {
-            k: v.detach().requires_grad_() for k, v in parameters.items() if v.requires_grad
-        }
-        self._fixed: dict[str, Tensor] = {
-            k: v for k, v in parameters.items() if not v.requires_grad
-        }
+        self.params: dict[str, Tensor] = {}
+        self._fixed: dict[str, Tensor] = {}
+        for name, value in model.named_parameters():
+            if value.requires_grad and (moves is None or name in moves):
+                self.params[name] = value.detach().requires_grad_()
+            else:
+                self._fixed[name] = value.detach()
         self._buffers = dict(model.named_buffers())
         self._ids = list(batches)
         if getattr(model, "reads_rows", False):
@@ -64,3 +67,15 @@ class FunctionalModel:
         everything = {**self._fixed, **params, **buffers}
         logits: Tensor = functional_call(self._model, everything, (self._ids[k],))
         return logits
+
+
+def decision_layers(model: nn.Module) -> set[str]:
+    """Names of the parameters above the embeddings: what MeLU (Lee et al., KDD 2019) adapts."""
+    embeddings = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
+    below = {
+        f"{name}.{key}"
+        for name, module in model.named_modules()
+        if isinstance(module, embeddings)
+        for key, _ in module.named_parameters()
+    }
+    return {name for name, _ in model.named_parameters()} - below

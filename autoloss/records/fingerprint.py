@@ -20,6 +20,7 @@ TRAINING = (
     "weighting.py",
     "hypergradient.py",
     "method.py",
+    "learned.py",
     "seeds.py",
     "task.py",
     "data/batches.py",
@@ -27,6 +28,7 @@ TRAINING = (
     "models/*.py",
     "training/*.py",
 )
+SEARCH = ("search/*.py",)
 PREPARATION = ("data/*.py",)
 
 
@@ -49,10 +51,19 @@ def training_code(method: str, methods: dict[str, Entry]) -> str:
     return code_hash(files)
 
 
+def search_code() -> str:
+    """Hash of the code that searches, the methods' own apart."""
+    return _package_hash(SEARCH)
+
+
 def preparation_code() -> str:
     """Hash of the code that turns raw files into arrays."""
+    return _package_hash(PREPARATION)
+
+
+def _package_hash(patterns: Iterable[str]) -> str:
     package = Path(__file__).resolve().parents[1]
-    return code_hash(file for pattern in PREPARATION for file in package.glob(pattern))
+    return code_hash(file for pattern in patterns for file in package.glob(pattern))
 
 
 @cache  # every method's and every run's hash is over the same engine

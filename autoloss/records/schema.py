@@ -34,7 +34,11 @@ class Weights(Strict):
 
 
 class Budget(Strict):
-    """What the run cost. `examples` are those the model was trained on, outer steps apart."""
+    """What the run cost. `examples` are those the model was trained on, outer steps apart.
+
+    A run that refits counts both of its trainings. What the cell's search cost (once for all
+    seeds) is under `search_`.
+    """
 
     epochs: int
     best_epoch: int
@@ -43,6 +47,9 @@ class Budget(Strict):
     examples: int
     seconds: float
     peak_memory_mb: float
+    search_trials: int = 0
+    search_epochs: int = 0
+    search_seconds: float = 0.0
 
 
 class Provenance(Strict):
@@ -63,7 +70,7 @@ class Provenance(Strict):
 class Record(Strict):
     """A run. A failed one has a `failure` and no metrics; it is a record like any other."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     run_id: str
     scale: str
     dataset: str
@@ -79,3 +86,44 @@ class Record(Strict):
     budget: Budget
     digest: str | None
     provenance: Provenance
+
+
+class Trial(Strict):
+    """One training of a search: what was tried, and the monitored validation value per epoch.
+
+    A trial is `over` when more epochs cannot change it: it had all, stopped early or diverged.
+    """
+
+    assignment: dict[str, Any]
+    values: list[float]
+    over: bool = False
+    diverged: bool = False
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained, the one that diverged included."""
+        return len(self.values) + self.diverged
+
+
+class Search(Strict):
+    """A cell's search: its trials in the order they were begun, and what was chosen."""
+
+    schema_version: Literal[1] = 1
+    cell: str
+    key: str
+    data_hash: str
+    monitor: str
+    budget: int
+    trials: list[Trial]
+    chosen: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained, over all trials."""
+        return sum(trial.epochs for trial in self.trials)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training and validation, over all trials."""
+        return sum(trial.seconds for trial in self.trials)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from autoloss.errors import RecordError
-from autoloss.records.schema import Record
+from autoloss.records.schema import Record, Search
+from autoloss.strict import Strict
 
-MEND = "delete the file and run snakemake again: the run is repeated"
+MEND = "delete the file and run snakemake again: it is made anew"
+
+Kind = TypeVar("Kind", bound=Strict)
 
 
 def write_text(text: str, file: Path) -> None:
@@ -24,19 +28,28 @@ def write_text(text: str, file: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_record(record: Record, file: Path) -> None:
+def write_record(record: Record | Search, file: Path) -> None:
     """Write a record, atomically."""
     write_text(record.model_dump_json(indent=1) + "\n", file)
 
 
 def read_record(file: Path) -> Record:
-    """A record.
+    """A run's record.
 
     Raises:
         RecordError: it is missing, damaged, or of another schema version.
     """
+    return _read(file, Record)
+
+
+def read_search(file: Path) -> Search:
+    """A search's record; raises as `read_record`."""
+    return _read(file, Search)
+
+
+def _read(file: Path, kind: type[Kind]) -> Kind:
     try:
-        return Record.model_validate_json(file.read_text(encoding="utf-8"))
+        return kind.model_validate_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(str(file), f"cannot be read: {error}", "run snakemake again") from error
     except (ValidationError, UnicodeDecodeError) as error:

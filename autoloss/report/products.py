@@ -1,4 +1,4 @@
-"""From records to files: the index, the statistics and the tables of a study."""
+"""From records to files: the index, budgets, statistics and tables of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from autoloss.errors import ConfigError, RecordError, did_you_mean
 from autoloss.metrics import METRICS
 from autoloss.records.index import build_index
 from autoloss.records.store import write_text
-from autoloss.registry import OWN, TABLES
+from autoloss.registry import FULL, OWN, TABLES
+from autoloss.report.budget import budget_table, check_budget
 from autoloss.report.published import load_published
 from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.tables import Table, data_table, methods_table
@@ -25,6 +26,16 @@ def write_index(study: Study, table: str) -> Path:
     file = study.results / "index" / f"{table}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     build_index(study, study.cells(table)).to_parquet(file, index=False)
+    return file
+
+
+def write_budget(study: Study, table: str) -> Path:
+    """What each cell's runs cost: `budget/<table>.csv`; an error if one had more than it may."""
+    index = _index(study, table)
+    file = study.results / "budget" / f"{table}.csv"
+    budgets = budget_table(study, index)
+    check_budget(budgets)
+    write_text(budgets.to_csv(index=False), file)
     return file
 
 
@@ -46,7 +57,7 @@ def write_comparisons(study: Study, table: str) -> Path:
 
 def write_table(study: Study, name: str) -> Iterator[Path]:
     """A table in three formats: `tables/<name>.{csv,md,tex}`."""
-    known = ("table_1", *TABLES)
+    known = ("table_1", *TABLES, FULL)
     if name not in known:
         raise ConfigError("table", f"there is no '{name}'", did_you_mean(name, known))
     table = _data_table(study) if name == "table_1" else _methods_table(study, name)

@@ -18,8 +18,8 @@ class Published(Strict):
     table_3: ByCell
 
     def value(self, table: str, dataset: str, model: str, metric: str, method: str) -> float | None:
-        """A cell of Table 2 or 3 on the paper's `dataset`; None where the paper has none."""
-        cells = self.table_2 if table == "table_2" else self.table_3
+        """A cell of the paper's Table 3, or else 2, on its `dataset`; None where it has none."""
+        cells = self.table_3 if table == "table_3" else self.table_2
         return cells.get(dataset, {}).get(model, {}).get(metric, {}).get(method)
 
 

@@ -22,6 +22,8 @@ TITLES = {
     "table_1": "Table 1: the data",
     "table_2": "Table 2: performance of every method, test split",
     "table_3": "Table 3: components of AutoLoss, test split",
+    "controls": "Controls: methods beyond the paper, test split",
+    "table_2_full": "Table 2, in full: every method everywhere, test split",
 }
 
 

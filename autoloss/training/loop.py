@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoloss.config import Config, TrainingOptions
+from autoloss.config import Config, TrainingOptions, overlay
 from autoloss.data.batches import Batches
 from autoloss.data.prepared import PreparedData
 from autoloss.method import Method, Step
@@ -30,7 +30,6 @@ from autoloss.training import checkpoint
 from autoloss.training.device import make_deterministic, select_device
 from autoloss.training.evaluate import judge, predict, recalibrated_logloss
 
-SPLITS = ("train", "validation", "test")
 EVALUATION_BATCH = 8192  # a matter of memory only: evaluation has no batch statistics
 
 
@@ -45,6 +44,7 @@ class Progress:
     epoch: int = 0
     steps: int = 0
     outer_steps: int = 0
+    examples: int = 0
     seconds: float = 0.0
     best_value: float = -math.inf
     best_epoch: int = 0
@@ -61,6 +61,8 @@ class Trainer:
         method_class: the method; its options come from `config.methods`.
         state: checkpoint file, or None for none.
         report: called with a line after each epoch.
+        train_on: the splits it trains on. If validation is among them, it can no longer choose: the
+            last weights are kept, not the best.
     """
 
     def __init__(
@@ -73,15 +75,18 @@ class Trainer:
         *,
         state: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
+        train_on: tuple[str, ...] = ("train",),
     ) -> None:
         options = config.training
         make_deterministic(options)
         self.options, self.data, self.seed = options, data, seed
         self.task, self.device = data.task, select_device(options.device)
+        self.config, self.model_name = config, model_name
         self.state_file, self.report = state, report
-        sizes = dict.fromkeys(SPLITS, options.batch_size)
+        self.keeps_best = "validation" not in train_on
         self.train, self.validation = (
-            Batches(*data.split(name), sizes[name], seed=seed, name=name) for name in SPLITS[:2]
+            Batches(*data.split(*names), options.batch_size, seed=seed, name=names[0])
+            for names in (train_on, ("validation",))
         )
         with isolated_randomness(self.device):
             reseed(derive_seed(seed, "model"), torch.device("cpu"))
@@ -113,6 +118,25 @@ class Trainer:
         self.model.load_state_dict(self.best)
         return self.evaluate()
 
+    def refit(self) -> Trainer:
+        """A run from the same start on training and validation data, for the epochs that were best.
+
+        What early stopping would choose cannot be seen any more; that is the price of the data.
+        """
+        epochs = self.progress.best_epoch
+        over = {"training": {"max_epochs": epochs, "patience": epochs}}
+        state = self.state_file
+        return Trainer(
+            overlay(self.config, over, "refit"),
+            self.data,
+            self.model_name,
+            type(self.method),
+            self.seed,
+            state=state and state.with_suffix(".refit.pt"),
+            report=self.report,
+            train_on=("train", "validation"),
+        )
+
     @property
     def finished(self) -> bool:
         """Out of epochs, or of patience."""
@@ -138,6 +162,7 @@ class Trainer:
         if not math.isfinite(train_loss):
             raise TrainingDivergedError(f"training loss is {train_loss} in epoch {done.epoch + 1}")
         done.epoch += 1
+        done.examples += self.train.examples
         done.mean_weights.append((weights / self.train.count).tolist())
         done.selection.append((chosen / self.train.count).tolist())
         self._validate(train_loss)
@@ -145,35 +170,38 @@ class Trainer:
 
     def inner_step(self) -> tuple[Tensor, Tensor]:
         """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
-        done = self.progress
-        t, seed = done.steps, derive_seed(self.seed, "dropout", done.steps)
-        batch = self.train.batch(t).to(self.device)
-        step = Step(
-            t=t,
-            model=self.model,
-            batch=batch,
-            validation=lambda k: self.validation.batch(k).to(self.device),
-            lr=self.optimizer.param_groups[0]["lr"],
-            seed=seed,
-        )
+        done, step = self.progress, self.step(self.progress.steps)
         done.outer_steps += self.method.before_step(step)
-        reseed(seed, self.device)  # the same dropout masks for every method
-        loss, weights = self.method.weigh(batch.labels, self.model(batch.ids), t)
-        parameters = list(self.model.parameters())
+        reseed(step.seed, self.device)  # the same dropout masks for every method
+        logits = self.model(step.batch.ids)
+        loss, weights = self.method.weigh(step.batch.labels, logits, step.t)
+        parameters = [*self.model.parameters(), *self.method.inner_parameters()]
         for parameter, gradient in zip(
             parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True
         ):
             parameter.grad = gradient
         self.optimizer.step()
+        done.outer_steps += self.method.after_step()
         done.steps += 1
         return loss.detach(), weights.detach()
+
+    def step(self, t: int) -> Step:
+        """What a method sees of inner step `t`."""
+        return Step(
+            t=t,
+            model=self.model,
+            batch=self.train.batch(t).to(self.device),
+            validation=lambda k: self.validation.batch(k).to(self.device),
+            lr=self.optimizer.param_groups[0]["lr"],
+            seed=derive_seed(self.seed, "dropout", t),
+        )
 
     def _validate(self, train_loss: float) -> None:
         done, monitor = self.progress, METRICS[self.options.monitor]
         metrics = judge(self.task, *self._predict("validation"))
         done.curves.append({"epoch": done.epoch, "train_loss": train_loss, **metrics})
         value = metrics[monitor.name] if monitor.higher_is_better else -metrics[monitor.name]
-        if value > done.best_value:
+        if value > done.best_value or not self.keeps_best:
             done.best_value, done.best_epoch = value, done.epoch
             self.best = copy.deepcopy(self.model.state_dict())
         self.report(
@@ -183,15 +211,15 @@ class Trainer:
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Metrics of the current weights on validation and test."""
-        fit_on = self._predict("validation")
-        metrics = {}
-        for split in SPLITS[1:]:
-            labels, logits = self._predict(split)
-            metrics[split] = {
-                **judge(self.task, labels, logits),
-                "logloss_calibrated": recalibrated_logloss(self.task, fit_on, labels, logits),
+        predicted = {split: self._predict(split) for split in ("validation", "test")}
+        fit_on = predicted["validation"]
+        return {
+            split: {
+                **judge(self.task, *found),
+                "logloss_calibrated": recalibrated_logloss(self.task, fit_on, *found),
             }
-        return metrics
+            for split, found in predicted.items()
+        }
 
     def _predict(self, split: str) -> Any:
         batches = Batches(*self.data.split(split), EVALUATION_BATCH, seed=self.seed, name=split)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import resource
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from autoloss.data.prepared import PreparedData
 from autoloss.errors import UserError
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import Budget, Curve, Failure, Record, Weights
-from autoloss.records.store import read_record, write_record, write_text
+from autoloss.records.store import read_record, read_search, write_record, write_text
 from autoloss.registry import load
 from autoloss.study import Cell, Study
-from autoloss.training.loop import Trainer
+from autoloss.training.loop import Progress, Trainer
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,36 @@ class Runner:
         if (done := _finished(file, run_id)) is not None:
             self.report(f"{cell} seed {seed}: already done ({run_id})")
             return done
-        state = self.study.state_file(cell, run_id)
-        trainer = Trainer(
-            self.study.config,
-            data,
-            cell.model,
-            load(cell.method),
-            seed,
-            state=state,
-            report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
-        )
+        study, state = self.study.chosen(cell), self.study.state_file(cell, run_id)
+        phases = [
+            Trainer(
+                study.config,
+                data,
+                cell.model,
+                load(cell.method),
+                seed,
+                state=state,
+                report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
+            )
+        ]
         metrics: dict[str, dict[str, float]] = {}
         failure = None
         try:
-            metrics = trainer.run()
+            metrics = phases[0].run()
+            if self.study.methods[cell.method].info.refits:
+                phases.append(phases[0].refit())
+                metrics = phases[1].run()
         except UserError:
             raise  # wrong input is wrong for every seed: say so and stop
         except Exception as error:  # a run that fails is a result
             trace = traceback.format_exc()
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
-        record = self._record(cell, seed, run_id, trainer, metrics, failure)
+        record = self._record(cell, seed, run_id, phases, metrics, failure)
         write_record(record, file)
-        state.unlink(missing_ok=True)
+        for phase in phases:
+            assert phase.state_file is not None
+            phase.state_file.unlink(missing_ok=True)
         return record
 
     def _record(
@@ -76,12 +83,12 @@ class Runner:
         cell: Cell,
         seed: int,
         run_id: str,
-        trainer: Trainer,
+        phases: Sequence[Trainer],
         metrics: dict[str, dict[str, float]],
         failure: Failure | None,
     ) -> Record:
+        trainer = phases[-1]
         done = trainer.progress
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return Record(
             run_id=run_id,
             scale=self.study.config.scale,
@@ -91,7 +98,7 @@ class Runner:
             seed=seed,
             status="failed" if failure else "ok",
             failure=failure,
-            config=self.study.run_config(cell),
+            config=self.study.chosen(cell).run_config(cell),
             metrics=metrics,
             curves=[Curve.model_validate(curve) for curve in done.curves],
             weights=Weights(
@@ -99,21 +106,30 @@ class Runner:
                 mean=done.mean_weights,
                 selection=done.selection,
             ),
-            budget=Budget(
-                epochs=done.epoch,
-                best_epoch=done.best_epoch,
-                steps=done.steps,
-                outer_steps=done.outer_steps,
-                examples=done.epoch * trainer.train.examples,
-                seconds=done.seconds,
-                peak_memory_mb=round(peak, 1),
-            ),
+            budget=self._budget(cell, [phase.progress for phase in phases]),
             digest=None if failure else _digest(metrics, trainer.weights_digest()),
             provenance=provenance(
                 data_hash=trainer.data.data_hash,
                 code=self.study.code(cell.method),
                 device=trainer.device,
             ),
+        )
+
+    def _budget(self, cell: Cell, phases: Sequence[Progress]) -> Budget:
+        """What a run cost, all its phases together, and what its cell's search did."""
+        search = read_search(self.study.search_file(cell)) if self.study.searches(cell) else None
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Budget(
+            epochs=sum(done.epoch for done in phases),
+            best_epoch=phases[0].best_epoch,
+            steps=sum(done.steps for done in phases),
+            outer_steps=sum(done.outer_steps for done in phases),
+            examples=sum(done.examples for done in phases),
+            seconds=sum(done.seconds for done in phases),
+            peak_memory_mb=round(peak, 1),
+            search_trials=len(search.trials) if search else 0,
+            search_epochs=search.epochs if search else 0,
+            search_seconds=search.seconds if search else 0.0,
         )
 
 

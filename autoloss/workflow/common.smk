@@ -24,6 +24,16 @@ def run_key(wildcards):
     return study.run_key(cell_of(wildcards))
 
 
+def search_key(wildcards):
+    return study.search_key(cell_of(wildcards))
+
+
+def search_of(wildcards):
+    """What a cell's training waits for beside its data: its search, if it has one."""
+    cell = cell_of(wildcards)
+    return [study.search_file(cell)] if study.searches(cell) else []
+
+
 def shards_of_table(wildcards):
     return [
         study.shard_file(cell, first, last)

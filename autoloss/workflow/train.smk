@@ -1,20 +1,47 @@
 """Training: one job per cell and shard of seeds. A cell is trained again when its key changes."""
 
 LEARNED = [
-    name for name, entry in study.methods.items() if entry.info.learns_on != "nothing"
+    name
+    for name, entry in study.methods.items()
+    if entry.info.learns_on != "nothing" and not entry.info.searches
 ]
 FIXED = [name for name in study.methods if name not in LEARNED]
+
+
+# Searches first of all: a cell's seeds wait for its search.
+rule search:
+    input:
+        prepared_manifest,
+    output:
+        RESULTS / "runs/{dataset}/{model}/{method}/search.json",
+    log:
+        f"logs/{study.name}/search/{{dataset}}/{{model}}/{{method}}.log",
+    benchmark:
+        f"logs/{study.name}/search/{{dataset}}/{{model}}/{{method}}.jsonl"
+    priority: 2
+    conda:
+        "../../environment.yml"
+    threads: study.config.training.threads
+    params:
+        key=search_key,
+        config=CONFIG,
+    message:
+        "Searching for {wildcards.method} on {wildcards.dataset} with {wildcards.model}"
+    shell:
+        "autoloss search {wildcards.dataset} {wildcards.model} {wildcards.method}"
+        " --config {params.config} >>{log} 2>&1"
 
 
 rule train:
     input:
         prepared_manifest,
+        search_of,
     output:
         RESULTS / "runs/{dataset}/{model}/{method}/seeds_{first}-{last}.json",
     log:
-        f"logs/{study.config.scale}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.log",
+        f"logs/{study.name}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.log",
     benchmark:
-        f"logs/{study.config.scale}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.jsonl"
+        f"logs/{study.name}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.jsonl"
     wildcard_constraints:
         method=either(FIXED),
     conda:

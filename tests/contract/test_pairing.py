@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from autoloss.method import FixedWeights, Learned
+from autoloss.learned import Learned
+from autoloss.method import FixedWeights
 from autoloss.registry import Info, load
 from autoloss.training.loop import Trainer
 from autoloss.weighting import GlobalLogits

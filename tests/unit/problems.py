@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from autoloss.config import ModelOptions
 from autoloss.data.batches import Batch
-from autoloss.method import Learned, Step
+from autoloss.learned import Learned
+from autoloss.method import Step
 from autoloss.models import build_model
 from autoloss.registry import load
 from autoloss.task import Task

@@ -16,7 +16,8 @@ from torch.func import functional_call, jvp
 from torch.nn import functional as F
 
 from autoloss.data.batches import Batch
-from autoloss.method import Learned, Step
+from autoloss.learned import Learned
+from autoloss.method import Step
 from autoloss.seeds import derive_seed
 
 Params = dict[str, Tensor]

@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from autoloss.report.methods import method_rows, methods_page
 from tests.tiny import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -32,3 +33,12 @@ def test_every_open_choice_names_a_key_that_exists():
     source = (ROOT / "autoloss" / "autoloss.py").read_text()
     assert keys
     assert all(f'"{key}":' in source for key in keys)
+
+
+def test_the_page_of_methods_is_that_of_the_metadata():
+    """A method of the reader's own need not be on it; what is on it must be true."""
+    page = (ROOT / "docs" / "methods.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 22
+    assert set(rows) <= set(method_rows()), "write it again: autoloss methods --markdown"
+    assert page.startswith(methods_page().partition("| method")[0])

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from autoloss.errors import ConfigError, MethodError
-from autoloss.registry import discover, load, options_of
+from autoloss.registry import discover, load, options_of, tuning_of, write_baseline
 from tests.tiny import ROOT
 
 GOOD = (ROOT / "baselines" / "ce.py").read_text()
@@ -71,3 +71,38 @@ def test_a_variant_inherits_options_and_choices():
 def test_an_unknown_method_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'focal'"):
         load("focl")
+
+
+def test_a_tuned_option_must_exist_and_have_a_domain(project):
+    text = (ROOT / "baselines" / "darts.py").read_text()
+    for wrong, message in (
+        (text.replace('tune={"lr"', 'tune={"lrr"'), "did you mean 'lr'"),
+        (text.replace('("log", 0.0001, 0.1)', '("log", 0.1)'), "('log', low, high)"),
+        (text.replace('("log", 0.0001, 0.1)', '("normal", 0.0001, 0.1)'), "('log', low, high)"),
+    ):
+        (project / "baselines" / "darts.py").write_text(wrong)
+        with pytest.raises(MethodError) as error:
+            discover(project)
+        assert message in str(error.value)
+
+
+def test_a_variant_inherits_what_is_tuned():
+    methods = discover()
+    assert tuning_of(methods["darts_first"].info, methods) == methods["darts"].info.tune
+
+
+def test_a_new_baseline_is_the_template_under_its_name(project):
+    shutil.copy(ROOT / "baselines" / "_template.py", project / "baselines")
+    file = write_baseline("two_words", project)
+    assert file == project / "baselines" / "two_words.py"
+    info = discover(project)["two_words"].info
+    assert (info.label, info.tables) == ("Two words", ("table_2",))
+    assert "class TwoWords(Learned)" in file.read_text()
+
+
+@pytest.mark.parametrize("name", ["Mine", "my-own", "1st", "class", "_hidden", "a/b", "autoloss"])
+def test_a_new_baseline_needs_a_name_that_is_free_and_python(project, name):
+    shutil.copy(ROOT / "baselines" / "_template.py", project / "baselines")
+    with pytest.raises(ConfigError, match="To mend it"):
+        write_baseline(name, project)
+    assert not list((project / "baselines").glob("[!_]*.py"))

@@ -88,7 +88,7 @@ class Project:
         content = {
             "scale": "smoke",
             "study": {
-                "methods": ["ce", "al1", "autoloss"],
+                "methods": ["ce", "al1", "grid", "autoloss"],
                 "models": ["deepfm"],
                 "max_rows": None,
             },

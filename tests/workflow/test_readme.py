@@ -36,13 +36,14 @@ def test_the_loop_of_ones_own_trains_model_and_controller():
     assert any(not torch.equal(before[k], after[k]) for k in before)
 
 
-def test_the_example_baseline_is_discovered_and_passes_the_contract(tmp_path):
+def test_the_example_baseline_is_what_new_baseline_writes_and_passes_the_contract(tmp_path):
     project = Project(tmp_path)
     shutil.copytree(ROOT / "tests", tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "baselines" / "margin.py").write_text(block("class Margin"))
-    assert discover(project.folder)["margin"].info.tables == ("table_2",)
-    command = [sys.executable, "-m", "pytest", "tests/contract", "-k", "margin"]
+    assert project.autoloss("new-baseline", "mine").returncode == 0
+    assert (tmp_path / "baselines" / "mine.py").read_text() == block("class Mine")
+    assert discover(project.folder)["mine"].info.tables == ("table_2",)
+    command = [sys.executable, "-m", "pytest", "tests/contract", "-k", "mine"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     passed = re.search(r"(\d+) passed", done.stdout)
@@ -58,4 +59,4 @@ def test_the_example_baseline_is_discovered_and_passes_the_contract(tmp_path):
     ),
 )
 def test_paths_that_the_readme_names_exist(path):
-    assert path == "baselines/margin.py" or (ROOT / path).exists()
+    assert path == "baselines/mine.py" or (ROOT / path).exists()

@@ -12,10 +12,7 @@ import time
 import pandas as pd
 import pytest
 
-from tests.tiny import ROOT
 from tests.workflow.project import Project
-
-NEW = (ROOT / "baselines" / "_template.py").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +31,65 @@ def project(tmp_path):
 
 def test_makes_every_table_in_every_format(finished):
     tables = finished.folder / "results" / "smoke" / "tables"
-    names = {f"table_{k}.{suffix}" for k in (1, 2, 3) for suffix in ("csv", "md", "tex")}
+    made = ("table_1", "table_2", "table_3", "controls")
+    names = {f"{name}.{suffix}" for name in made for suffix in ("csv", "md", "tex")}
     assert {path.name for path in tables.iterdir()} == names
     table = pd.read_csv(tables / "table_2.csv")
-    assert set(table["method"]) == {"ce", "autoloss"}
+    assert set(table["method"]) == {"ce", "grid", "autoloss"}
     assert set(table["dataset"]) == {"ml100k", "ml100k-ctr"}
     assert (table["n"] == 2).all()
     assert table["mean"].notna().all()
     assert table["verdict"].dropna().str.startswith("cannot be significant with 2 seeds").all()
     assert set(pd.read_csv(tables / "table_3.csv")["method"]) == {"al1", "autoloss"}
+    controls = pd.read_csv(tables / "controls.csv")
+    assert set(controls["method"]) == {"ce", "autoloss"}
+    assert set(controls["dataset"]) == {"ml100k-ctr"}
     summary = finished.autoloss("summary", "--config", "results/smoke/config.json")
     assert "tables/table_2.tex" in summary.stdout
     assert "| AutoLoss |" in summary.stdout
+
+
+def test_a_search_is_made_once_per_cell_and_its_cost_is_audited(finished):
+    results = finished.folder / "results" / "smoke"
+    searches = list(results.glob("runs/*/*/*/search.json"))
+    assert {path.parent.name for path in searches} == {"grid"}
+    assert len(searches) == 2
+    budget = pd.read_csv(results / "budget" / "table_2.csv")
+    assert (budget["search_epochs"] <= budget["search_epochs_allowed"]).all()
+    spent = budget.set_index("method")["search_epochs"]
+    assert (spent["grid"] == 4).all()
+    assert (spent[["ce", "autoloss"]] == 0).all()
+
+
+def test_a_method_that_had_more_budget_than_it_may_stops_the_build(finished):
+    results = finished.folder / "results" / "smoke"
+    record = next(results.glob("runs/*/*/autoloss/seed_1.json"))
+    text = record.read_text()
+    content = json.loads(text)
+    content["budget"]["search_epochs"] = 1
+    record.write_text(json.dumps(content))
+    try:
+        config = ("--config", "results/smoke/config.json")
+        assert finished.autoloss("index", "table_2", *config).returncode == 0
+        done = finished.autoloss("budget", "table_2", *config)
+        assert done.returncode == 2
+        assert "autoloss: trained 1 epochs in its search, 0 are allowed" in done.stdout
+    finally:
+        record.write_text(text)
+        assert finished.autoloss("index", "table_2", *config).returncode == 0
+
+
+def test_every_method_everywhere_and_the_tuned_protocol_can_be_planned(finished):
+    file = finished.config()
+    full = finished.snakemake("-n", "table_2_full", "--configfile", file)
+    trained = [line for line in full.stdout.splitlines() if ": Training " in line]
+    assert len(trained) == 1
+    assert "Training al1 on ml100k with" in trained[0]
+    tuned = finished.snakemake("-n", "table_2", "--configfile", file, "configs/protocol/tuned.yaml")
+    searched = [line for line in tuned.stdout.splitlines() if ": Searching for " in line]
+    assert len(searched) == 6
+    assert not (finished.folder / "results" / "smoke-tuned" / "runs").exists()
+    finished.config()
 
 
 def test_every_number_of_table_2_is_that_of_its_records(finished):
@@ -64,13 +108,12 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 
 def test_one_new_file_is_a_new_row_and_trains_nothing_else(finished):
+    made = finished.autoloss("new-baseline", "mine")
+    assert made.returncode == 0
     new = finished.folder / "baselines" / "mine.py"
-    text = NEW.replace('name="_template"', 'name="mine"').replace(
-        'label="Template"', 'label="Mine"'
-    )
-    new.write_text(text)
+    assert "baselines/mine.py" in made.stdout
     try:
-        config = finished.config(study={"methods": ["ce", "al1", "autoloss", "mine"]})
+        config = finished.config(study={"methods": ["ce", "al1", "grid", "autoloss", "mine"]})
         done = finished.snakemake("table_2", "--configfile", config)
         assert done.returncode == 0, done.stdout
         trained = [line for line in done.stdout.splitlines() if ": Training " in line]

@@ -1,0 +1,129 @@
+"""Methods whose weighting has parameters V: trained with the model, or by an outer step of its own.
+
+`Joint` takes one step on the model's W and on V together, down the same training loss. `Learned` is
+the paper's Algorithm 1: an outer step on V, through a look-ahead step on W (Eq. 12-13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from autoloss.errors import ConfigError
+from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
+from autoloss.losses import CandidateLosses
+from autoloss.method import Method, Step
+from autoloss.models.functional import FunctionalModel, decision_layers
+from autoloss.seeds import derive_seed, isolated_randomness, reseed
+from autoloss.weighting import Draw, Relaxation
+
+
+class Parametric(Method):
+    """A weighting with parameters V and an Adam of their own.
+
+    `build` sets `weighting` (a module: labels, logits -> scores) and `relaxation` (scores ->
+    weights). Options: `lr`, and where a method has them, Adam's `betas` and `weight_decay`.
+    """
+
+    weighting: nn.Module
+    relaxation: Relaxation
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.optimizer = torch.optim.Adam(
+            self.weighting.parameters(),
+            lr=self.options["lr"],
+            betas=self.options.get("betas", (0.9, 0.999)),
+            weight_decay=self.options.get("weight_decay", 0.0),
+        )
+
+    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+        """The relaxed scores, `[n]` or `[B, n]`."""
+        return self.relaxation(self.weighting(labels, logits), draw)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The optimizer's state, so that a checkpoint of the method is whole."""
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore the optimizer."""
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class Joint(Parametric):
+    """V learns on the training batch, in the very step that trains the model."""
+
+    def inner_parameters(self) -> Sequence[nn.Parameter]:
+        """V."""
+        return list(self.weighting.parameters())
+
+    def after_step(self) -> bool:
+        """One Adam step on V."""
+        self.optimizer.step()
+        return True
+
+
+class Learned(Parametric):
+    """A weighting with parameters V, updated by Adam every `every` inner steps.
+
+    The options `every`, `lr`, `xi_over_lr`, `hypergradient` and `criterion` say when and how V
+    learns; the outer batch is a validation or the training batch, as `info.learns_on` says.
+    """
+
+    decision_layers_only: ClassVar[bool] = False  # look ahead with embeddings held still (MeLU)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        options, where = self.options, f"methods.{self.info.name}"
+        if options["every"] < 1:
+            raise ConfigError(f"{where}.every", "is below 1", "give steps, 1 or more")
+        first_order = options["hypergradient"] == "direct" or options["xi_over_lr"] == 0
+        if first_order and options["criterion"] != "mixture":
+            raise ConfigError(
+                f"{where}.criterion",
+                f"with xi = 0, '{options['criterion']}' does not depend on the weighting",
+                "set hypergradient: exact, or criterion: mixture",
+            )
+        self.weighting.requires_grad_(False)  # V is constant but in the outer step
+
+    def before_step(self, step: Step) -> bool:
+        """One outer step on V if one is due; leaves the model and torch's generators untouched."""
+        if step.t % self.options["every"]:
+            return False
+        self.weighting.requires_grad_(True)
+        try:
+            with isolated_randomness(step.batch.ids.device):
+                problem = self.outer_problem(step)
+                estimate = ESTIMATORS[self.options["hypergradient"]]
+                gradients = estimate(problem, self.options["xi_over_lr"] * step.lr)
+        finally:
+            self.weighting.requires_grad_(False)
+        for parameter, gradient in zip(problem.weighting, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        return True
+
+    def outer_problem(self, step: Step) -> OuterProblem:
+        """L_train and L_val of the coming step as functions of the model's parameters."""
+        on_validation = self.info.learns_on == "validation"
+        outer = step.validation(step.t // self.options["every"]) if on_validation else step.batch
+        moves = decision_layers(step.model) if self.decision_layers_only else None
+        model = FunctionalModel(step.model, [step.batch.ids, outer.ids], moves)
+        role, device = "outer" if on_validation else "inner", step.batch.ids.device
+
+        def train_loss(params: Params) -> Tensor:
+            reseed(step.seed, device)  # the dropout masks of the coming inner step
+            return self.loss(step.batch.labels, model(params, 0), step.t)
+
+        def val_loss(params: Params) -> Tensor:
+            reseed(derive_seed(step.seed, role), device)
+            logits = model(params, 1)
+            if self.options["criterion"] == "mixture":
+                return self.loss(outer.labels, logits, step.t, role)
+            criterion = CandidateLosses(self.task, self.candidates.options, ["ce"])
+            return criterion(outer.labels, logits).mean()
+
+        return OuterProblem(train_loss, val_loss, model.params, list(self.weighting.parameters()))

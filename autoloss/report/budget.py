@@ -1,0 +1,54 @@
+"""The budget audit: what the runs of each cell cost, against what they may.
+
+Equal means: no run trains more epochs than `training.max_epochs` (twice that where the method says
+that it refits), and no cell's search more than `tuning.trials` times that; a method that searches
+nothing has no search.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from autoloss.errors import RecordError
+from autoloss.study import Cell, Study
+
+CELL = ["dataset", "model", "method"]
+MEASURED = ("epochs", "search_epochs")
+
+
+def budget_table(study: Study, index: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: its largest and its mean costs over seeds, and its limits in epochs."""
+    cells = index.groupby(CELL, sort=False)
+    table = cells.agg(
+        runs=("seed", "count"),
+        epochs=("epochs", "max"),
+        search_trials=("search_trials", "max"),
+        search_epochs=("search_epochs", "max"),
+        steps=("steps", "mean"),
+        outer_steps=("outer_steps", "mean"),
+        seconds=("seconds", "mean"),
+        search_seconds=("search_seconds", "max"),
+    ).reset_index()
+    names = [Cell(*map(str, key)) for key in table[CELL].itertuples(index=False, name=None)]
+    table["epochs_allowed"] = [study.epoch_budget(cell.method) for cell in names]
+    table["search_epochs_allowed"] = [study.search_budget(cell) for cell in names]
+    return table
+
+
+def check_budget(table: pd.DataFrame) -> None:
+    """Refuse a table in which a method had more than it may.
+
+    Raises:
+        RecordError: naming the first such cell, what it had and what it may have.
+    """
+    for measure in MEASURED:
+        over = table[table[measure] > table[f"{measure}_allowed"]]
+        if len(over):
+            row = over.iloc[0]
+            what = "in its search" if measure == "search_epochs" else "in a run"
+            raise RecordError(
+                "/".join(str(row[key]) for key in CELL),
+                f"trained {row[measure]} epochs {what}, {row[f'{measure}_allowed']} are allowed",
+                "a search trains through lab.train only; give more to all by tuning.trials or "
+                "training.max_epochs",
+            )

@@ -1,0 +1,54 @@
+"""Search for a cell: by its method's own search, or in the tuned protocol by tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from autoloss.data.prepared import PreparedData
+from autoloss.errors import UserError
+from autoloss.method import Searched
+from autoloss.records.store import read_search, write_record
+from autoloss.registry import load
+from autoloss.search.lab import BudgetSpentError, Lab
+from autoloss.search.tuning import tune
+from autoloss.study import Cell, Study
+
+
+def search(study: Study, cell: Cell, report: Callable[[str], None]) -> Path:
+    """Make `search.json` of a cell; one that is there and of this very search is kept."""
+    data = PreparedData.open(study.prepared_folder(cell.dataset))
+    file, key = study.search_file(cell), study.search_key(cell)
+    if _is_done(file, key, data.data_hash):
+        report(f"{cell}: already searched ({key})")
+        return file
+    journal = file.parent / ".state" / f"search-{key}-{data.data_hash[:16]}.json"
+    lab = Lab(study, cell, data, journal, report)
+    method = load(cell.method)
+    try:
+        if issubclass(method, Searched):
+            method.search(lab)
+        else:
+            tune(lab, study.search_space(cell.method), _published(study, cell))
+    except BudgetSpentError:
+        pass  # a searcher may simply go on until there is nothing left
+    write_record(lab.record(lab.choose()), file)
+    for left in journal.parent.glob(f"{journal.stem}*"):
+        left.unlink()
+    return file
+
+
+def _published(study: Study, cell: Cell) -> dict[str, Any]:
+    """The values that the search space's keys have without a search."""
+    config = study.run_config(cell)
+    parts = (key.partition(".") for key in study.search_space(cell.method))
+    return {f"{part}.{key}": config[part][key] for part, _, key in parts}
+
+
+def _is_done(file: Path, key: str, data_hash: str) -> bool:
+    try:
+        done = read_search(file)
+    except UserError:
+        return False
+    return (done.key, done.data_hash) == (key, data_hash)

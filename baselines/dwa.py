@@ -1,0 +1,67 @@
+"""DWA, dynamic weight average (Liu et al., CVPR 2019): global weights by how fast losses fall.
+
+From the third epoch on, with L_i(e) the mean of candidate i over epoch e (their Eq. 7),
+
+    w = n softmax(r / T)      r_i = L_i(e-1) / L_i(e-2),  T = 2
+
+and 1 before. No gradient. Made for different tasks: four losses of one label fall together, and the
+weights stay near 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autoloss.method import Method, Step
+from autoloss.registry import Info
+from autoloss.weighting import Draw
+
+
+class DWA(Method):
+    """Weights by the candidates' means over the last two epochs of training."""
+
+    info = Info(
+        name="dwa",
+        label="DWA",
+        summary="global weights by how fast each loss fell in the last two epochs",
+        paper="Liu et al., End-to-End Multi-Task Learning with Attention, CVPR 2019",
+        weights="global",
+        learns_on="training",
+        tables=("controls",),
+        simplex=False,
+        options={"temperature": 2.0},
+        tune={"temperature": ("log", 0.5, 10.0)},
+    )
+    current: Tensor
+    history: Tensor
+
+    def build(self) -> None:
+        """The weights, and the sums of the losses over this epoch and the two before it."""
+        n = len(self.candidates)
+        self.register_buffer("current", torch.ones(n))
+        self.register_buffer("history", torch.zeros(3, n))
+
+    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+        """The current weights, `[n]`."""
+        return self.current
+
+    def weigh(
+        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
+    ) -> tuple[Tensor, Tensor]:
+        """As for any method; the losses are added to this epoch's."""
+        losses = self.candidates(labels, logits)
+        self.history[0] += losses.detach().mean(dim=0)
+        return (self.current * losses).sum(dim=-1).mean(), self.current
+
+    def before_step(self, step: Step) -> bool:
+        """At the start of an epoch, weights from the two before."""
+        epoch, position = divmod(step.t, self.steps_per_epoch)
+        if position or not epoch:
+            return False
+        self.history.copy_(torch.roll(self.history, 1, dims=0))
+        self.history[0] = 0
+        if epoch >= 2:
+            rate = self.history[1] / self.history[2]
+            self.current = len(rate) * (rate / self.options["temperature"]).softmax(dim=-1)
+        return True

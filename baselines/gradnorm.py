@@ -1,0 +1,77 @@
+"""GradNorm (Chen et al., ICML 2018): global weights that balance the losses' gradient norms.
+
+Each candidate is a task. With G_i the norm of the weighted loss' gradient at the last shared layer,
+and r_i how slowly the candidate has fallen against the others, the weights follow (their Eq. 2)
+
+    L_grad = sum_i |G_i - mean(G) r_i^a|      G_i = w_i ||grad l_i||
+                                              r_i = (l_i / l_i(0)) / mean_j (l_j / l_j(0))
+
+the target being constant, and always sum to n: w = n softmax(scores).
+
+Deviations. The last shared layer is the model's last linear one. Made for different tasks: four
+losses of one label can merely be rescaled. The scores take Adam steps at the model's published
+rate; that weights are a softmax, and so never negative, is a known re-implementation's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from autoloss.learned import Parametric
+from autoloss.method import Step
+from autoloss.models.functional import FunctionalModel
+from autoloss.registry import Info
+from autoloss.seeds import isolated_randomness, reseed
+from autoloss.weighting import GlobalLogits
+
+
+class GradNorm(Parametric):
+    """Weights by gradient norms on the training batch."""
+
+    info = Info(
+        name="gradnorm",
+        label="GradNorm",
+        summary="global weights that balance gradient norms on the training batch",
+        paper="Chen et al., GradNorm, ICML 2018",
+        weights="global",
+        learns_on="training",
+        tables=("controls",),
+        simplex=False,
+        options={"lr": 0.001, "alpha": 1.5},
+        tune={"lr": ("log", 0.0001, 0.1), "alpha": ("choice", 0.5, 1.0, 1.5, 3.0)},
+    )
+    initial: Tensor
+
+    def build(self) -> None:
+        """Equal scores; the losses at the first step are remembered."""
+        n = len(self.candidates)
+        self.weighting = GlobalLogits(n)
+        self.relaxation = lambda scores, draw: n * scores.softmax(dim=-1)
+        self.register_buffer("initial", torch.zeros(n))
+
+    def before_step(self, step: Step) -> bool:
+        """One step on the scores; leaves the model untouched."""
+        device = step.batch.ids.device
+        with isolated_randomness(device):
+            reseed(step.seed, device)
+            losses, norms = self._measure(step)
+        if step.t == 0:
+            self.initial.copy_(losses)
+        (scores,) = self.weighting.parameters()
+        weights = len(norms) * scores.softmax(dim=-1)
+        with torch.no_grad():
+            rate = losses / self.initial
+            target = (weights * norms).mean() * (rate / rate.mean()) ** self.options["alpha"]
+        (scores.grad,) = torch.autograd.grad((weights * norms - target).abs().sum(), [scores])
+        self.optimizer.step()
+        return True
+
+    def _measure(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Each candidate's mean loss and the norm of its gradient at the last linear layer."""
+        layers = [name for name, m in step.model.named_modules() if isinstance(m, nn.Linear)]
+        model = FunctionalModel(step.model, [step.batch.ids], {f"{layers[-1]}.weight"})
+        losses = self.candidates(step.batch.labels, model(model.params, 0)).mean(dim=0)
+        (last,) = model.params.values()
+        gradients = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in losses]
+        return losses.detach(), torch.stack([g.norm() for g in gradients])

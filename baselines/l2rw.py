@@ -1,0 +1,78 @@
+"""L2RW, learning to reweight examples (Ren et al., ICML 2018), on pairs of example and candidate.
+
+No parameters: the weights are made anew for each batch. From eps = 0, one weight per pair, a
+virtual step, and what each pair would have done for the validation loss (their Eq. 12-14):
+
+    W'(eps) = W - xi grad_W sum_bi eps_bi l_bi
+    u_bi = max(0, -dL_val(W'(eps))/deps_bi at eps = 0)      w_bi = u_bi / sum u
+
+and all 0 if no pair helps.
+
+L_val is cross-entropy. The mixed loss is a mean over the batch, so p_bi = B w_bi.
+
+Deviations. The original weighs the examples of one loss; its clean set is the study's validation
+split.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autoloss.hypergradient import OuterProblem, Params, exact
+from autoloss.losses import CandidateLosses
+from autoloss.method import Method, Step
+from autoloss.models.functional import FunctionalModel
+from autoloss.registry import Info
+from autoloss.seeds import derive_seed, isolated_randomness, reseed
+from autoloss.weighting import Draw
+
+
+class L2RW(Method):
+    """Weights of the coming batch from one look-ahead step; equal ones where there is none."""
+
+    info = Info(
+        name="l2rw",
+        label="L2RW",
+        summary="per-pair weights of each batch by what they do for the validation loss",
+        paper="Ren et al., Learning to Reweight Examples for Robust Deep Learning, ICML 2018",
+        weights="per example",
+        learns_on="validation",
+        tables=("controls",),
+        simplex=False,
+    )
+
+    def build(self) -> None:
+        """Nothing is kept between batches."""
+        n = len(self.candidates)
+        self.current = torch.full((n,), 1 / n)
+
+    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+        """The weights that `before_step` made for this batch, `[B, n]`."""
+        return self.current.to(logits.dtype)
+
+    def before_step(self, step: Step) -> bool:
+        """One look-ahead step from eps = 0; leaves the model untouched."""
+        batch, device = step.batch, step.batch.ids.device
+        with isolated_randomness(device):
+            u = -exact(self._problem(step, device), step.lr)[0].clamp_max(0)
+        total = u.sum()
+        self.current = u * len(batch.labels) / total if total > 0 else u
+        return True
+
+    def _problem(self, step: Step, device: torch.device) -> OuterProblem:
+        batch, outer = step.batch, step.validation(step.t)
+        model = FunctionalModel(step.model, [batch.ids, outer.ids])
+        like = next(iter(model.params.values()))
+        eps = like.new_zeros((len(batch.labels), len(self.candidates)), requires_grad=True)
+        criterion = CandidateLosses(self.task, self.candidates.options, ["ce"])
+
+        def train_loss(params: Params) -> Tensor:
+            reseed(step.seed, device)
+            return (eps * self.candidates(batch.labels, model(params, 0))).sum()
+
+        def val_loss(params: Params) -> Tensor:
+            reseed(derive_seed(step.seed, "outer"), device)
+            return criterion(outer.labels, model(params, 1)).mean()
+
+        return OuterProblem(train_loss, val_loss, model.params, [eps])

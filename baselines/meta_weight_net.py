@@ -1,0 +1,60 @@
+"""Meta-Weight-Net (Shu et al., NeurIPS 2019): weights from loss values, learned on validation.
+
+A net with one hidden layer of 100 maps an example's loss to a weight in (0, 1) through a sigmoid.
+Each step: a virtual training step under the weights, an Adam step (1e-3, weight decay 1e-4) on the
+net against the unweighted meta loss after it (their Eq. 5-6), then the real step. Here
+
+    p = sigmoid(V(l_1, ..., l_n))      n losses in, n weights out; meta loss: cross-entropy
+
+The nearest relative of AutoLoss: it sees loss values instead of (y, y_hat), judges by a fixed loss,
+and does not force the weights to sum to 1.
+
+Deviations. The original weighs one loss, not n candidates; its clean meta set is the study's
+validation split.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from autoloss.learned import Learned
+from autoloss.registry import Info
+from autoloss.weighting import Draw
+
+
+class MetaWeightNet(Learned):
+    """Sigmoid weights from the candidates' values, one-step hypergradient on validation."""
+
+    info = Info(
+        name="meta_weight_net",
+        label="Meta-Weight-Net",
+        summary="per-example sigmoid weights from the loss values, learned on validation",
+        paper="Shu et al., Meta-Weight-Net, NeurIPS 2019",
+        weights="per example",
+        learns_on="validation",
+        tables=("controls",),
+        simplex=False,
+        options={
+            "every": 1,
+            "lr": 0.001,
+            "weight_decay": 0.0001,
+            "xi_over_lr": 1.0,
+            "hypergradient": "exact",
+            "criterion": "ce",
+            "hidden": 100,
+        },
+        choices={"hypergradient": ("exact", "finite_difference"), "criterion": ("mixture", "ce")},
+        tune={"lr": ("log", 0.0001, 0.01), "every": ("choice", 1, 3, 7, 13)},
+    )
+
+    def build(self) -> None:
+        """The net n-100-n."""
+        n, hidden = len(self.candidates), self.options["hidden"]
+        self.weighting = nn.Sequential(
+            nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, n), nn.Sigmoid()
+        )
+
+    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+        """Weights `[B, n]`; the losses that the net reads are constants, as in the original."""
+        weights: Tensor = self.weighting(self.candidates(labels, logits.detach()))
+        return weights

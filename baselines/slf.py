@@ -1,0 +1,82 @@
+"""SLF, Stochastic Loss Function (Liu & Lai, AAAI 2020), the paper's per-example baseline (§3.4).
+
+A decision network gives every example a *selection code* - one gate per candidate, drawn by
+independent (multiple) Gumbel-softmax, so that several losses may be on at once - and a *weighting
+coefficient* per candidate. It is trained by back-propagation with the model, on the same training
+batch. With gate logit s, coefficient c and logistic noise L (the difference of two Gumbel draws):
+
+    gate_i = sigmoid((s_i + L_i) / tau)        p_i = gate_i exp(c_i) / sum_j gate_j exp(c_j)
+
+Deviations. Only the abstract and secondary accounts of the original could be read: the network's
+input here is (y, y_hat), its size the controller's, its temperature AutoLoss' schedule, its
+learning rate the model's. The weights are normalised: with all gates shut the loss would be 0,
+which joint training would find.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autoloss.learned import Joint
+from autoloss.registry import Info
+from autoloss.weighting import Controller, Draw, Temperature
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Scores `[B, 2n]`, gate logits then coefficients, to weights `[B, n]`."""
+
+    temperature: Temperature
+
+    def log_gates(self, logits: Tensor, draw: Draw) -> Tensor:
+        """log of the relaxed gates, of the shape of `logits`; stable where a gate is shut."""
+        # The logarithm of an exponential draw is minus a Gumbel one; exponential_ never returns 0.
+        draws = torch.empty((2, *logits.shape), device=logits.device, dtype=logits.dtype)
+        first, second = draws.exponential_(generator=draw.generator).log()
+        noise = first - second
+        return F.logsigmoid((logits + noise) / self.temperature(draw.t))
+
+    def __call__(self, scores: Tensor, draw: Draw) -> Tensor:
+        """The weights."""
+        logits, coefficients = scores.chunk(2, dim=-1)
+        return (self.log_gates(logits, draw) + coefficients).softmax(dim=-1)
+
+
+class SLF(Joint):
+    """Gates and coefficients per example, learned on the training batch."""
+
+    info = Info(
+        name="slf",
+        label="SLF",
+        summary="per-example Gumbel gates and coefficients, trained with the model",
+        paper="Liu & Lai, Stochastic Loss Function, AAAI 2020",
+        weights="per example",
+        learns_on="training",
+        options={
+            "lr": 0.001,
+            "hidden": (128, 128),
+            "dropout": 0.2,
+            "tau_start": 1.0,
+            "tau_slope": 0.91685,
+            "tau_floor": 0.01,
+        },
+        tune={"lr": ("log", 0.0001, 0.01), "tau_slope": ("log", 0.1, 3.0)},
+    )
+
+    def build(self) -> None:
+        """The decision network, with two outputs per candidate."""
+        o = self.options
+        self.weighting = Controller(
+            self.task,
+            2 * len(self.candidates),
+            hidden=o["hidden"],
+            dropout=o["dropout"],
+            detach=True,
+        )
+        self.relaxation = Gates(
+            Temperature(o["tau_start"], o["tau_slope"], o["tau_floor"], self.steps_per_epoch)
+        )

@@ -1,0 +1,265 @@
+"""Searches: one budget for all, early stopping as in a run, nothing lost, the choice is used."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from autoloss.config import overlay
+from autoloss.errors import ConfigError, RecordError, UserError
+from autoloss.records.index import build_index
+from autoloss.records.store import read_record, read_search
+from autoloss.registry import discover, load
+from autoloss.report.budget import budget_table, check_budget
+from autoloss.search import run as search_run
+from autoloss.search.lab import BudgetSpentError, Lab
+from autoloss.search.run import search
+from autoloss.study import Cell, Study
+from autoloss.training.loop import Trainer, TrainingDivergedError
+from autoloss.training.runner import Runner
+from tests.tiny import ROOT, tiny_config, tiny_data
+
+GRID = Cell("ml100k-ctr", "deepfm", "grid")
+BOHB = Cell("ml100k-ctr", "deepfm", "bohb")
+DARTS = Cell("ml100k-ctr", "deepfm", "darts")
+SHARED = {"training.lr": 0.001, "training.weight_decay": 0.0}
+CE_ALONE = {"method.weights": [0.0, 0.0, 0.0, 1.0]}
+HINGE_ALONE = {"method.weights": [0.0, 0.0, 1.0, 0.0]}
+
+
+def silent(line):
+    """What a search reports is not looked at."""
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """A study of tiny data, in a folder of its own; keys are laid over the configuration."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(**keys):
+        config = overlay(tiny_config(), {"tuning": {"trials": 4}, **keys}, "test")
+        return Study(config, ROOT)
+
+    tiny_data(make().prepared_folder("ml100k-ctr"), 2)
+    return make
+
+
+@pytest.fixture
+def lab(plan, tmp_path):
+    return new_lab(plan(), tmp_path)
+
+
+def new_lab(study, folder, cell=GRID):
+    runner = Runner(study)
+    data = search_run.PreparedData.open(runner.study.prepared_folder(cell.dataset))
+    return Lab(study, cell, data, folder / "journal.json")
+
+
+def test_a_trials_value_is_what_a_run_with_its_options_reaches_on_validation(lab, plan):
+    value = lab.train(CE_ALONE)
+    trainer = Trainer(plan().config, lab.data, "deepfm", load("ce"), lab.seed)
+    trainer.run()
+    assert value == trainer.progress.best_value
+    assert lab.epochs_left == 6
+
+
+def test_a_trial_goes_on_from_where_it_was_to_the_same_bits(lab, plan, tmp_path):
+    whole = new_lab(plan(), tmp_path / "whole")
+    whole.train(CE_ALONE)
+    lab.train(CE_ALONE, 1)
+    lab.train(HINGE_ALONE, 1)
+    assert [len(trial.values) for trial in lab.tried] == [1, 1]
+    lab.train(CE_ALONE, 2)
+    assert lab.tried[0].values == whole.tried[0].values
+    assert lab.epochs_left == 5
+    assert not list(tmp_path.glob("journal.0.pt"))
+
+
+def test_nothing_is_trained_twice_or_over_budget(lab, monkeypatch):
+    lab.train(CE_ALONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("trained again"))
+        lab.train(CE_ALONE)
+        lab.train(CE_ALONE, 1)
+    for k in (1, 3):
+        lab.train({"method.weights": [k, 0.0, 0.0, 1.0]})
+    lab.train(HINGE_ALONE, 1)
+    assert lab.epochs_left == 1
+    with pytest.raises(BudgetSpentError):
+        lab.train({"method.weights": [2, 0.0, 0.0, 1.0]})
+    assert len(lab.tried) == 4
+    lab.train(HINGE_ALONE)  # one epoch more is paid for
+    assert lab.epochs_left == 0
+
+
+def test_a_killed_search_finds_its_trials_again(lab, plan, tmp_path, monkeypatch):
+    lab.train(CE_ALONE)
+    lab.train(HINGE_ALONE, 1)
+    again = new_lab(plan(), tmp_path)
+    assert again.tried == lab.tried
+    again.train(HINGE_ALONE)
+    lab.train(HINGE_ALONE)
+    assert again.tried[1].values == lab.tried[1].values
+
+
+def test_a_diverged_trial_loses_and_if_all_do_it_is_said(lab, monkeypatch):
+    def diverge(self):
+        raise TrainingDivergedError("nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", diverge)
+        assert lab.train(HINGE_ALONE) == -math.inf
+        assert lab.epochs_left == 7  # it was not for nothing
+        with pytest.raises(UserError, match="every trial diverged"):
+            lab.choose()
+    lab.train(CE_ALONE)
+    assert lab.choose() == CE_ALONE
+
+
+def test_lower_is_better_where_the_metric_says_so(plan, tmp_path):
+    lab = new_lab(plan(training={"monitor": "logloss"}), tmp_path)
+    values = {name: lab.train(a) for name, a in {"ce": CE_ALONE, "hinge": HINGE_ALONE}.items()}
+    assert values["ce"] == -min(lab.tried[0].values)
+    assert lab.choose() == (CE_ALONE if values["ce"] >= values["hinge"] else HINGE_ALONE)
+
+
+def test_grid_tries_each_candidate_alone_and_trains_every_seed_with_the_best(plan):
+    study = plan()
+    file = search(study, GRID, silent)
+    found = read_search(file)
+    tried = [trial.assignment["method.weights"] for trial in found.trials]
+    assert sorted(map(sum, tried)) == [1.0] * 4
+    best = max(found.trials, key=lambda trial: max(trial.values))
+    assert found.chosen == best.assignment
+    assert found.epochs <= study.search_budget(GRID) == 8
+    assert not list(file.parent.glob(".state/*"))
+    Runner(study, silent).train_shard(GRID, 0, 1)
+    record = read_record(study.record_file(GRID, 1))
+    assert record.config["method"]["weights"] == best.assignment["method.weights"]
+    assert record.weights.mean[-1] == pytest.approx(best.assignment["method.weights"])
+    assert (record.budget.search_trials, record.budget.search_epochs) == (4, found.epochs)
+
+
+def test_grid_refuses_a_budget_that_cannot_try_each_candidate(plan):
+    with pytest.raises(ConfigError, match="give 4 or more"):
+        search(plan(tuning={"trials": 3}), GRID, silent)
+
+
+@pytest.mark.parametrize("cell", [BOHB, GRID])
+def test_killed_anywhere_a_search_ends_with_the_same_choice(cell, plan, monkeypatch):
+    study = plan(training={"max_epochs": 3, "patience": 3})
+    file = search(study, cell, silent)
+    whole = json.loads(file.read_text())
+    file.unlink()
+    run_epoch, count = Trainer.run_epoch, 0
+
+    def killed(self):
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyboardInterrupt
+        run_epoch(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search(study, cell, silent)
+    assert not file.exists()
+    resumed = json.loads(search(study, cell, silent).read_text())
+    for found in (whole, resumed):
+        for trial in found["trials"]:
+            del trial["seconds"]
+    assert resumed == whole
+
+
+def test_bohb_spends_its_budget_in_rungs_and_no_more(plan):
+    study = plan(training={"max_epochs": 3, "patience": 3}, tuning={"trials": 5})
+    found = read_search(search(study, BOHB, silent))
+    assert 12 < found.epochs <= study.search_budget(BOHB) == 15
+    assert {len(trial.values) for trial in found.trials} == {1, 3}
+    assert all(sum(t.assignment["method.weights"]) == pytest.approx(1) for t in found.trials)
+
+
+def test_the_tuned_protocol_starts_from_the_published_values_and_varies_what_it_may(plan):
+    study = plan(protocol="tuned")
+    assert study.results.name == "smoke-tuned"
+    found = read_search(search(study, DARTS, silent))
+    first, *others = [trial.assignment for trial in found.trials]
+    assert first == {**SHARED, "method.lr": 0.0003, "method.every": 7}
+    assert len(others) == 3
+    for tried in others:
+        assert set(tried) == set(first)
+        assert 1e-4 <= tried["training.lr"] <= 1e-2
+        assert tried["method.every"] in (1, 3, 7, 13)
+    Runner(study, silent).train_shard(DARTS, 0, 1)
+    record = read_record(study.record_file(DARTS, 0))
+    assert record.config["training"]["lr"] == found.chosen["training.lr"]
+    assert record.config["method"]["every"] == found.chosen["method.every"]
+    assert read_search(search(study, DARTS, silent)) == found  # made once
+
+
+def test_every_method_has_the_same_budget_in_the_tuned_protocol_and_only_searches_else(plan):
+    cells = [Cell("ml100k-ctr", "deepfm", name) for name in discover()]
+    tuned, published = plan(protocol="tuned"), plan()
+    assert {tuned.search_budget(cell) for cell in cells} == {8}
+    assert {c.method for c in cells if published.search_budget(c)} == {"bohb", "grid"}
+    assert {c.method for c in cells if published.epoch_budget(c.method) != 2} == {"ce_more_data"}
+
+
+def test_a_run_is_another_when_its_search_chose_otherwise(plan):
+    study = plan()
+    file = search(study, GRID, silent)
+    before = study.run_id(GRID, 0, "data")
+    content = json.loads(file.read_text())
+    content["chosen"] = {"method.weights": [0.25] * 4}
+    file.write_text(json.dumps(content))
+    assert study.run_id(GRID, 0, "data") != before
+    assert study.search_key(GRID) != plan(tuning={"seed": 7}).search_key(GRID)
+    assert study.run_key(GRID) == plan(tuning={"seed": 7}).run_key(GRID)
+
+
+def test_training_without_its_search_says_what_to_run(plan):
+    with pytest.raises(RecordError, match=r"search\.json.*\n.*snakemake"):
+        Runner(plan(), silent).train_shard(GRID, 0, 0)
+
+
+def test_the_refit_sees_validation_data_for_the_best_number_of_epochs(plan):
+    study = plan(training={"max_epochs": 4})
+    cell = Cell("ml100k-ctr", "deepfm", "ce_more_data")
+    Runner(study, silent).train_shard(cell, 0, 0)
+    record = read_record(study.record_file(cell, 0))
+    ce = Trainer(
+        study.config,
+        search_run.PreparedData.open(study.prepared_folder("ml100k-ctr")),
+        "deepfm",
+        load("ce"),
+        0,
+    )
+    ce.run()
+    best, first = ce.progress.best_epoch, ce.progress.epoch
+    assert record.budget.best_epoch == best
+    assert record.budget.epochs == first + best
+    assert record.budget.examples == 300 * first + 380 * best
+    assert len(record.curves) == best  # of the training whose model is judged
+    again = ce.refit()
+    again.run()
+    assert again.train.examples == 380
+    assert record.metrics["test"]["auc"] == again.evaluate()["test"]["auc"]
+    assert record.metrics["test"]["auc"] != ce.evaluate()["test"]["auc"]
+
+
+def test_a_method_that_had_more_than_it_may_is_named(plan):
+    study = plan()
+    for name in ("ce", "darts", "ce_more_data"):
+        Runner(study, silent).train_shard(Cell("ml100k-ctr", "deepfm", name), 0, 1)
+    cells = [Cell("ml100k-ctr", "deepfm", n) for n in ("ce", "darts", "ce_more_data")]
+    index = build_index(Study(overlay(study.config, {"study": {"seeds": 2}}, "test"), ROOT), cells)
+    check_budget(budget_table(study, index))
+    for column, limit in (("epochs", 2), ("search_epochs", 0)):
+        more = index.copy()
+        more.loc[more["method"] == "darts", column] = limit + 1
+        with pytest.raises(RecordError, match=rf"deepfm/darts: trained {limit + 1} .* {limit} are"):
+            check_budget(budget_table(study, pd.DataFrame(more)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -170,11 +171,11 @@ class Searched(FixedWeights):
         """The searched weights, or equal ones."""
         names = self.candidates.names
         weights = self.options["weights"] or [1 / len(names)] * len(names)
-        if len(weights) != len(names) or min(weights) < 0 or not sum(weights):
+        if len(weights) != len(names) or min(weights) < 0 or not isclose(sum(weights), 1):
             raise ConfigError(
                 f"methods.{self.info.name}.weights",
                 f"is {list(weights)}",
-                f"give {len(names)} weights of 0 or more, one for each of {', '.join(names)}",
+                f"give {len(names)} weights that sum to 1, one for each of {', '.join(names)}",
             )
         return dict(zip(names, weights, strict=True))
 

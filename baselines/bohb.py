@@ -13,7 +13,7 @@ spent. A trial that early stopping ends keeps its value in longer rungs.
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,9 +97,10 @@ def successive_halving(
     for keep, (_, epochs) in zip([n for n, _ in bracket[1:]] + [0], bracket, strict=True):
         values = {}
         for trial in trials:
-            values[trial.number] = lab.train({"method.weights": weights_of(trial)}, epochs)
-            if isfinite(values[trial.number]):
-                trial.report(values[trial.number], epochs)
+            value = lab.train({"method.weights": weights_of(trial)}, epochs)
+            values[trial.number] = value if isfinite(value) else -inf
+            if isfinite(value):
+                trial.report(value, epochs)
         ranked = sorted(trials, key=lambda trial: -values[trial.number])
         for trial in ranked[keep:]:
             if not isfinite(values[trial.number]):

@@ -61,7 +61,9 @@ class DWA(Method):
             return False
         self.history.copy_(torch.roll(self.history, 1, dims=0))
         self.history[0] = 0
-        if epoch >= 2:
-            rate = self.history[1] / self.history[2]
-            self.current = len(rate) * (rate / self.options["temperature"]).softmax(dim=-1)
+        if epoch < 2:
+            return False
+        tiny = torch.finfo(self.history.dtype).tiny  # two epochs of loss 0 are no fall
+        rate = (self.history[1] + tiny) / (self.history[2] + tiny)
+        self.current = len(rate) * (rate / self.options["temperature"]).softmax(dim=-1)
         return True

@@ -36,7 +36,8 @@ class Batches:
     def __init__(
         self, ids: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, name: str
     ) -> None:
-        self.ids, self.labels, self.batch_size = ids, labels, batch_size
+        # As plain arrays over the same memory: a memmap costs more at every indexing.
+        self.ids, self.labels, self.batch_size = np.asarray(ids), np.asarray(labels), batch_size
         self.seed, self.name = seed, name
         full, rest = divmod(len(labels), batch_size)
         self.count = full + (rest > 1)

@@ -73,7 +73,7 @@ def decision_layers(model: nn.Module) -> set[str]:
     """Names of the parameters above the embeddings: what MeLU (Lee et al., KDD 2019) adapts."""
     embeddings = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
     below = {
-        f"{name}.{key}"
+        f"{name}.{key}".removeprefix(".")
         for name, module in model.named_modules()
         if isinstance(module, embeddings)
         for key, _ in module.named_parameters()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,13 +29,13 @@ from autoloss.models import build_model
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
 from autoloss.training.device import make_deterministic, select_device
-from autoloss.training.evaluate import judge, predict, recalibrated_logloss
+from autoloss.training.evaluate import Array, Labels, judge, predict, recalibrated_logloss
 
 EVALUATION_BATCH = 8192  # a matter of memory only: evaluation has no batch statistics
 
 
 class TrainingDivergedError(Exception):
-    """The training loss is no longer a finite number."""
+    """The training loss, or what the model puts out, is no longer a finite number."""
 
 
 @dataclass
@@ -221,9 +222,12 @@ class Trainer:
             for split, found in predicted.items()
         }
 
-    def _predict(self, split: str) -> Any:
+    def _predict(self, split: str) -> tuple[Labels, Array]:
         batches = Batches(*self.data.split(split), EVALUATION_BATCH, seed=self.seed, name=split)
-        return predict(self.model, batches, self.device)
+        labels, logits = predict(self.model, batches, self.device)
+        if not np.isfinite(logits).all():
+            raise TrainingDivergedError(f"logits are not finite after epoch {self.progress.epoch}")
+        return labels, logits
 
     def weights_digest(self) -> str:
         """SHA-256 over the model's and the method's parameters and buffers."""

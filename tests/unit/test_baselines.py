@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.autograd import grad
 
 from autoloss.errors import ConfigError
 from autoloss.hypergradient import ESTIMATORS
@@ -29,32 +30,22 @@ from baselines.grid import finest, simplex
 from baselines.slf import Gates
 from tests.tiny import tiny_config
 from tests.unit.problems import LR, flat, make_model, make_step, smooth
-from tests.unit.reference import Reference, central_difference
+from tests.unit.reference import Reference
 
 SCORES = torch.tensor([0.4, -0.3, 0.8, 0.1], dtype=torch.float64)
-DRAWS = 200_000
 NAMES = ("focal", "kl", "hinge", "ce")
 
-everywhere = pytest.mark.parametrize(
-    ("model", "classes"), itertools.product(["deepfm", "ipnn"], [2, 5])
-)
-
-
-@pytest.fixture(autouse=True)
-def isolated():
-    """Losses seed torch's generator: give it back."""
-    with torch.random.fork_rng():
-        yield
+EVERYWHERE = [("deepfm", 2), ("deepfm", 5), ("ipnn", 2), ("ipnn", 5)]
+everywhere = pytest.mark.parametrize(("model", "classes"), EVERYWHERE)
 
 
 def problem(name, model, classes, t=7):
     """A method in float64, global scores all different, and a coming step."""
     task = Task(classes)
     method = load(name)(task, steps_per_epoch=10, seed=3).double()
-    if hasattr(method, "weighting"):
-        method.weighting.requires_grad_()
-        if hasattr(method.weighting, "scores"):
-            method.weighting.scores.data.copy_(SCORES)
+    weighting = getattr(method, "weighting", torch.nn.Identity()).requires_grad_()
+    if hasattr(weighting, "scores"):
+        weighting.scores.data.copy_(SCORES)
     return method, make_step(make_model(model, task), task, t=t)
 
 
@@ -82,13 +73,13 @@ def losses_of(model, batch, seed):
 
 @contextmanager
 def untouched(model):
-    """Neither parameters, gradients, running statistics nor torch's generator change."""
-    before, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    """Neither parameters, gradients, mode, running statistics nor torch's generator change."""
+    before, state = copy.deepcopy(model.state_dict()), torch.manual_seed(0).get_state()
     yield
-    assert torch.equal(torch.get_rng_state(), generator)
-    for key, value in model.state_dict().items():
-        assert torch.equal(value, before[key]), key
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert model.training
 
 
 def is_mean_of(sample, expected):
@@ -97,11 +88,10 @@ def is_mean_of(sample, expected):
     return abs(sample.mean() - expected) < 4 * sample.std() / math.sqrt(len(sample))
 
 
-def published_adam(method):
-    """lr, betas and weight decay of the weighting's own optimizer."""
+def published(method):
+    """The upper criterion, and the weighting's own Adam."""
     (group,) = method.optimizer.param_groups
-    assert list(group["params"]) == list(method.weighting.parameters())
-    return group["lr"], group["betas"], group["weight_decay"]
+    return method.options["criterion"], group["lr"], group["betas"], group["weight_decay"]
 
 
 EMBEDDINGS = {
@@ -120,21 +110,19 @@ class AboveEmbeddings(Reference):
         return {name: w for name, w in super().params.items() if name not in held}
 
 
-@pytest.mark.parametrize(("model", "classes"), itertools.product(EMBEDDINGS, [2, 5]))
+@pytest.mark.parametrize(("model", "classes"), [*EVERYWHERE, ("plain", 2)])
 def test_melu_looks_ahead_over_the_decision_layers_alone(model, classes):
     method, step = problem("melu", model, classes)
-    names = {name for name, _ in step.model.named_parameters()}
-    assert EMBEDDINGS[model] < names
+    names = dict(step.model.named_parameters()).keys()
     assert decision_layers(step.model) == names - EMBEDDINGS[model]
-    gradient = estimate(method, step)
-    expected, published = map(AboveEmbeddings(method, step).double_backward, (LR, 0.005 * LR))
-    everything = Reference(method, step).double_backward(LR)
+    gradient, everything = estimate(method, step), Reference(method, step).double_backward(LR)
+    expected, near = map(AboveEmbeddings(method, step).double_backward, (LR, 0.005 * LR))
     assert (gradient - expected).norm() < 1e-10 * expected.norm()
     assert (gradient - everything).norm() > 0.01 * everything.norm()
     with untouched(step.model):
         method.before_step(step)
-    assert (method.weighting.scores.grad - published).norm() < 1e-9 * published.norm()
-    assert published_adam(method) == (5e-5, (0.9, 0.999), 0)
+    assert (method.weighting.scores.grad - near).norm() < 1e-9 * near.norm()
+    assert published(method) == ("ce", 5e-5, (0.9, 0.999), 0)
 
 
 @everywhere
@@ -147,7 +135,7 @@ def test_darts_follows_its_equation_7_and_the_central_difference_comes_near(mode
         assert second_order > 1e-4
         assert (estimate(method, step, name) - expected).norm() < tolerance * second_order
         smooth(step.model)
-    assert published_adam(method) == (0.0003, (0.5, 0.999), 0.001)
+    assert published(method) == ("mixture", 0.0003, (0.5, 0.999), 0.001)
 
 
 @everywhere
@@ -180,19 +168,17 @@ def test_meta_weight_net_learns_on_cross_entropy_after_a_step_under_its_weights(
     other = type("", (OfLossValues,), {"through": True})(method, step).double_backward(LR)
     assert (gradient - expected).norm() < 1e-10 * expected.norm()
     assert (gradient - other).norm() > 0.01 * other.norm()
-    assert published_adam(method) == (0.001, (0.9, 0.999), 0.0001)
-
+    assert published(method) == ("ce", 0.001, (0.9, 0.999), 0.0001)
     logits = step.model(step.batch.ids)
     _, weights = method.weigh(step.batch.labels, logits, t=0)
     v, a, w, b = method.weighting.parameters()
+    assert (v.shape, weights.shape) == ((100, 4), (24, 4))
     hidden = (by_hand(step.batch.labels, logits) @ v.T + a).clamp(min=0)
     torch.testing.assert_close(weights, 1 / (1 + (-(hidden @ w.T + b)).exp()))
-    assert (hidden.shape, weights.shape) == ((24, 100), (24, 4))
-    assert ((weights > 0) & (weights < 1)).all()
 
 
 def joint_weights(name, scores, t, steps_per_epoch):
-    """The three joint methods' formulas, with the noise of inner step `t` of seed 0."""
+    """The joint methods' formulas, with the noise of inner step `t` of seed 0."""
     noise = torch.Generator().manual_seed(derive_seed(0, "noise", "inner", t))
     tau = 1 - 0.91685 * t / steps_per_epoch
     if name == "gumbel_only":
@@ -200,8 +186,7 @@ def joint_weights(name, scores, t, steps_per_epoch):
         return ((scores.log_softmax(-1) + gumbel) / tau).softmax(-1)
     if name == "slf":
         a, b = torch.empty(2, len(scores), 4, dtype=scores.dtype).exponential_(generator=noise)
-        gates = 1 / (1 + (a / b * scores[:, :4].exp()) ** (-1 / tau))
-        shares = gates * scores[:, 4:].exp()
+        shares = scores[:, 4:].exp() / (1 + (a / b * scores[:, :4].exp()) ** (-1 / tau))
         return shares / shares.sum(-1, keepdim=True)
     return 1 / (2 * scores.exp())
 
@@ -218,20 +203,17 @@ def test_joint_methods_descend_the_training_loss_in_the_very_step_of_the_model(n
     run.progress.steps = t = 3  # tau below 1
     twin, old = copy.deepcopy(run.model), copy.deepcopy(weighting)
     _, used = run.inner_step()
-
     batch = run.train.batch(t)
     torch.manual_seed(derive_seed(0, "dropout", t))
     logits = twin(batch.ids)
     losses, scores = by_hand(batch.labels, logits), old(batch.labels, logits.detach())
     weights = joint_weights(name, scores, t, run.train.count)
     torch.testing.assert_close(used, weights.detach(), rtol=1e-9, atol=1e-12)
-
-    constant_model = (weights * losses.detach()).sum(-1).mean()
-    if name == "uncertainty":
-        constant_model = constant_model + scores.sum() / 2
-    constant_v = (weights.detach() * losses).sum(-1).mean()
-    for ours, reference, loss in ((weighting, old, constant_model), (run.model, twin, constant_v)):
-        expected = flat(torch.autograd.grad(loss, list(reference.parameters())))
+    penalty = scores.sum() / 2 if name == "uncertainty" else 0.0
+    of_v = (weights * losses.detach()).sum(-1).mean() + penalty
+    of_model = (weights.detach() * losses).sum(-1).mean()
+    for ours, reference, loss in ((weighting, old, of_v), (run.model, twin, of_model)):
+        expected = flat(grad(loss, list(reference.parameters())))
         gradient = flat(tuple(p.grad for p in ours.parameters()))
         assert expected.abs().max() > 1e-3
         torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-12)
@@ -240,25 +222,17 @@ def test_joint_methods_descend_the_training_loss_in_the_very_step_of_the_model(n
         torch.testing.assert_close(moved, adam, rtol=0, atol=1e-7)
 
 
-def soft_gates(logits, tau=1.0):
-    draw = Draw(0, torch.Generator().manual_seed(0))
-    return Gates(Temperature(tau, 0.0, 0.01, 1)).log_gates(logits, draw).exp()
-
-
 @pytest.mark.parametrize("s", [-2.0, 0.0, 1.3])
-def test_a_gate_of_slf_is_on_with_probability_sigmoid_s_at_any_temperature(s):
+def test_gates_of_slf_are_on_with_probability_sigmoid_s_independently_at_any_temperature(s):
     """At tau = 1 sigmoid(L) is uniform: the mean is the integral of a u / (1 + (a - 1) u)."""
-    a, logits = math.exp(s), torch.full((DRAWS,), s)
-    for tau in (1.0, 0.2):
-        assert is_mean_of(soft_gates(logits, tau) > 0.5, a / (1 + a))
-    assert is_mean_of(soft_gates(logits), a * (a - 1 - s) / (a - 1) ** 2 if s else 0.5)
-
-
-def test_the_gates_of_slf_are_independent_so_that_several_are_on_at_once():
-    gates = soft_gates(torch.zeros(DRAWS, 3))
-    correlations = torch.corrcoef(gates.T)[torch.triu_indices(3, 3, 1).unbind()]
-    assert correlations.abs().max() < 4 / math.sqrt(DRAWS)
-    assert is_mean_of((gates > 0.5).all(dim=-1), 1 / 8)
+    n, a = 200_000, math.exp(s)
+    for tau in (0.2, 1.0):
+        draw = Draw(0, torch.Generator().manual_seed(0))
+        gates = Gates(Temperature(tau, 0.0, 0.01, 1)).log_gates(torch.full((n, 2), s), draw).exp()
+        assert is_mean_of(gates[:, 0] > 0.5, a / (1 + a))
+        assert is_mean_of((gates > 0.5).all(-1), (a / (1 + a)) ** 2)  # several may be on at once
+        assert abs(torch.corrcoef(gates.T)[0, 1]) < 4 / math.sqrt(n)
+    assert is_mean_of(gates[:, 0], a * (a - 1 - s) / (a - 1) ** 2 if s else 0.5)
 
 
 def given_losses(name, **arguments):
@@ -278,100 +252,85 @@ def test_uncertainty_is_the_hand_worked_loss_with_its_hand_worked_gradient():
     # Means 0.5, 2, 2, 8 over 2 exp(s) = 2, 4, 8, 1; the logs of 1, 2, 4 and 1/2 sum to log 4.
     assert loss.item() == pytest.approx(0.25 + 0.5 + 0.25 + 8 + math.log(4) / 2)
     assert weights.tolist() == pytest.approx([1 / 2, 1 / 4, 1 / 8, 1])
-    (gradient,) = torch.autograd.grad(loss, s)  # -l / (2 exp(s)) + 1/2: at rest where exp(s) = l
+    (gradient,) = grad(loss, s)  # -l / (2 exp(s)) + 1/2: at rest where exp(s) = l
     assert gradient.tolist() == pytest.approx([0.25, 0.0, 0.25, -7.5])
-
-
-# Means of four epochs, and the weights in them: 4 softmax of half the ratio of the two before.
-DWA_EPOCHS = (
-    ([1.0, 2.0, 4.0, 8.0], [1.0, 1.0, 1.0, 1.0]),
-    ([0.5, 2.0, 3.0, 8.0], [1.0, 1.0, 1.0, 1.0]),
-    ([0.25, 1.0, 3.0, 4.0], [0.850847, 1.092509, 0.964136, 1.092509]),  # 1/2, 1, 3/4, 1
-    ([1.0, 1.0, 1.0, 1.0], [0.933701, 0.933701, 1.198896, 0.933701]),  # 1/2, 1/2, 1, 1/2
-)
 
 
 def test_dwa_weighs_by_the_fall_of_the_last_two_epochs_means():
     """Three steps an epoch; within the third, another method takes its state over."""
     method = given_losses("dwa", steps_per_epoch=3)
-    for t in range(12):
-        epoch, position = divmod(t, 3)
-        means, expected = DWA_EPOCHS[epoch]
+    epochs = (  # means, and weights: 4 softmax of half the ratio of the two before
+        ([1.0, 2.0, 4.0, 8.0], [1.0, 1.0, 1.0, 1.0]),
+        ([0.5, 2.0, 3.0, 8.0], [1.0, 1.0, 1.0, 1.0]),
+        ([0.25, 1.0, 3.0, 4.0], [0.850847, 1.092509, 0.964136, 1.092509]),  # 1/2, 1, 3/4, 1
+        ([0.125, 1.0, 3.0, 1.0], [0.933701, 0.933701, 1.198896, 0.933701]),  # 1/2, 1/2, 1, 1/2
+        ([1.0, 1.0, 1.0, 1.0], [0.898766, 1.154038, 1.154038, 0.793158]),  # 1/2, 1, 1, 1/4
+    )
+    for t in range(15):
         if t == 7:
             state, method = method.state_dict(), given_losses("dwa", steps_per_epoch=3)
             method.load_state_dict(state)
         method.before_step(SimpleNamespace(t=t))
-        spread = torch.tensor([[0.3], [0.1]]).double() * (position - 1)  # of mean 0 over the epoch
+        means, expected = epochs[t // 3]
+        spread = (t // 3) * (torch.tensor([[0.2], [-0.2]]) + 0.1 * (t % 3 - 1))  # of mean 0
         losses = torch.tensor(means) * (1 + spread)
         loss, weights = method.weigh(torch.zeros(2), losses, t)
         assert weights.tolist() == pytest.approx(expected, abs=1e-6)
-        assert weights.sum().item() == pytest.approx(4)
         assert loss.item() == pytest.approx((losses.mean(0) * weights).sum().item())
 
 
 @everywhere
 def test_gradnorm_follows_its_equation_2(model, classes):
     """Norms by backward passes on a copy of the model, the scores' gradient by differences."""
-    method, first = problem("gradnorm", model, classes, t=0)
+    method, _ = problem("gradnorm", model, classes)
     measured, scores = [], method.weighting.scores
-    for step in (first, problem("gradnorm", model, classes)[1]):
-        twin, s = copy.deepcopy(step.model), scores.detach().clone()
+    for t, power in (0, 0), (7, 1.25), (8, 1.75):
+        _, step = problem("gradnorm", model, classes, t)
+        twin = copy.deepcopy(step.model)
         losses, last = losses_of(twin, step.batch, step.seed).mean(0), twin.mlp[-1].weight
-        norms = [torch.autograd.grad(x, last, retain_graph=True)[0].norm() for x in losses]
-        norms = torch.stack(norms)
+        norms = torch.stack([grad(x, last, retain_graph=True)[0].norm() for x in losses])
         measured.append(losses.detach())
-        falls = measured[-1] / measured[0]  # since the first step
-        target = (4 * s.softmax(0) * norms).mean() * (falls / falls.mean()) ** 1.5
-        distance = partial(
-            lambda *c: (4 * c[0].softmax(0) * c[1] - c[2]).abs().sum(), s, norms, target
-        )
-        expected = [central_difference(distance, entry, 1e-6) for entry in s]
+        rate = measured[-1] / measured[0]  # since the first step
+        rate /= rate.mean()
+        if t:  # near the target on either side: its gradient shows no more of a than signs
+            scores.data.copy_((rate**power / norms).log())
+        s = scores.detach().clone()
+        target = (4 * s.softmax(0) * norms).mean() * rate**1.5
+        around = s + 1e-6 * torch.stack((torch.eye(4), -torch.eye(4)))
+        above, below = (4 * around.softmax(-1) * norms - target).abs().sum(-1)
         with untouched(step.model):
             assert method.before_step(step)
-        assert scores.grad.tolist() == pytest.approx(expected, rel=1e-6, abs=1e-8)
-        assert not torch.equal(scores, s)
-        _, weights = method.weigh(step.batch.labels, step.model(step.batch.ids), step.t)
+        torch.testing.assert_close(scores.grad, (above - below) / 2e-6, rtol=1e-6, atol=1e-8)
+        _, weights = method.weigh(step.batch.labels, step.model(step.batch.ids), t)
         assert weights.sum().item() == pytest.approx(4)
-    assert (falls / falls.mean()).log().abs().max() > 0.01  # so that the exponent counts
 
 
 @everywhere
-def test_l2rw_weighs_each_pair_by_what_its_gradient_does_for_validation(model, classes):
-    """u_bi = max(0, <grad l_bi, grad L_val>), one backward pass for each pair."""
+def test_l2rw_weighs_pairs_by_what_they_do_for_validation(model, classes, monkeypatch):
+    """u_bi = max(0, <grad l_bi, grad L_val>), one backward pass for each pair; 0 if none helps."""
     method, step = problem("l2rw", model, classes)
     with untouched(step.model):
         assert method.before_step(step)
     twin = copy.deepcopy(step.model)
     parameters = list(twin.parameters())
     val_losses = losses_of(twin, step.validation(step.t), derive_seed(step.seed, "outer"))
-    slope = flat(torch.autograd.grad(val_losses[:, 3].mean(), parameters))
-    helps = [
-        slope @ flat(torch.autograd.grad(pair, parameters, retain_graph=True))
-        for pair in losses_of(twin, step.batch, step.seed).flatten()
-    ]
+    slope = flat(grad(val_losses[:, 3].mean(), parameters))
+    pairs = losses_of(twin, step.batch, step.seed).flatten()
+    helps = [slope @ flat(grad(pair, parameters, retain_graph=True)) for pair in pairs]
     u = torch.stack(helps).view(24, 4).clamp(min=0)
     assert 0 < (u == 0).sum() < u.numel()
     _, weights = method.weigh(step.batch.labels, step.model(step.batch.ids), step.t)
     torch.testing.assert_close(weights, 24 * u / u.sum(), rtol=1e-9, atol=1e-12)
-
-
-def test_l2rw_gives_no_weight_where_no_pair_helps(monkeypatch):
-    method, step = problem("l2rw", "deepfm", 2)
-    monkeypatch.setattr("baselines.l2rw.exact", lambda problem, xi: (torch.rand(24, 4),))
+    monkeypatch.setattr("baselines.l2rw.exact", lambda problem, xi: (torch.ones(24, 4),))
     method.before_step(step)
     loss, weights = method.weigh(step.batch.labels, step.model(step.batch.ids), step.t)
-    assert torch.equal(weights, torch.zeros(24, 4).double())
-    assert loss == 0
+    assert loss == weights.abs().sum() == 0
 
 
 def test_hyperbands_published_schedule():
     """Li et al., JMLR 2018, Table 1: R = 81, eta = 3."""
-    assert brackets(81) == [
-        [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
-        [(34, 3), (11, 9), (3, 27), (1, 81)],
-        [(15, 9), (5, 27), (1, 81)],
-        [(8, 27), (2, 81)],
-        [(5, 81)],
+    assert [" ".join(f"{n}@{epochs}" for n, epochs in rungs) for rungs in brackets(81)] == [
+        *("81@1 27@3 9@9 3@27 1@81", "34@3 11@9 3@27 1@81", "15@9 5@27 1@81", "8@27 2@81", "5@81")
     ]
 
 
@@ -380,22 +339,17 @@ def test_every_bracket_ends_with_whole_trials(max_epochs):
     schedule = brackets(max_epochs)
     assert len(schedule) == len(np.base_repr(max_epochs, 3))
     for bracket in schedule:
-        assert bracket[0][1] >= 1
-        assert bracket[-1][1] == max_epochs
-        for (many, short), (few, long) in itertools.pairwise(bracket):
-            assert short < long
-            assert few == many // 3 >= 1
+        trials, epochs = zip(*bracket, strict=True)
+        assert min(trials) >= 1 <= epochs[0]
+        assert (list(epochs), epochs[-1]) == (sorted(set(epochs)), max_epochs)
 
 
 def test_uniform_numbers_stand_for_uniform_points_of_the_simplex():
     """Dirichlet(1, 1, 1, 1): mean 1/4, and a weight is above a half in 0.5^3 of cases."""
     draws = np.random.default_rng(0).random((20_000, 4))
-    trials = [SimpleNamespace(params=dict(zip(NAMES, u, strict=True))) for u in draws]
-    points = torch.tensor([weights_of(trial) for trial in trials])
+    points = torch.tensor([weights_of(SimpleNamespace(params=dict(enumerate(u)))) for u in draws])
     torch.testing.assert_close(points.sum(-1), torch.ones(20_000))
-    assert all(is_mean_of(weight, 1 / 4) for weight in points.T)
-    assert all(is_mean_of(weight > 0.5, 1 / 8) for weight in points.T)
-    assert torch.equal(points.argmax(-1), torch.as_tensor(draws.argmin(-1)))  # order is kept
+    assert all(is_mean_of(w, 1 / 4) and is_mean_of(w > 0.5, 1 / 8) for w in points.T)
 
 
 class FakeLab:
@@ -409,14 +363,12 @@ class FakeLab:
     def train(self, assignment, epochs):
         if len(self.calls) == 200:
             raise BudgetSpentError
-        weights = tuple(assignment["method.weights"])
-        self.calls.append((weights, epochs))
-        return self.value(weights, epochs, len(self.calls))
+        self.calls.append((tuple(assignment["method.weights"]), epochs))
+        return self.value(*self.calls[-1], len(self.calls))
 
 
 def halve(value):
     """One bracket of nine trials: the lab, the weights in order, the study's trials by weights."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0), direction="maximize")
     space = {name: optuna.distributions.FloatDistribution(1e-6, 1) for name in NAMES}
     trials, lab = [study.ask(space) for _ in range(9)], FakeLab(value)
@@ -439,39 +391,28 @@ def test_successive_halving_promotes_the_best_of_each_rung():
     assert told[best[-1]].value == best[-1][3] - 2
 
 
-unordered = pytest.mark.xfail(strict=True, reason="bohb sorts by -nan, which orders nothing")
-
-
-@pytest.mark.parametrize("bad", [-math.inf, pytest.param(math.nan, marks=unordered)])
+@pytest.mark.parametrize("bad", [-math.inf, math.nan])
 def test_a_trial_that_diverges_fails_and_the_others_go_on(bad):
     """The first and the fifth in the first rung, the best in the last."""
     lab, points, told = halve(lambda w, epochs, call: bad if call in (1, 5, 13) else w[0])
     best = sorted({*points} - {points[0], points[4]}, reverse=True)
-    states = {w: trial.state.name for w, trial in told.items()}
     assert lab.calls[9:] == [*((w, 3) for w in best[:3]), (best[0], 9)]
-    assert [w for w in points if states[w] == "FAIL"] == [
-        w for w in points if w in (points[0], points[4], best[0])
-    ]
-    assert {states[w] for w in best[1:]} == {"PRUNED"}
+    failed = {w for w in points if told[w].state.name == "FAIL"}
+    assert failed == {points[0], points[4], best[0]}
+    assert {told[w].state.name for w in best[1:]} == {"PRUNED"}
     assert told[points[0]].intermediate_values == {}
 
 
-def test_bohb_draws_a_third_at_random_and_learns_where_the_good_weights_are(monkeypatch):
-    samplers, ask = [], optuna.Study.ask
-
-    def spy(study, space):
-        samplers.append(type(study.sampler).__name__)
-        return ask(study, space)
-
-    monkeypatch.setattr(optuna.Study, "ask", spy)
+def test_bohb_runs_its_brackets_again_and_draws_a_third_at_random(monkeypatch):
+    asked, ask = [], optuna.Study.ask
+    monkeypatch.setattr(optuna.Study, "ask", lambda *a: asked.append(a[0].sampler) or ask(*a))
     lab = FakeLab(lambda weights, epochs, call: weights[2])
     with pytest.raises(BudgetSpentError):
         BOHB.search(lab)
     cycle = [epochs for bracket in brackets(9) for n, epochs in bracket for _ in range(n)]
     assert [epochs for _, epochs in lab.calls] == (cycle * 10)[:200]
-    assert is_mean_of([name == "RandomSampler" for name in samplers], 1 / 3)
-    tried = list(dict.fromkeys(weights for weights, _ in lab.calls))
-    assert np.mean([weights[2] for weights in tried[-50:]]) > 0.4  # 1/4 by chance
+    assert {type(sampler).__name__ for sampler in asked} == {"RandomSampler", "TPESampler"}
+    assert is_mean_of([type(s) is optuna.samplers.RandomSampler for s in asked], 1 / 3)
 
 
 @given(st.integers(1, 5), st.integers(1, 6))
@@ -480,16 +421,11 @@ def test_the_grid_is_every_point_of_the_simplex_in_steps_of_one_kth(n, k):
     everything = itertools.product([j / k for j in range(k + 1)], repeat=n)
     assert len(points) == math.comb(n + k - 1, k)
     assert {*points} == {point for point in everything if math.isclose(sum(point), 1)}
-    assert {*points} >= {tuple(vertex) for vertex in np.eye(n)}
-    assert k % n or (1 / n,) * n in points
-
-
-def test_the_finest_grid_of_four_weights():
-    assert [finest(4, points) for points in (4, 9, 10, 19, 20, 34, 35)] == [1, 1, 2, 2, 3, 3, 4]
 
 
 @given(st.integers(2, 5), st.integers(1, 150))
 def test_the_finest_grid_is_the_largest_that_the_budget_pays_for(n, points):
+    assert [finest(4, budget) for budget in (4, 9, 10, 19, 20, 35)] == [1, 1, 2, 2, 3, 4]
     k = finest(n, points)
     assert k == 1 or len(list(simplex(n, k))) <= points
     assert len(list(simplex(n, k + 1))) > points
@@ -504,9 +440,8 @@ def test_searched_weights_that_cannot_be_meant_are_refused(weights):
 @pytest.mark.parametrize("name", ["grid", "bohb"])
 def test_searched_weights_are_equal_until_found_and_weight_0_is_not_computed(name):
     labels, logits = torch.tensor([0, 3, 4]), torch.randn(3, 5)
-    found = [0.5, 0.0, 0.2, 0.3]
-    for options, weights in (({}, [0.25] * 4), ({"weights": found}, found)):
-        method = load(name)(Task(5), options=options)
+    for found, weights in ((), [0.25] * 4), ([0.5, 0.0, 0.2, 0.3],) * 2:
+        method = load(name)(Task(5), options={"weights": found})
         loss, reported = method.weigh(labels, logits, t=0)
         assert method.used.names == tuple(n for n, w in zip(NAMES, weights, strict=True) if w)
         torch.testing.assert_close(reported, torch.tensor(weights))

@@ -88,6 +88,24 @@ def test_a_loss_that_is_not_finite_stops_the_run(study):
         run.run()
 
 
+def test_outputs_that_are_not_finite_stop_the_run_too(study, monkeypatch):
+    """The last step of an epoch may be the one that diverges: its loss was finite before it."""
+    data = PreparedData.open(study.prepared_folder(CELL.dataset))
+    run = Trainer(study.config, data, "deepfm", load("ce"), 0)
+    last = run.train.count - 1
+    step = Trainer.inner_step
+
+    def poison(self):
+        result = step(self)
+        if self.progress.steps > last:
+            self.model.bias.data.fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(Trainer, "inner_step", poison)
+    with pytest.raises(TrainingDivergedError, match="logits are not finite after epoch 1"):
+        run.run()
+
+
 def test_wrong_input_stops_the_job_and_leaves_no_record(study):
     (study.prepared_folder(CELL.dataset) / "labels.npy").unlink()
     with pytest.raises(UserError, match="autoloss prepare"):

@@ -84,12 +84,12 @@ def test_nothing_is_trained_twice_or_over_budget(lab, monkeypatch):
         patch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("trained again"))
         lab.train(CE_ALONE)
         lab.train(CE_ALONE, 1)
-    for k in (1, 3):
-        lab.train({"method.weights": [k, 0.0, 0.0, 1.0]})
+    for k in (0.1, 0.3):
+        lab.train({"method.weights": [k, 0.0, 0.0, 1 - k]})
     lab.train(HINGE_ALONE, 1)
     assert lab.epochs_left == 1
     with pytest.raises(BudgetSpentError):
-        lab.train({"method.weights": [2, 0.0, 0.0, 1.0]})
+        lab.train({"method.weights": [0.2, 0.0, 0.0, 0.8]})
     assert len(lab.tried) == 4
     lab.train(HINGE_ALONE)  # one epoch more is paid for
     assert lab.epochs_left == 0

@@ -128,10 +128,8 @@ def outcome(run) -> SimpleNamespace:
     """
     for _ in range(EPOCHS):
         run.run_epoch()
-    metrics, shares = run.evaluate()["test"], np.asarray(run.progress.mean_weights[-1])
-    found = SimpleNamespace(
-        shares=shares / shares.sum(), auc=metrics["auc"], logloss=metrics["logloss"]
-    )
+    shares = np.asarray(run.progress.mean_weights[-1])
+    found = SimpleNamespace(shares=shares / shares.sum(), **run.evaluate()["test"])
     flipped = np.load(run.data.folder / "flipped.npy")
     if flipped.any():
         weights, region = _weights_by_row(run), run.data.split("train")[0][:, 0] == 0

@@ -1,7 +1,6 @@
 """What the methods promise, on data whose right weighting is known; what fails is asserted too.
 
-Figures in comments are means of three seeds. No hoped-for outcome was tuned for: the options in
-`planted` are the same for all methods.
+Figures in comments are means of three seeds.
 """
 
 from __future__ import annotations
@@ -99,34 +98,28 @@ def test_judged_by_cross_entropy_it_leaves_the_destructive_candidate(made, metho
     assert found.auc > made("destructive", "ce").auc - 0.005
 
 
-@pytest.mark.parametrize("method", ["darts", "darts_first", "gumbel_only"])
+@pytest.mark.parametrize("method", ["darts", "gumbel_only"])
 def test_global_scores_leave_it_if_it_is_large_and_under_the_mixture_keep_a_small_one(made, method):
     assert made("destructive", method).shares[3] < 0.05
     small = made("small", method)
-    assert small.shares[3] > FAIR / 2  # half its share or more: the promise is broken,
-    assert small.auc > made("destructive", "ce").auc - 0.005  # if without harm to the model
+    assert small.shares[3] > FAIR / 2  # kept, if without harm to the model
+    assert small.auc > made("destructive", "ce").auc - 0.005
 
 
 @pytest.mark.parametrize("method", BY_MIXTURE)
 def test_judged_by_the_mixture_a_controller_falls_even_for_a_large_one(made, method):
-    """Focal where y = 0 and the other label's loss where y = 1: a mixture that a constant zeroes.
-
-    So it does at larger xi, though slower at 100; global scores cannot, for they do not see y.
-    """
+    # Focal where y = 0, the other label's loss where y = 1: a mixture that a constant zeroes. So it
+    # does at larger xi, if slower at 100; global scores cannot, for they do not see y.
     found = made("destructive", method)
     assert found.shares[3] > 0.15
     assert found.auc < made("destructive", "ce").auc - 0.1
 
 
-@pytest.mark.parametrize("method", [*BY_MIXTURE, "slf"])
+@pytest.mark.parametrize("method", ["autoloss", "autoloss_direct", "slf"])
 def test_judged_by_the_mixture_it_falls_for_a_small_value(made, method):
     found = made("small", method)
-    assert found.shares[3] > 0.3
+    assert found.shares[3] > 0.3  # 0.44 to 0.49, and 0.39 at a thousand times xi
     assert found.auc < made("destructive", "ce").auc - 0.05
-
-
-def test_a_longer_look_ahead_does_not_save_the_mixture_from_a_small_value(made):
-    assert made("small", "autoloss", xi_over_lr=1000.0).shares[3] > 0.3
 
 
 @pytest.mark.parametrize("task", ["study", "destructive", "small"])

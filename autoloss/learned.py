@@ -6,15 +6,15 @@ the paper's Algorithm 1: an outer step on V, through a look-ahead step on W (Eq.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from autoloss.data.batches import Batch
 from autoloss.errors import ConfigError
 from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
-from autoloss.losses import CandidateLosses
 from autoloss.method import Method, Step
 from autoloss.models.functional import FunctionalModel, decision_layers
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
@@ -110,20 +110,45 @@ class Learned(Parametric):
         """L_train and L_val of the coming step as functions of the model's parameters."""
         on_validation = self.info.learns_on == "validation"
         outer = step.validation(step.t // self.options["every"]) if on_validation else step.batch
-        moves = decision_layers(step.model) if self.decision_layers_only else None
-        model = FunctionalModel(step.model, [step.batch.ids, outer.ids], moves)
-        role, device = "outer" if on_validation else "inner", step.batch.ids.device
+        role = "outer" if on_validation else "inner"
 
-        def train_loss(params: Params) -> Tensor:
-            reseed(step.seed, device)  # the dropout masks of the coming inner step
-            return self.loss(step.batch.labels, model(params, 0), step.t)
+        def train_loss(logits: Tensor) -> Tensor:
+            return self.loss(step.batch.labels, logits, step.t)
 
-        def val_loss(params: Params) -> Tensor:
-            reseed(derive_seed(step.seed, role), device)
-            logits = model(params, 1)
+        def val_loss(logits: Tensor) -> Tensor:
             if self.options["criterion"] == "mixture":
                 return self.loss(outer.labels, logits, step.t, role)
-            criterion = CandidateLosses(self.task, self.candidates.options, ["ce"])
-            return criterion(outer.labels, logits).mean()
+            return self.candidates.only("ce")(outer.labels, logits).mean()
 
-        return OuterProblem(train_loss, val_loss, model.params, list(self.weighting.parameters()))
+        weighting = list(self.weighting.parameters())
+        moves = decision_layers(step.model) if self.decision_layers_only else None
+        return look_ahead(step, outer, train_loss, val_loss, weighting, role=role, moves=moves)
+
+
+def look_ahead(
+    step: Step,
+    outer: Batch,
+    train_loss: Callable[[Tensor], Tensor],
+    val_loss: Callable[[Tensor], Tensor],
+    weighting: Sequence[Tensor],
+    *,
+    role: str = "outer",
+    moves: Container[str] | None = None,
+) -> OuterProblem:
+    """The outer problem of a step, from the two losses as functions of the logits.
+
+    The training pass has the dropout masks of the coming inner step, the pass over `outer` those of
+    `role`. `moves` names the model's parameters that look ahead; all if left out.
+    """
+    model = FunctionalModel(step.model, [step.batch.ids, outer.ids], moves)
+    device = step.batch.ids.device
+
+    def train(params: Params) -> Tensor:
+        reseed(step.seed, device)
+        return train_loss(model(params, 0))
+
+    def val(params: Params) -> Tensor:
+        reseed(derive_seed(step.seed, role), device)
+        return val_loss(model(params, 1))
+
+    return OuterProblem(train, val, model.params, weighting)

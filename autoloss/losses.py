@@ -135,6 +135,10 @@ class CandidateLosses:
     def __len__(self) -> int:
         return len(self.names)
 
+    def only(self, *names: str) -> CandidateLosses:
+        """The named losses, with the same task and constants."""
+        return CandidateLosses(self.task, self.options, names)
+
     def __call__(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Losses `[B, n]` of every example under every candidate."""
         prediction = Prediction(self.task, labels, logits)

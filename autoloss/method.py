@@ -143,7 +143,7 @@ class FixedWeights(Method):
                 "add it to the candidates, or leave the method out",
             )
         used = {name: weight for name, weight in constant.items() if weight}
-        self.used = CandidateLosses(self.task, self.candidates.options, list(used))
+        self.used = self.candidates.only(*used)
         self.register_buffer("vector", torch.tensor([constant.get(n, 0.0) for n in names]))
         self.register_buffer("used_vector", torch.tensor(list(used.values())))
 

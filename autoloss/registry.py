@@ -13,6 +13,7 @@ import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
     files = [*sorted((root / "baselines").glob("[!_]*.py")), root / "autoloss" / f"{OWN}.py"]
     entries = {}
     for file in files:
-        entry = _read(file)
+        entry = _read(file, file.read_text(encoding="utf-8"))
         entries[entry.info.name] = entry
     for entry in entries.values():
         if entry.info.base is not None and entry.info.base not in entries:
@@ -172,10 +173,11 @@ def load(name: str) -> type[Method]:
     return found
 
 
-def _read(file: Path) -> Entry:
+@cache  # every method that is built looks for all of them
+def _read(file: Path, source: str) -> Entry:
     """The one class with an `info = Info(...)` in `file`, from its source text."""
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        tree = ast.parse(source, filename=str(file))
     except SyntaxError as error:
         raise MethodError(f"{file}:{error.lineno}", f"{error.msg}", "correct the syntax") from error
     found = [

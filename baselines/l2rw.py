@@ -19,12 +19,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autoloss.hypergradient import OuterProblem, Params, exact
-from autoloss.losses import CandidateLosses
+from autoloss.hypergradient import OuterProblem, exact
+from autoloss.learned import look_ahead
 from autoloss.method import Method, Step
-from autoloss.models.functional import FunctionalModel
 from autoloss.registry import Info
-from autoloss.seeds import derive_seed, isolated_randomness, reseed
+from autoloss.seeds import isolated_randomness
 from autoloss.weighting import Draw
 
 
@@ -53,26 +52,20 @@ class L2RW(Method):
 
     def before_step(self, step: Step) -> bool:
         """One look-ahead step from eps = 0; leaves the model untouched."""
-        batch, device = step.batch, step.batch.ids.device
-        with isolated_randomness(device):
-            u = -exact(self._problem(step, device), step.lr)[0].clamp_max(0)
+        with isolated_randomness(step.batch.ids.device):
+            u = -exact(self._problem(step), step.lr)[0].clamp_max(0)
         total = u.sum()
-        self.current = u * len(batch.labels) / total if total > 0 else u
+        self.current = u * len(step.batch.labels) / total if total > 0 else u
         return True
 
-    def _problem(self, step: Step, device: torch.device) -> OuterProblem:
+    def _problem(self, step: Step) -> OuterProblem:
         batch, outer = step.batch, step.validation(step.t)
-        model = FunctionalModel(step.model, [batch.ids, outer.ids])
-        like = next(iter(model.params.values()))
+        like = next(step.model.parameters())
         eps = like.new_zeros((len(batch.labels), len(self.candidates)), requires_grad=True)
-        criterion = CandidateLosses(self.task, self.candidates.options, ["ce"])
-
-        def train_loss(params: Params) -> Tensor:
-            reseed(step.seed, device)
-            return (eps * self.candidates(batch.labels, model(params, 0))).sum()
-
-        def val_loss(params: Params) -> Tensor:
-            reseed(derive_seed(step.seed, "outer"), device)
-            return criterion(outer.labels, model(params, 1)).mean()
-
-        return OuterProblem(train_loss, val_loss, model.params, [eps])
+        return look_ahead(
+            step,
+            outer,
+            lambda logits: (eps * self.candidates(batch.labels, logits)).sum(),
+            lambda logits: self.candidates.only("ce")(outer.labels, logits).mean(),
+            [eps],
+        )

@@ -39,12 +39,17 @@ def tiny_data(folder: Path, classes: int) -> PreparedData:
     score = random.normal(size=12)[ids[:, 0]] + random.normal(size=9)[ids[:, 1]]
     score = score + random.normal(size=rows)
     labels = np.searchsorted(np.quantile(score, np.arange(1, classes) / classes), score)
+    digests = save_arrays(folder, ids, labels)
+    write_manifest(folder, tiny_manifest(folder.name, classes, rows, digests))
+    return PreparedData.open(folder)
+
+
+def save_arrays(folder: Path, ids: np.ndarray, labels: np.ndarray) -> dict[str, str]:
+    """Write a prepared folder's arrays; their digests, for its manifest."""
     arrays = {"ids": ids.astype(np.int32), "labels": labels.astype(np.int32)}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
-    digests = {name: digest(folder / f"{name}.npy") for name in arrays}
-    write_manifest(folder, tiny_manifest(folder.name, classes, rows, digests))
-    return PreparedData.open(folder)
+    return {name: digest(folder / f"{name}.npy") for name in arrays}
 
 
 def tiny_manifest(name: str, classes: int, rows: int, digests: dict[str, str]) -> Manifest:

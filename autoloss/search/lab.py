@@ -111,7 +111,7 @@ class Lab:
             if target - len(trial.values) > self.epochs_left:
                 raise BudgetSpentError
             trial = self._train(wanted, number, target)
-            self.tried[number:] = [trial, *self.tried[number + 1 :]]
+            self.tried[number : number + 1] = [trial]
             write_record(self.record(), self.journal)
         return self.value(trial)
 

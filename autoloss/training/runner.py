@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autoloss.data.prepared import PreparedData
 from autoloss.errors import UserError
@@ -71,7 +72,7 @@ class Runner:
             trace = traceback.format_exc()
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
-        record = self._record(cell, seed, run_id, phases, metrics, failure)
+        record = self._record(cell, seed, run_id, study.run_config(cell), phases, metrics, failure)
         write_record(record, file)
         for phase in phases:
             assert phase.state_file is not None
@@ -83,6 +84,7 @@ class Runner:
         cell: Cell,
         seed: int,
         run_id: str,
+        config: dict[str, Any],
         phases: Sequence[Trainer],
         metrics: dict[str, dict[str, float]],
         failure: Failure | None,
@@ -98,7 +100,7 @@ class Runner:
             seed=seed,
             status="failed" if failure else "ok",
             failure=failure,
-            config=self.study.chosen(cell).run_config(cell),
+            config=config,
             metrics=metrics,
             curves=[Curve.model_validate(curve) for curve in done.curves],
             weights=Weights(

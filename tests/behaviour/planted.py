@@ -17,13 +17,12 @@ import numpy as np
 import torch
 
 from autoloss.config import load_config
-from autoloss.data.atomic import digest
 from autoloss.data.manifest import FieldStats, Manifest, data_hash, write_manifest
 from autoloss.data.prepared import PreparedData
 from autoloss.method import Method
 from autoloss.registry import Info, discover, load, options_of
 from autoloss.training.loop import Trainer
-from tests.tiny import ROOT, tiny_manifest
+from tests.tiny import ROOT, save_arrays, tiny_manifest
 
 FIELD_SIZES = (3, 12, 12, 12, 12)
 SPLITS = {"train": 4096, "validation": 1024, "test": 4096}
@@ -58,10 +57,7 @@ def planted_data(folder, kind, seed=0) -> PreparedData:
         labels = np.where(region, score + 2 > 0, dice[0] < 0.45 / (1 + np.exp(-score)))
         flipped = region & (dice[1] < 1 / 3) & (np.arange(rows) < SPLITS["train"])
     np.save(folder / "flipped.npy", flipped[: SPLITS["train"]])
-    arrays = {"ids": ids.astype(np.int32), "labels": (labels ^ flipped).astype(np.int32)}
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    digests = {name: digest(folder / f"{name}.npy") for name in arrays}
+    digests = save_arrays(folder, ids, labels ^ flipped)
     write_manifest(folder, _manifest(folder.name, rows, digests))
     return PreparedData.open(folder)
 

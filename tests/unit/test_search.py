@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from autoloss.config import overlay
+from autoloss.data.prepared import PreparedData
 from autoloss.errors import ConfigError, RecordError, UserError
 from autoloss.records.index import build_index
 from autoloss.records.store import read_record, read_search
 from autoloss.registry import discover, load
 from autoloss.report.budget import budget_table, check_budget
-from autoloss.search import run as search_run
 from autoloss.search.lab import BudgetSpentError, Lab
 from autoloss.search.run import search
 from autoloss.study import Cell, Study
@@ -53,8 +53,7 @@ def lab(plan, tmp_path):
 
 
 def new_lab(study, folder, cell=GRID):
-    runner = Runner(study)
-    data = search_run.PreparedData.open(runner.study.prepared_folder(cell.dataset))
+    data = PreparedData.open(study.prepared_folder(cell.dataset))
     return Lab(study, cell, data, folder / "journal.json")
 
 
@@ -233,7 +232,7 @@ def test_the_refit_sees_validation_data_for_the_best_number_of_epochs(plan):
     record = read_record(study.record_file(cell, 0))
     ce = Trainer(
         study.config,
-        search_run.PreparedData.open(study.prepared_folder("ml100k-ctr")),
+        PreparedData.open(study.prepared_folder("ml100k-ctr")),
         "deepfm",
         load("ce"),
         0,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
+from autoloss.adam import Adam
 from autoloss.data.batches import Batch
 from autoloss.errors import ConfigError
 from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
@@ -33,9 +33,9 @@ class Parametric(Method):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.optimizer = torch.optim.Adam(
+        self.optimizer = Adam(
             self.weighting.parameters(),
-            lr=self.options["lr"],
+            self.options["lr"],
             betas=self.options.get("betas", (0.9, 0.999)),
             weight_decay=self.options.get("weight_decay", 0.0),
         )

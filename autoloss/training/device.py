@@ -25,7 +25,7 @@ def select_device(name: str) -> torch.device:
 def make_deterministic(options: TrainingOptions) -> None:
     """Fix threads and algorithms of this process: same seed, same machine class, same bits."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     # Filling fresh memory is a debugging aid that costs 15 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(options.threads)

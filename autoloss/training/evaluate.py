@@ -1,18 +1,18 @@
-"""Evaluation: AUC and log loss on a split, raw and recalibrated (paper §3.2)."""
+"""Evaluation: AUC and log loss on a split, raw and recalibrated (paper §3.2).
+
+The metrics are scikit-learn's (tests compare), in a fraction of its time and without its import.
+"""
 
 from __future__ import annotations
 
-import warnings
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.special import log_expit, log_softmax, softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from autoloss.data.batches import Batches
@@ -45,8 +45,16 @@ def auc(task: Task, labels: Labels, logits: Array) -> float:
             "evaluation", f"no example of class {missing[0]}: AUC is undefined", "use more rows"
         )
     if task.binary:
-        return float(roc_auc_score(labels, logits))
-    return float(roc_auc_score(labels, softmax(logits, axis=1), multi_class="ovr"))
+        return _auc(labels == 1, logits)
+    probabilities = softmax(logits, axis=1)
+    return float(np.mean([_auc(labels == c, probabilities[:, c]) for c in range(task.classes)]))
+
+
+def _auc(positive: NDArray[np.bool_], scores: Array) -> float:
+    """Mann and Whitney's U over the number of pairs: the share ranked right, ties as a half."""
+    low, high = np.sort(scores[~positive]), np.sort(scores[positive])
+    below = np.searchsorted(low, high, "left").sum() + np.searchsorted(low, high, "right").sum()
+    return float(below / 2 / (len(low) * len(high)))
 
 
 def logloss(task: Task, labels: Labels, logits: Array) -> float:
@@ -57,22 +65,57 @@ def logloss(task: Task, labels: Labels, logits: Array) -> float:
     return float(-true.mean())
 
 
-def recalibrated_logloss(
-    task: Task, fit_on: tuple[Labels, Array], labels: Labels, logits: Array
-) -> float:
-    """Log loss after Platt (binary) or matrix (C-class) scaling fitted on `fit_on`.
+@dataclass(frozen=True)
+class Calibrator:
+    """Platt (binary) or matrix (C-class) scaling: a logistic regression on standardised logits.
 
-    A logistic regression on the logits: it cannot change what a binary model ranks, only the
-    probabilities it gives (Guo et al., ICML 2017).
+    It cannot change what a binary model ranks, only the probabilities it gives (Guo et al., ICML
+    2017). `coefficients` are `[outputs + 1, C-1]`, the intercept last, class 0 being the reference.
     """
-    shape = (-1, task.outputs)
-    scaler = make_pipeline(StandardScaler(), LogisticRegression(C=np.inf, max_iter=1000))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough is enough
-        scaler.fit(fit_on[1].reshape(shape), fit_on[0])
-    probabilities = scaler.predict_proba(logits.reshape(shape))
-    true = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(true, 1e-15, 1)).mean())
+
+    mean: Array
+    spread: Array
+    coefficients: Array
+
+    @classmethod
+    def fit(cls, task: Task, labels: Labels, logits: Array) -> Calibrator:
+        """Maximum likelihood; for logits that separate the classes, as near as L-BFGS gets."""
+        columns = logits.reshape(-1, task.outputs)
+        spread = columns.std(axis=0)
+        start = cls(
+            columns.mean(axis=0),
+            np.where(spread > 0, spread, 1),
+            np.zeros((task.outputs + 1, task.classes - 1)),
+        )
+        x, hits = start._features(logits), np.eye(task.classes)[labels]
+
+        def loss(flat: Array) -> tuple[float, Array]:
+            log_p = _log_probabilities(x @ flat.reshape(start.coefficients.shape))
+            gradient = x.T @ (np.exp(log_p) - hits)[:, 1:] / len(x)
+            return -float(np.vdot(hits, log_p)) / len(x), gradient.ravel()
+
+        found = minimize(
+            loss,
+            start.coefficients.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"gtol": 1e-7, "ftol": 1e-14, "maxiter": 1000},
+        )
+        return replace(start, coefficients=found.x.reshape(start.coefficients.shape))
+
+    def logloss(self, labels: Labels, logits: Array) -> float:
+        """Mean of -log(probability of the true class) after scaling."""
+        log_p = _log_probabilities(self._features(logits) @ self.coefficients)
+        return -float(log_p[np.arange(len(labels)), labels].clip(min=math.log(1e-15)).mean())
+
+    def _features(self, logits: Array) -> Array:
+        columns = logits.reshape(-1, len(self.mean))
+        return np.column_stack(((columns - self.mean) / self.spread, np.ones(len(columns))))
+
+
+def _log_probabilities(scores: Array) -> Array:
+    """From scores `[n, C-1]` against class 0's, `[n, C]`."""
+    return np.asarray(log_softmax(np.column_stack((np.zeros(len(scores)), scores)), axis=1))
 
 
 def judge(task: Task, labels: Labels, logits: Array) -> dict[str, float]:

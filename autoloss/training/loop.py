@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from autoloss.config import Config, TrainingOptions, overlay
+from autoloss.adam import Adam
+from autoloss.config import Config, overlay
 from autoloss.data.batches import Batches
 from autoloss.data.prepared import PreparedData
 from autoloss.method import Method, Step
@@ -29,9 +30,9 @@ from autoloss.models import build_model
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
 from autoloss.training.device import make_deterministic, select_device
-from autoloss.training.evaluate import Array, Labels, judge, predict, recalibrated_logloss
+from autoloss.training.evaluate import Array, Calibrator, Labels, judge, predict
 
-EVALUATION_BATCH = 8192  # a matter of memory only: evaluation has no batch statistics
+EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch statistics
 
 
 class TrainingDivergedError(Exception):
@@ -100,7 +101,9 @@ class Trainer:
             steps_per_epoch=self.train.count,
             seed=seed,
         ).to(self.device)
-        self.optimizer = _optimizer(self.model, options)
+        self.optimizer = Adam(
+            self.model.parameters(), options.lr, weight_decay=options.weight_decay
+        )
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self._saved_at = time.monotonic()
@@ -176,7 +179,7 @@ class Trainer:
         reseed(step.seed, self.device)  # the same dropout masks for every method
         logits = self.model(step.batch.ids)
         loss, weights = self.method.weigh(step.batch.labels, logits, step.t)
-        parameters = [*self.model.parameters(), *self.method.inner_parameters()]
+        parameters = [*self.optimizer.parameters, *self.method.inner_parameters()]
         for parameter, gradient in zip(
             parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True
         ):
@@ -193,7 +196,7 @@ class Trainer:
             model=self.model,
             batch=self.train.batch(t).to(self.device),
             validation=lambda k: self.validation.batch(k).to(self.device),
-            lr=self.optimizer.param_groups[0]["lr"],
+            lr=self.optimizer.lr,
             seed=derive_seed(self.seed, "dropout", t),
         )
 
@@ -213,11 +216,11 @@ class Trainer:
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Metrics of the current weights on validation and test."""
         predicted = {split: self._predict(split) for split in ("validation", "test")}
-        fit_on = predicted["validation"]
+        calibrator = Calibrator.fit(self.task, *predicted["validation"])
         return {
             split: {
                 **judge(self.task, *found),
-                "logloss_calibrated": recalibrated_logloss(self.task, fit_on, *found),
+                "logloss_calibrated": calibrator.logloss(*found),
             }
             for split, found in predicted.items()
         }
@@ -263,9 +266,3 @@ class Trainer:
         if time.monotonic() - self._saved_at >= self.options.checkpoint_seconds:
             checkpoint.save(self.state(), self.state_file)
             self._saved_at = time.monotonic()
-
-
-def _optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    return torch.optim.Adam(
-        model.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
-    )

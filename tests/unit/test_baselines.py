@@ -90,8 +90,8 @@ def is_mean_of(sample, expected):
 
 def published(method):
     """The upper criterion, and the weighting's own Adam."""
-    (group,) = method.optimizer.param_groups
-    return method.options["criterion"], group["lr"], group["betas"], group["weight_decay"]
+    adam = method.optimizer
+    return method.options["criterion"], adam.lr, adam.betas, adam.weight_decay
 
 
 EMBEDDINGS = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from autoloss.errors import DataError
 from autoloss.metrics import METRICS
 from autoloss.task import Task
-from autoloss.training.evaluate import auc, logloss, recalibrated_logloss
+from autoloss.training.evaluate import Calibrator, auc, logloss
 
 BINARY, RATING = Task(2), Task(5)
 
@@ -28,8 +29,31 @@ def planted(task, rows=4000, seed=0):
 
 def test_binary_metrics_are_sklearns():
     labels, logits = planted(BINARY)
-    assert auc(BINARY, labels, logits) == roc_auc_score(labels, expit(logits))
+    assert auc(BINARY, labels, logits) == pytest.approx(roc_auc_score(labels, logits), abs=1e-15)
     assert logloss(BINARY, labels, logits) == pytest.approx(log_loss(labels, expit(logits)), 1e-12)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7, 4000])
+def test_auc_of_tied_scores_is_sklearns(levels):
+    labels, logits = planted(BINARY)
+    tied = np.floor(expit(logits) * levels) / levels
+    assert auc(BINARY, labels, tied) == pytest.approx(roc_auc_score(labels, tied), abs=1e-15)
+
+
+@pytest.mark.parametrize("task", [BINARY, RATING])
+def test_recalibration_is_sklearns_logistic_regression(task):
+    (fit_labels, fit_logits), (labels, logits) = planted(task, seed=1), planted(task, seed=2)
+    regression = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000)
+    regression.fit(3 * fit_logits.reshape(-1, task.outputs) + 1, fit_labels)
+    expected = log_loss(labels, regression.predict_proba(3 * logits.reshape(-1, task.outputs) + 1))
+    found = Calibrator.fit(task, fit_labels, 3 * fit_logits + 1).logloss(labels, 3 * logits + 1)
+    assert found == pytest.approx(expected, abs=1e-7)
+
+
+def test_recalibration_of_constant_logits_gives_the_share_of_each_class():
+    labels, logits = np.array([0, 1, 1, 1]), np.full(4, 3.0)
+    expected = -(np.log(0.25) + 3 * np.log(0.75)) / 4
+    assert Calibrator.fit(BINARY, labels, logits).logloss(labels, logits) == pytest.approx(expected)
 
 
 def test_rating_metrics_are_sklearns_one_vs_rest_macro():
@@ -57,7 +81,7 @@ def test_recalibration_undoes_a_scaling_of_the_logits(task):
     (fit_labels, fit_logits), (labels, logits) = planted(task, seed=1), planted(task, seed=2)
     right = logloss(task, labels, logits)
     assert logloss(task, labels, 4 * logits) > right + 0.2
-    found = recalibrated_logloss(task, (fit_labels, 4 * fit_logits), labels, 4 * logits)
+    found = Calibrator.fit(task, fit_labels, 4 * fit_logits).logloss(labels, 4 * logits)
     assert found == pytest.approx(right, abs=0.01)
 
 

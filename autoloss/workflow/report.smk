@@ -55,7 +55,7 @@ rule table_3:
         expand(RESULTS / "tables/table_3.{format}", format=FORMATS),
 
 
-# The methods beyond the paper, on the data of Table 3.
+# The methods beyond the paper, on the data of Table 3: not part of `all`.
 rule controls:
     input:
         expand(RESULTS / "tables/controls.{format}", format=FORMATS),

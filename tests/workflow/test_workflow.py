@@ -19,7 +19,7 @@ from tests.workflow.project import Project
 def finished(tmp_path_factory):
     """A project whose workflow has run to the end once."""
     project = Project(tmp_path_factory.mktemp("project"))
-    done = project.snakemake("--configfile", project.config())
+    done = project.snakemake("all", "controls", "--configfile", project.config())
     assert done.returncode == 0, done.stdout
     return project
 

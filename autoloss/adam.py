@@ -18,7 +18,7 @@ class Adam:
     """One learning rate for all `parameters`; a parameter without a gradient has a zero one.
 
     Args:
-        weight_decay: L2, added to the gradient.
+        weight_decay: L2, added to the gradient; `decoupled`: taken off the parameter (AdamW).
     """
 
     def __init__(
@@ -29,9 +29,11 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        decoupled: bool = False,
     ) -> None:
         self.parameters = list(parameters)
-        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
+        self.lr, self.betas, self.eps = lr, betas, eps
+        self.weight_decay, self.decoupled = weight_decay, decoupled
         self._state: list[list[torch.Tensor]] = []  # means, squares, steps; from the first step on
 
     @torch.no_grad()
@@ -50,6 +52,7 @@ class Adam:
             [],
             steps,
             fused=True,
+            decoupled_weight_decay=self.decoupled,
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],

@@ -68,6 +68,8 @@ class TrainingOptions(Strict):
     monitor: Literal["auc", "logloss"] = "auc"
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    decoupled_weight_decay: bool = False
+    table_updates: Literal["auto", "dense", "deferred"] = "auto"
     device: str = Field(pattern=r"^(cpu|cuda(:\d+)?|auto)$")
     threads: Positive = Field(description="threads of one job, on the CPU")
     checkpoint_seconds: float = Field(ge=0, description="at most so often, at the end of an epoch")

@@ -90,8 +90,8 @@ class Calibrator:
         x, hits = start._features(logits), np.eye(task.classes)[labels]
 
         def loss(flat: Array) -> tuple[float, Array]:
-            log_p = _log_probabilities(x @ flat.reshape(start.coefficients.shape))
-            gradient = x.T @ (np.exp(log_p) - hits)[:, 1:] / len(x)
+            log_p = _log_probabilities(x, flat.reshape(start.coefficients.shape))
+            gradient = np.einsum("ni,nj->ij", x, (np.exp(log_p) - hits)[:, 1:]) / len(x)
             return -float(np.vdot(hits, log_p)) / len(x), gradient.ravel()
 
         found = minimize(
@@ -105,7 +105,7 @@ class Calibrator:
 
     def logloss(self, labels: Labels, logits: Array) -> float:
         """Mean of -log(probability of the true class) after scaling."""
-        log_p = _log_probabilities(self._features(logits) @ self.coefficients)
+        log_p = _log_probabilities(self._features(logits), self.coefficients)
         return -float(log_p[np.arange(len(labels)), labels].clip(min=math.log(1e-15)).mean())
 
     def _features(self, logits: Array) -> Array:
@@ -113,8 +113,9 @@ class Calibrator:
         return np.column_stack(((columns - self.mean) / self.spread, np.ones(len(columns))))
 
 
-def _log_probabilities(scores: Array) -> Array:
-    """From scores `[n, C-1]` against class 0's, `[n, C]`."""
+def _log_probabilities(x: Array, coefficients: Array) -> Array:
+    """`[n, C]`; einsum, because a BLAS product's last bits depend on its number of threads."""
+    scores = np.einsum("ni,ij->nj", x, coefficients)
     return np.asarray(log_softmax(np.column_stack((np.zeros(len(scores)), scores)), axis=1))
 
 

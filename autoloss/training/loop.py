@@ -20,9 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoloss.adam import Adam
 from autoloss.config import Config, overlay
-from autoloss.data.batches import Batches
+from autoloss.data.batches import Batch, Batches
 from autoloss.data.prepared import PreparedData
 from autoloss.method import Method, Step
 from autoloss.metrics import METRICS
@@ -31,6 +30,7 @@ from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
 from autoloss.training.device import make_deterministic, select_device
 from autoloss.training.evaluate import Array, Calibrator, Labels, judge, predict
+from autoloss.training.optimizer import ModelAdam
 
 EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch statistics
 
@@ -101,8 +101,8 @@ class Trainer:
             steps_per_epoch=self.train.count,
             seed=seed,
         ).to(self.device)
-        self.optimizer = Adam(
-            self.model.parameters(), options.lr, weight_decay=options.weight_decay
+        self.optimizer = ModelAdam(
+            self.model, options, self.train.ids.shape[1] * options.batch_size
         )
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
@@ -169,22 +169,26 @@ class Trainer:
         done.examples += self.train.examples
         done.mean_weights.append((weights / self.train.count).tolist())
         done.selection.append((chosen / self.train.count).tolist())
+        self.optimizer.settle()
         self._validate(train_loss)
         done.seconds += time.perf_counter() - started
 
     def inner_step(self) -> tuple[Tensor, Tensor]:
         """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
         done, step = self.progress, self.step(self.progress.steps)
-        done.outer_steps += self.method.before_step(step)
+        if type(self.method).before_step is not Method.before_step:
+            self.optimizer.settle(step.batch.ids)
+            done.outer_steps += self.method.before_step(step)
+        own = list(self.method.inner_parameters())
+        parameters = [*self.optimizer.open(step.batch.ids), *own]
         reseed(step.seed, self.device)  # the same dropout masks for every method
         logits = self.model(step.batch.ids)
         loss, weights = self.method.weigh(step.batch.labels, logits, step.t)
-        parameters = [*self.optimizer.parameters, *self.method.inner_parameters()]
-        for parameter, gradient in zip(
-            parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True
-        ):
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        at = len(parameters) - len(own)
+        self.optimizer.step(gradients[:at])
+        for parameter, gradient in zip(own, gradients[at:], strict=True):
             parameter.grad = gradient
-        self.optimizer.step()
         done.outer_steps += self.method.after_step()
         done.steps += 1
         return loss.detach(), weights.detach()
@@ -195,10 +199,15 @@ class Trainer:
             t=t,
             model=self.model,
             batch=self.train.batch(t).to(self.device),
-            validation=lambda k: self.validation.batch(k).to(self.device),
+            validation=self._validation_batch,
             lr=self.optimizer.lr,
             seed=derive_seed(self.seed, "dropout", t),
         )
+
+    def _validation_batch(self, k: int) -> Batch:
+        batch = self.validation.batch(k).to(self.device)
+        self.optimizer.settle(batch.ids)
+        return batch
 
     def _validate(self, train_loss: float) -> None:
         done, monitor = self.progress, METRICS[self.options.monitor]

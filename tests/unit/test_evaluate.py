@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from autoloss.errors import DataError
 from autoloss.metrics import METRICS
@@ -48,6 +49,15 @@ def test_recalibration_is_sklearns_logistic_regression(task):
     expected = log_loss(labels, regression.predict_proba(3 * logits.reshape(-1, task.outputs) + 1))
     found = Calibrator.fit(task, fit_labels, 3 * fit_logits + 1).logloss(labels, 3 * logits + 1)
     assert found == pytest.approx(expected, abs=1e-7)
+
+
+def test_recalibration_has_the_same_bits_on_any_number_of_threads():
+    labels, logits = planted(RATING, rows=20_000)
+    found = set()
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.add(Calibrator.fit(RATING, labels, logits).logloss(labels, logits))
+    assert len(found) == 1
 
 
 def test_recalibration_of_constant_logits_gives_the_share_of_each_class():

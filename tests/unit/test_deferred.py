@@ -1,0 +1,84 @@
+"""Deferred Adam against torch's dense one in float64."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoloss.models.embedding import FieldEmbedding
+from autoloss.training.deferred import DeferredAdam
+
+SIZES = (200, 5)  # the first is read now and then, the second nearly always
+
+
+def tables(seed, dims=(3, 1)):
+    torch.manual_seed(seed)
+    return [FieldEmbedding(SIZES, dim).double() for dim in dims]
+
+
+def train(ours, steps, scale, *, seed, weight_decay=0.0, eps=1e-8, dtype=torch.float64):
+    """The same steps by both; `steps` are (number of examples, learning rate)."""
+    ours = [table.to(dtype) for table in ours]
+    dense = [copy.deepcopy(table).double() for table in ours]
+    kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
+    reference = kind([t.weight for t in dense], lr=steps[0][1], weight_decay=weight_decay, eps=eps)
+    adam = DeferredAdam(ours, steps[0][1], weight_decay=weight_decay, eps=eps)
+    random = torch.Generator().manual_seed(seed)
+    for batch, lr in steps:
+        ids = torch.stack([torch.randint(0, s, (batch,), generator=random) for s in SIZES], dim=1)
+        pull = [
+            scale * torch.randn(batch, 2, t.weight.shape[1], generator=random, dtype=torch.float64)
+            for t in dense
+        ]
+        for group in reference.param_groups:
+            group["lr"] = lr
+        if lr != adam.lr:
+            adam.lr = lr
+        leaves = adam.open(ids)
+        loss = sum((p.to(dtype) * t(ids)).sum() for p, t in zip(pull, ours, strict=True))
+        adam.step(torch.autograd.grad(loss, leaves))
+        reference.zero_grad()
+        sum((p * t(ids)).sum() for p, t in zip(pull, dense, strict=True)).backward()
+        reference.step()
+    adam.settle()
+    return ours, dense
+
+
+@torch.no_grad()
+def movement_error(ours, dense, start):
+    """Norm of the difference over the norm of the movement."""
+    apart = sum((a.weight - b.weight).norm() ** 2 for a, b in zip(ours, dense, strict=True))
+    moved = sum((b.weight - c.weight).norm() ** 2 for b, c in zip(dense, start, strict=True))
+    return float((apart / moved).sqrt())
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from([1e-3, 1e-2])), min_size=1, max_size=60
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, st.sampled_from([1.0, 1e-2, 1e-4]), st.integers(0, 99), st.sampled_from([0.0, 0.1]))
+def test_moves_as_dense_adam_does(steps, scale, seed, weight_decay):
+    start = tables(seed)
+    ours, dense = train(copy.deepcopy(start), steps, scale, seed=seed, weight_decay=weight_decay)
+    assert movement_error(ours, dense, start) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("scale", "bound"), [(1.0, 1e-6), (1e-2, 1e-4), (1e-4, 1e-3), (1e-6, 1e-3)]
+)
+def test_the_error_is_that_of_epsilon(scale, bound):
+    start = tables(0)
+    ours, dense = train(copy.deepcopy(start), [(1, 1e-3)] * 400, scale, seed=0)
+    assert movement_error(ours, dense, start) < bound
+
+
+def test_without_epsilon_it_is_exact():
+    start = tables(0)
+    ours, dense = train(copy.deepcopy(start), [(1, 1e-3)] * 400, 1e-6, seed=0, eps=1e-30)
+    assert movement_error(ours, dense, start) < 1e-12

@@ -89,9 +89,13 @@ class Learned(Parametric):
             )
         self.weighting.requires_grad_(False)  # V is constant but in the outer step
 
+    def due(self, t: int) -> bool:
+        """Every `every` steps."""
+        return t % int(self.options["every"]) == 0
+
     def before_step(self, step: Step) -> bool:
         """One outer step on V if one is due; leaves the model and torch's generators untouched."""
-        if step.t % self.options["every"]:
+        if not self.due(step.t):
             return False
         self.weighting.requires_grad_(True)
         try:

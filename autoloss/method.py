@@ -90,6 +90,10 @@ class Method(nn.Module):
         """Weights of the candidates, `[n]` or `[B, n]`; `draw` has the step and the noise."""
         raise NotImplementedError
 
+    def due(self, t: int) -> bool:
+        """Whether `before_step` will look at the model at inner step `t`; if in doubt, True."""
+        return type(self).before_step is not Method.before_step
+
     def before_step(self, step: Step) -> bool:
         """Called before each inner step; True if the weighting was updated. Nothing by default."""
         return False

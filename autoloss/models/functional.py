@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from autoloss.models.embedding import FieldEmbedding
+from autoloss.models.embedding import FieldEmbedding, Window, distinct
 
 
 class FunctionalModel:
@@ -41,31 +41,37 @@ class FunctionalModel:
                 self._fixed[name] = value.detach()
         self._buffers = dict(model.named_buffers())
         self._ids = list(batches)
+        self._tables: dict[str, FieldEmbedding] = {}
+        self._groups: list[tuple[Tensor, Tensor, Tensor]] = []
         if getattr(model, "reads_rows", False):
             self._keep_rows()
 
     def _keep_rows(self) -> None:
         modules = self._model.named_modules()
-        tables = {name: m for name, m in modules if isinstance(m, FieldEmbedding)}
-        offsets = next(iter(tables.values())).offsets
-        rows, places = torch.unique(
-            torch.cat([ids + offsets for ids in self._ids]), return_inverse=True
-        )
-        self._ids = list(places.split([len(ids) for ids in self._ids]))
-        for name in tables:
-            weight = f"{name}.weight"
-            if weight in self.params:
-                self.params[weight] = self.params[weight].detach()[rows].requires_grad_()
-            else:
-                self._fixed[weight] = self._fixed[weight][rows]
-            self._buffers[f"{name}.offsets"] = torch.zeros_like(offsets)
+        self._tables = {f"{name}.weight": m for name, m in modules if isinstance(m, FieldEmbedding)}
+        offsets = next(iter(self._tables.values())).offsets
+        sizes = [ids.numel() for ids in self._ids]
+        rows, places, _, _ = distinct(torch.cat([(ids + offsets).flatten() for ids in self._ids]))
+        for part in torch.split(places, sizes):
+            counts = torch.bincount(part, minlength=len(rows))
+            self._groups.append((part, part.int().sort().indices, counts.cumsum(0) - counts))
+        for weight in self._tables:
+            kept = self.params if weight in self.params else self._fixed
+            kept[weight] = kept[weight].detach().index_select(0, rows)
+            kept[weight].requires_grad_(kept is self.params)
 
     def __call__(self, params: dict[str, Tensor], k: int) -> Tensor:
         """Logits of batch `k`."""
         # Batch norm in training mode writes its running statistics: into copies, not the model's.
         buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
         everything = {**self._fixed, **params, **buffers}
-        logits: Tensor = functional_call(self._model, everything, (self._ids[k],))
+        for weight, table in self._tables.items():
+            table.window = Window(everything.pop(weight), *self._groups[k])
+        try:
+            logits: Tensor = functional_call(self._model, everything, (self._ids[k],))
+        finally:
+            for table in self._tables.values():
+                table.window = None
         return logits
 
 

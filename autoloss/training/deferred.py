@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from autoloss.models.embedding import FieldEmbedding, Window
+from autoloss.models.embedding import FieldEmbedding, Window, distinct
 
 CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
 
@@ -75,7 +75,7 @@ class DeferredAdam:
     @torch.no_grad()
     def open(self, ids: Tensor) -> list[Tensor]:
         """Let the tables read the rows of `ids` `[B, F]` from leaves; the leaves, one a table."""
-        self._rows, places, order, starts = _distinct((ids + self.tables[0].offsets).flatten())
+        self._rows, places, order, starts = distinct((ids + self.tables[0].offsets).flatten())
         self._open = self._current(self._rows)
         leaves = [w.requires_grad_() for w, _, _ in self._open]
         for table, leaf in zip(self.tables, leaves, strict=True):
@@ -113,7 +113,7 @@ class DeferredAdam:
     def settle(self, ids: Tensor | None = None) -> None:
         """Bring the rows of `ids` up to date in the tables, or all rows."""
         if ids is not None:
-            rows, *_ = _distinct((ids + self.tables[0].offsets).flatten())
+            rows, *_ = distinct((ids + self.tables[0].offsets).flatten())
             self._write(rows, self._current(rows))
             return
         behind = torch.nonzero(self._last < self.steps).flatten()
@@ -151,16 +151,6 @@ class DeferredAdam:
         """Go on from `state`."""
         self.steps, self._means, self._squares = state["steps"], state["means"], state["squares"]
         self._last.fill_(self.steps)
-
-
-def _distinct(ids: Tensor) -> tuple[Tensor, ...]:
-    """Distinct ids, ascending; where each id is among them; and ids' order and starts by group."""
-    values, order = ids.int().sort()
-    is_first = torch.ones_like(values, dtype=torch.bool)
-    torch.ne(values[1:], values[:-1], out=is_first[1:])
-    starts = is_first.nonzero().flatten()
-    places = torch.empty_like(order).index_copy_(0, order, is_first.cumsum(0) - 1)
-    return values.index_select(0, starts).long(), places, order, starts
 
 
 class _Missed:

@@ -176,9 +176,9 @@ class Trainer:
     def inner_step(self) -> tuple[Tensor, Tensor]:
         """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
         done, step = self.progress, self.step(self.progress.steps)
-        if type(self.method).before_step is not Method.before_step:
-            self.optimizer.settle(step.batch.ids)
-            done.outer_steps += self.method.before_step(step)
+        if self.method.due(step.t):
+            self.optimizer.settle(step.batch.ids)  # the method may read these rows
+        done.outer_steps += self.method.before_step(step)
         own = list(self.method.inner_parameters())
         parameters = [*self.optimizer.open(step.batch.ids), *own]
         reseed(step.seed, self.device)  # the same dropout masks for every method

@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
-.PHONY: setup reproduce smoke test lint format lock clean
+.PHONY: setup reproduce smoke test lint benchmark format lock clean
 
 setup: $(READY)
 
@@ -36,6 +36,14 @@ lint: setup
 	$(BIN)/snakefmt --check Snakefile autoloss/workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+
+# Training speed against peers, in docs/performance.md: ten minutes with nothing else running.
+benchmark: setup
+	test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet $(PIP_ARGS) torch==2.13.0 numpy pandas scikit-learn tqdm
+	benchmarks/.venv/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/peers.py > docs/performance.new
+	mv docs/performance.new docs/performance.md
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -13,14 +13,14 @@ from autoloss.errors import ConfigError
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.training.deferred import DeferredAdam
 
-SMALL = 10_000  # rows; up to here a dense step is as fast
+DENSE = 3  # rows for each look-up of a step: up to here moving all is faster (docs/performance.md)
 
 
 class ModelAdam:
     """Adam on a model's parameters, its tables deferred if `options.table_updates` says so.
 
     Args:
-        rows_per_step: how many rows a batch looks up; `auto` defers tables with more.
+        rows_per_step: how many rows a batch looks up; `auto` defers much larger tables.
     """
 
     def __init__(self, model: nn.Module, options: TrainingOptions, rows_per_step: int) -> None:
@@ -82,6 +82,6 @@ def _deferred(
             "is 'deferred', which needs a model that reads rows of FieldEmbeddings, and no L2",
             "set decoupled_weight_decay: true, or table_updates: dense",
         )
-    large = any(len(table.weight) > max(rows_per_step, SMALL) for table in tables)
+    large = any(len(table.weight) > DENSE * rows_per_step for table in tables)
     wanted = options.table_updates == "deferred" or (options.table_updates == "auto" and large)
     return tables if wanted and able else []

@@ -9,8 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoloss.errors import ConfigError
 from autoloss.models.embedding import FieldEmbedding
+from autoloss.registry import load
 from autoloss.training.deferred import DeferredAdam
+from autoloss.training.loop import Trainer
+from tests.tiny import tiny_config
 
 SIZES = (200, 5)  # the first is read now and then, the second nearly always
 
@@ -82,3 +86,28 @@ def test_without_epsilon_it_is_exact():
     start = tables(0)
     ours, dense = train(copy.deepcopy(start), [(1, 1e-3)] * 400, 1e-6, seed=0, eps=1e-30)
     assert movement_error(ours, dense, start) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("batch", "training", "deferred"),
+    [
+        (2, {}, True),  # 25 rows, 6 look-ups a step
+        (3, {}, False),
+        (64, {"table_updates": "deferred"}, True),
+        (2, {"table_updates": "dense"}, False),
+        (2, {"weight_decay": 0.1}, False),
+        (2, {"weight_decay": 0.1, "decoupled_weight_decay": True}, True),
+    ],
+)
+def test_tables_are_deferred_where_that_is_faster_and_the_same(tiny, batch, training, deferred):
+    config = tiny_config(batch_size=batch, **training)
+    run = Trainer(config, tiny["binary"], "deepfm", load("ce"), 0)
+    run.inner_step()
+    behind = [p for p in run.model.parameters() if p.grad is None]
+    assert len(behind) == (2 if deferred else 0)
+
+
+def test_l2_cannot_be_deferred(tiny):
+    config = tiny_config(table_updates="deferred", weight_decay=0.1)
+    with pytest.raises(ConfigError, match="decoupled_weight_decay: true"):
+        Trainer(config, tiny["binary"], "deepfm", load("ce"), 0)

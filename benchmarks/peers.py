@@ -1,0 +1,179 @@
+"""How fast training is: against peers, against vocabulary, and by method, each in one run.
+
+    python benchmarks/peers.py > docs/performance.md
+
+The workers of a group are trained in turn, round after round, so that a slow minute of the machine
+hits all of them; figures are medians over rounds, the first one left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import task
+import torch
+
+HERE = Path(__file__).parent
+PEERS = ("deepctr-torch", "torchfm")
+METHODS = ("ce", "slf", "autoloss_direct", "melu", "darts", "autoloss")
+
+
+class Setting(NamedTuple):
+    """What a worker trains: `system` is a peer or `autoloss:METHOD/TABLE_UPDATES`."""
+
+    system: str
+    network: str
+    vocabulary: str
+
+
+class Result(NamedTuple):
+    """Of one worker: examples/s, seconds to the ready line, test AUC, peak memory in MB."""
+
+    speed: float
+    start: float
+    auc: float
+    memory: float
+
+
+class Worker:
+    """A worker process."""
+
+    def __init__(self, setting: Setting) -> None:
+        peer = setting.system in PEERS
+        python = HERE / ".venv/bin/python" if peer else Path(sys.executable)
+        started = time.perf_counter()
+        self.process = subprocess.Popen(
+            [str(python), str(HERE / "worker.py"), *setting],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._line()
+        self.start = time.perf_counter() - started
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        if not (line := self.process.stdout.readline()):
+            raise SystemExit(f"worker stopped: {self.process.args!r}")
+        return line
+
+    def ask(self, command: str) -> dict[str, float]:
+        """The answer to `train` or `evaluate`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, float] = json.loads(self._line())
+        return answer
+
+
+def measure(settings: list[Setting], rounds: int) -> dict[Setting, Result]:
+    """Train the settings' workers in turn."""
+    for setting in settings:
+        task.make(task.VOCABULARIES[setting.vocabulary])
+    workers = {setting: Worker(setting) for setting in settings}
+    seconds: dict[Setting, list[float]] = {setting: [] for setting in settings}
+    for _ in range(rounds + 1):
+        for setting, worker in workers.items():
+            seconds[setting].append(worker.ask("train")["seconds"])
+    results = {}
+    for setting, worker in workers.items():
+        last = worker.ask("evaluate")
+        speed = task.TRAIN / median(seconds[setting][1:])
+        results[setting] = Result(speed, worker.start, last["auc"], last["memory_mb"])
+        worker.process.kill()
+    return results
+
+
+def floor(network: str) -> float:
+    """Examples/s if a step were nothing but its matrix products, at this machine's speed."""
+    torch.set_num_threads(task.THREADS)
+    widths = [task.FIELDS * task.DIM, *task.NETWORKS[network], 1]
+    layers = [
+        (torch.randn(task.BATCH, n), torch.randn(n, m), torch.randn(task.BATCH, m))
+        for n, m in pairwise(widths)
+    ]
+    times = []
+    for _ in range(30):
+        started = time.perf_counter()
+        for x, w, g in layers:
+            _ = x @ w, g @ w.T, x.T @ g
+        times.append(time.perf_counter() - started)
+    return task.BATCH / median(times)
+
+
+def against_peers(network: str, vocabulary: str, rounds: int) -> str:
+    """A table of systems; ratios to the fastest peer."""
+    systems = ("autoloss:ce/deferred", "autoloss:ce/dense", *PEERS)
+    settings = [Setting(system, network, vocabulary) for system in systems]
+    at_most, found = floor(network), measure(settings, rounds)
+    best = max(result.speed for setting, result in found.items() if setting.system in PEERS)
+    rows = [
+        f"| {s.system} | {r.speed:,.0f} | {r.speed / best:.2f} | {r.speed / at_most:.0%} "
+        f"| {r.start:.1f} | {r.memory:,.0f} | {r.auc:.3f} |"
+        for s, r in found.items()
+    ]
+    hidden = "-".join(map(str, task.NETWORKS[network]))
+    return "\n".join(
+        [
+            f"### MLP {hidden}, {task.VOCABULARIES[vocabulary]:,} values\n",
+            "| system | examples/s | to the best peer | of the floor | start, s | MB | AUC |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+            *rows,
+        ]
+    )
+
+
+def against(settings: list[Setting], names: list[str], rounds: int) -> list[str]:
+    """Rows of a table; time relative to the first setting."""
+    found = list(measure(settings, rounds).values())
+    return [
+        f"| {name} | {result.speed:,.0f} | {found[0].speed / result.speed:.2f} |"
+        for name, result in zip(names, found, strict=True)
+    ]
+
+
+def page(rounds: int) -> str:
+    """The whole of docs/performance.md."""
+    parts = [(HERE / "performance.md").read_text(encoding="utf-8").rstrip()]
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    parts.append(
+        f"## Figures\n\n{date.today()}, {cpu}, {task.THREADS} threads, torch {version('torch')}; "
+        f"medians of {rounds} rounds of {task.TRAIN:,} examples."
+    )
+    for network in task.NETWORKS:
+        parts += [against_peers(network, vocabulary, rounds) for vocabulary in ("100k", "1m")]
+    head = "| | examples/s | time, relative |\n|---|---:|---:|"
+    sizes = [Setting("autoloss:ce/deferred", "paper", v) for v in task.VOCABULARIES]
+    names = [f"{n:,} values" for n in task.VOCABULARIES.values()]
+    rows = against(sizes, names, rounds)
+    parts.append("\n".join(["### Vocabulary: deferred Adam, MLP 128-128\n", head, *rows]))
+    for network, hidden in task.NETWORKS.items():
+        settings = [Setting(f"autoloss:{method}", network, "1m") for method in METHODS]
+        title = f"### Methods: MLP {'-'.join(map(str, hidden))}, 1,090,000 values\n"
+        parts.append("\n".join([title, head, *against(settings, list(METHODS), rounds)]))
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    print(page(parser.parse_args().rounds), end="")

@@ -43,12 +43,8 @@ class DeferredAdam:
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.tables, self.betas, self.eps, self.weight_decay = (
-            list(tables),
-            betas,
-            eps,
-            weight_decay,
-        )
+        self.tables = list(tables)
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
         self.steps = 0
         weights = [table.weight.detach() for table in self.tables]
         self._means = [torch.zeros_like(weight) for weight in weights]

@@ -10,8 +10,41 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.adam import adam
+
+
+def fused_step(
+    values: list[Tensor],
+    gradients: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    steps: list[Tensor],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """One step, in place, by torch's fused kernel; `steps` counts those before it."""
+    adam(
+        values,
+        gradients,
+        means,
+        squares,
+        [],
+        steps,
+        fused=True,
+        decoupled_weight_decay=decoupled,
+        amsgrad=False,
+        beta1=betas[0],
+        beta2=betas[1],
+        lr=lr,
+        weight_decay=weight_decay,
+        eps=eps,
+        maximize=False,
+    )
 
 
 class Adam:
@@ -34,32 +67,25 @@ class Adam:
         self.parameters = list(parameters)
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.decoupled = weight_decay, decoupled
-        self._state: list[list[torch.Tensor]] = []  # means, squares, steps; from the first step on
+        self._state: list[list[Tensor]] = []  # means, squares, steps; from the first step on
 
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter by its `.grad`."""
-        ps: list[torch.Tensor] = list(self.parameters)
+        ps: list[Tensor] = list(self.parameters)
         if not self._state:
             zeros = [[torch.zeros_like(p) for p in ps] for _ in range(2)]
             self._state = [*zeros, [torch.zeros((), device=p.device) for p in ps]]
-        means, squares, steps = self._state
-        adam(
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in ps]
+        fused_step(
             ps,
-            [torch.zeros_like(p) if p.grad is None else p.grad for p in ps],
-            means,
-            squares,
-            [],
-            steps,
-            fused=True,
-            decoupled_weight_decay=self.decoupled,
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
+            gradients,
+            *self._state,
             lr=self.lr,
-            weight_decay=self.weight_decay,
+            betas=self.betas,
             eps=self.eps,
-            maximize=False,
+            weight_decay=self.weight_decay,
+            decoupled=self.decoupled,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from typing import NamedTuple
 
 import task
 import torch
+
+from autoloss.records.provenance import cpu_name
 
 HERE = Path(__file__).parent
 PEERS = ("deepctr-torch", "torchfm")
@@ -147,17 +148,9 @@ def against(settings: list[Setting], names: list[str], rounds: int) -> list[str]
 def page(rounds: int) -> str:
     """The whole of docs/performance.md."""
     parts = [(HERE / "performance.md").read_text(encoding="utf-8").rstrip()]
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
     parts.append(
-        f"## Figures\n\n{date.today()}, {cpu}, {task.THREADS} threads, torch {version('torch')}; "
-        f"medians of {rounds} rounds of {task.TRAIN:,} examples."
+        f"## Figures\n\n{date.today()}, {cpu_name()}, {task.THREADS} threads, "
+        f"torch {version('torch')}; medians of {rounds} rounds of {task.TRAIN:,} examples."
     )
     for network in task.NETWORKS:
         parts += [against_peers(network, vocabulary, rounds) for vocabulary in ("100k", "1m")]

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
+from autoloss.adam import fused_step
 from autoloss.models.embedding import FieldEmbedding, Window, distinct
 
 CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
@@ -83,22 +83,17 @@ class DeferredAdam:
         """Move the open rows by their gradients, and close them."""
         values, means, squares = (list(part) for part in zip(*self._open, strict=True))
         device = self._last.device
-        adam(
+        fused_step(
             values,
             list(gradients),
             means,
             squares,
-            [],
             [torch.full((), float(self.steps), device=device) for _ in values],
-            fused=True,
-            decoupled_weight_decay=True,
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
             lr=self.lr,
-            weight_decay=self.weight_decay,
+            betas=self.betas,
             eps=self.eps,
-            maximize=False,
+            weight_decay=self.weight_decay,
+            decoupled=True,
         )
         self.steps += 1
         self._write(self._rows, self._open)

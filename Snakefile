@@ -30,14 +30,8 @@ RESULTS = study.results
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
 # of the environment that Snakemake deploys (--sdm conda).
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
-# By default glibc hands memory back within a step and faults it in again: 5 to 10 % of the time.
-MALLOC = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=67108864"
-    ":glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824"
-)
 shell.prefix(
-    f"set -euo pipefail; export GLIBC_TUNABLES={MALLOC}; "
-    f"autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
+    f"set -euo pipefail; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
 )
 
 

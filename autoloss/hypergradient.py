@@ -54,7 +54,8 @@ def finite_difference(problem: OuterProblem, xi: float) -> Gradients:
 
     W+- = W +- eps dL_val/dW', eps = 0.01 / ||dL_val/dW'||.
     """
-    gradients = _model_gradients(problem.train_loss(problem.params), problem)
+    loss = problem.train_loss(problem.params)
+    gradients = _model_gradients(loss, problem, create_graph=False)
     ahead = {
         name: (value.detach() - xi * gradients[name]).requires_grad_()
         for name, value in problem.params.items()
@@ -87,11 +88,12 @@ ESTIMATORS: dict[str, Callable[[OuterProblem, float], Gradients]] = {
 }
 
 
-def _model_gradients(loss: Tensor, problem: OuterProblem, *, create_graph: bool = False) -> Params:
+def _model_gradients(loss: Tensor, problem: OuterProblem, *, create_graph: bool) -> Params:
     gradients = torch.autograd.grad(
         loss,
         list(problem.params.values()),
         create_graph=create_graph,
+        retain_graph=True,  # it may be the coming inner step's own
         allow_unused=True,
         materialize_grads=True,
     )

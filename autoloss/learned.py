@@ -16,7 +16,7 @@ from autoloss.data.batches import Batch
 from autoloss.errors import ConfigError
 from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
 from autoloss.method import Method, Step
-from autoloss.models.functional import FunctionalModel, decision_layers
+from autoloss.models.functional import decision_layers
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.weighting import Draw, Relaxation
 
@@ -89,13 +89,9 @@ class Learned(Parametric):
             )
         self.weighting.requires_grad_(False)  # V is constant but in the outer step
 
-    def due(self, t: int) -> bool:
-        """Every `every` steps."""
-        return t % int(self.options["every"]) == 0
-
     def before_step(self, step: Step) -> bool:
-        """One outer step on V if one is due; leaves the model and torch's generators untouched."""
-        if not self.due(step.t):
+        """One outer step on V every `every` steps; leaves W and torch's generators untouched."""
+        if step.t % self.options["every"]:
             return False
         self.weighting.requires_grad_(True)
         try:
@@ -144,15 +140,14 @@ def look_ahead(
     The training pass has the dropout masks of the coming inner step, the pass over `outer` those of
     `role`. `moves` names the model's parameters that look ahead; all if left out.
     """
-    model = FunctionalModel(step.model, [step.batch.ids, outer.ids], moves)
-    device = step.batch.ids.device
+    model = step.open(outer)
+    current = {k: v for k, v in model.params.items() if moves is None or k in moves}
 
     def train(params: Params) -> Tensor:
-        reseed(step.seed, device)
-        return train_loss(model(params, 0))
+        return train_loss(step.forward(None if params is current else params))
 
     def val(params: Params) -> Tensor:
-        reseed(derive_seed(step.seed, role), device)
+        reseed(derive_seed(step.seed, role), outer.ids.device)
         return val_loss(model(params, 1))
 
-    return OuterProblem(train, val, model.params, weighting)
+    return OuterProblem(train, val, current, weighting)

@@ -9,7 +9,7 @@ file of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isclose
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ from autoloss.config import LossOptions
 from autoloss.data.batches import Batch
 from autoloss.errors import ConfigError
 from autoloss.losses import CandidateLosses
+from autoloss.models.functional import FunctionalModel
 from autoloss.registry import Info, discover, options_of
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.task import Task
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from autoloss.search.lab import Lab
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
     """What the loop hands to a method before each inner step.
 
@@ -40,6 +41,7 @@ class Step:
         validation: `k -> Batch`, the k-th of an endless run of validation batches.
         lr: the DRS learning rate now.
         seed: seed of the coming inner step's dropout.
+        opener: makes the functional model of some batches, as `FunctionalModel` does.
     """
 
     t: int
@@ -48,6 +50,35 @@ class Step:
     validation: Callable[[int], Batch]
     lr: float
     seed: int
+    opener: Callable[..., FunctionalModel] = FunctionalModel
+    _opened: FunctionalModel | None = field(default=None, init=False)
+    _logits: Tensor | None = field(default=None, init=False)
+
+    def open(self, *others: Batch, cut: bool = True) -> FunctionalModel:
+        """The model as a function on the training batch (0) and `others` (1, 2, ...)."""
+        ids = [batch.ids for batch in (self.batch, *others)]
+        self._opened, self._logits = self.opener(self.model, ids, cut=cut), None
+        return self._opened
+
+    @property
+    def opened(self) -> FunctionalModel:
+        """What was opened last; if nothing, the training batch on whole tables."""
+        return self._opened or self.open(cut=False)
+
+    def forward(self, params: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Logits of the training batch as the coming inner step has them, its dropout masks too.
+
+        Without `params`, those of the inner step itself: one pass, whoever asks first, and its
+        graph is kept. What is drawn next (the weighting's dropout) is then the same each time.
+        """
+        device = self.batch.ids.device
+        reseed(self.seed, device)
+        if params is not None:
+            logits = self.opened(params, 0)
+        else:
+            logits = self._logits = self.opened.at_hand() if self._logits is None else self._logits
+        reseed(derive_seed(self.seed, "weighting"), device)
+        return logits
 
 
 class Method(nn.Module):
@@ -89,10 +120,6 @@ class Method(nn.Module):
     def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
         """Weights of the candidates, `[n]` or `[B, n]`; `draw` has the step and the noise."""
         raise NotImplementedError
-
-    def due(self, t: int) -> bool:
-        """Whether `before_step` will look at the model at inner step `t`; if in doubt, True."""
-        return type(self).before_step is not Method.before_step
 
     def before_step(self, step: Step) -> bool:
         """Called before each inner step; True if the weighting was updated. Nothing by default."""

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 
 from autoloss.learned import Parametric
 from autoloss.method import Step
-from autoloss.models.functional import FunctionalModel
 from autoloss.registry import Info
-from autoloss.seeds import isolated_randomness, reseed
+from autoloss.seeds import isolated_randomness
 from autoloss.weighting import GlobalLogits
 
 
@@ -52,9 +51,7 @@ class GradNorm(Parametric):
 
     def before_step(self, step: Step) -> bool:
         """One step on the scores; leaves the model untouched."""
-        device = step.batch.ids.device
-        with isolated_randomness(device):
-            reseed(step.seed, device)
+        with isolated_randomness(step.batch.ids.device):
             losses, norms = self._measure(step)
         if step.t == 0:
             self.initial.copy_(losses)
@@ -70,8 +67,7 @@ class GradNorm(Parametric):
     def _measure(self, step: Step) -> tuple[Tensor, Tensor]:
         """Each candidate's mean loss and the norm of its gradient at the last linear layer."""
         layers = [name for name, m in step.model.named_modules() if isinstance(m, nn.Linear)]
-        model = FunctionalModel(step.model, [step.batch.ids], {f"{layers[-1]}.weight"})
-        losses = self.candidates(step.batch.labels, model(model.params, 0)).mean(dim=0)
-        (last,) = model.params.values()
+        last = step.opened.params[f"{layers[-1]}.weight"]
+        losses = self.candidates(step.batch.labels, step.forward()).mean(dim=0)
         gradients = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in losses]
         return losses.detach(), torch.stack([g.norm() for g in gradients])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,69 @@ class DeepFM(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
         embedded = self.embedding(ids)
-        total, flat = embedded.sum(dim=1), embedded.flatten(1)
         first = self.linear(ids).sum(dim=1) + self.bias
-        # sum over pairs i<j of <e_i, e_j> = (|sum e|^2 - sum |e|^2) / 2  (Rendle 2010, Eq. 3)
-        second = ((total * total).sum(-1, keepdim=True) - (flat * flat).sum(-1, keepdim=True)) / 2
+        deep = self.mlp(embedded.flatten(1))
+        # After the MLP, whose gradient is then added to this one's in place.
+        second: Tensor = _PairSum.apply(embedded)  # type: ignore[no-untyped-call]
         if self.spread is not None:
             second = second * self.spread
-        logits: Tensor = first + second + self.mlp(flat)
+        logits: Tensor = first + second + deep
         return logits.squeeze(-1) if self.spread is None else logits
+
+
+class _PairSum(torch.autograd.Function):
+    """Sum over pairs i < j of <e_i, e_j>, `[B, F, dim] -> [B, 1]`, in a half of autograd's time.
+
+    It is (|sum e|^2 - sum |e|^2) / 2 (Rendle 2010, Eq. 3).
+    """
+
+    @staticmethod
+    def forward(embedded: Tensor) -> Tensor:
+        norms = torch.linalg.vector_norm(embedded.flatten(1), dim=1, keepdim=True)
+        pairs: Tensor = embedded.sum(dim=1).square().sum(dim=1, keepdim=True) - norms.square()
+        return pairs / 2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        found: Tensor = _PairSlope.apply(*ctx.saved_tensors, gradient)  # type: ignore[no-untyped-call]
+        return found
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        (embedded,) = ctx.saved_tensors
+        return _paired(embedded, tangent)
+
+
+class _PairSlope(torch.autograd.Function):
+    """The gradient of `_PairSum`, s (sum e - e_i) for s `[B, 1]`: linear, and symmetric, in e."""
+
+    @staticmethod
+    def forward(embedded: Tensor, scale: Tensor) -> Tensor:
+        scale = scale.unsqueeze(-1)
+        total = scale * embedded.sum(dim=1, keepdim=True)
+        return torch.addcmul(total, scale, embedded, value=-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        embedded, scale = ctx.saved_tensors
+        of_embedded = of_scale = None
+        if ctx.needs_input_grad[0]:
+            of_embedded = _PairSlope.apply(gradient, scale)  # type: ignore[no-untyped-call]
+        if ctx.needs_input_grad[1]:
+            of_scale = _paired(embedded, gradient)
+        return of_embedded, of_scale
+
+
+def _paired(a: Tensor, b: Tensor) -> Tensor:
+    """Sum over i != j of <a_i, b_j>, `[B, 1]`."""
+    totals = (a.sum(dim=1) * b.sum(dim=1)).sum(dim=1, keepdim=True)
+    return totals - (a * b).flatten(1).sum(dim=1, keepdim=True)

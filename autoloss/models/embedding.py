@@ -14,53 +14,66 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Window(NamedTuple):
-    """Some rows of a table, read by one batch in the place of the table.
+class Group(NamedTuple):
+    """The look-ups of one batch in some rows `[R]`, grouped by row.
 
-    `values` `[R, dim]` are the rows and `places` `[B F]` says which one each id looks up. In
-    `order` `[B F]` look-ups are grouped by row; `starts` `[R]` are the groups' beginnings.
+    `places` `[B F]` says which row each id looks up; in `order` `[B F]` look-ups are grouped by
+    row, and `starts` `[R]` are the groups' beginnings.
     """
 
-    values: Tensor
     places: Tensor
     order: Tensor
     starts: Tensor
+
+
+class Window(NamedTuple):
+    """Rows `values` `[R, dim]` of a table, read by one batch in the place of the table."""
+
+    values: Tensor
+    group: Group
 
 
 class _LookUp(torch.autograd.Function):
     """`values[places]`; the gradient sums each row's group at once, in a fifth of the time."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, window: Window) -> Tensor:
-        ctx.window = window
-        return values.index_select(0, window.places)
+    def forward(ctx: Any, values: Tensor, group: Group) -> Tensor:
+        ctx.group = group
+        return values.index_select(0, group.places)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _GroupSum.apply(gradient, ctx.window), None  # type: ignore[no-untyped-call]
+        return _GroupSum.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
 
 
 class _GroupSum(torch.autograd.Function):
     """The transpose of `_LookUp`, and the other way round: so both have all derivatives."""
 
     @staticmethod
-    def forward(ctx: Any, looked_up: Tensor, window: Window) -> Tensor:
-        ctx.window = window
-        return F.embedding_bag(window.order, looked_up, window.starts, mode="sum")
+    def forward(ctx: Any, looked_up: Tensor, group: Group) -> Tensor:
+        ctx.group = group
+        return F.embedding_bag(group.order, looked_up, group.starts, mode="sum")
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _LookUp.apply(gradient, ctx.window), None  # type: ignore[no-untyped-call]
+        return _LookUp.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
 
 
-def distinct(ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The distinct of `ids` `[n]`, ascending, and a window's `places`, `order` and `starts`."""
-    values, order = ids.int().sort()
+def group_rows(batches: Sequence[Tensor]) -> tuple[Tensor, list[Group]]:
+    """The distinct rows `[R]` that `batches` of row numbers `[n]` read, ascending; their groups."""
+    values, order = torch.cat(list(batches)).int().sort()
     is_first = torch.ones_like(values, dtype=torch.bool)
     torch.ne(values[1:], values[:-1], out=is_first[1:])
     starts = is_first.nonzero().flatten()
+    rows = values.index_select(0, starts).long()
     places = torch.empty_like(order).index_copy_(0, order, is_first.cumsum(0) - 1)
-    return values.index_select(0, starts).long(), places, order, starts
+    if len(batches) == 1:
+        return rows, [Group(places, order, starts)]
+    groups = []
+    for part in torch.split(places, [len(batch) for batch in batches]):
+        counts = torch.bincount(part, minlength=len(rows))
+        groups.append(Group(part, part.int().sort().indices, counts.cumsum(0) - counts))
+    return rows, groups
 
 
 class FieldEmbedding(nn.Module):
@@ -81,11 +94,14 @@ class FieldEmbedding(nn.Module):
         self.weight = nn.Parameter(torch.empty(sum(field_sizes), dim))
         nn.init.xavier_uniform_(self.weight)
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """Row numbers `[B F]` of ids `[B, F]`."""
+        return (ids + self.offsets).flatten()
+
     def forward(self, ids: Tensor) -> Tensor:
         """Look up `[B, F]` ids, giving `[B, F, dim]`."""
         if self.window is not None:
-            found: Tensor = _LookUp.apply(self.window.values, self.window)  # type: ignore[no-untyped-call]
+            found: Tensor = _LookUp.apply(*self.window)  # type: ignore[no-untyped-call]
             return found.view(*ids.shape, -1)
-        rows = (ids + self.offsets).flatten()
         # index_select: the same values as F.embedding, and a backward pass five times as fast.
-        return self.weight.index_select(0, rows).view(*ids.shape, -1)
+        return self.weight.index_select(0, self.rows(ids)).view(*ids.shape, -1)

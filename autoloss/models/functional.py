@@ -7,13 +7,15 @@ same outputs and the same gradients (all other rows' are zero).
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from autoloss.models.embedding import FieldEmbedding, Window, distinct
+from autoloss.models.embedding import FieldEmbedding, Group, Window, group_rows
+
+ReadRows = Callable[[Tensor], Sequence[Tensor]]
 
 
 class FunctionalModel:
@@ -23,56 +25,77 @@ class FunctionalModel:
         model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
             to look up `FieldEmbedding`s of all fields), its tables are cut to the rows in use.
         batches: ids `[B, F]` of the batches it will be called on.
-        moves: names of the parameters that `params` holds; all the trainable ones if left out.
+        read: rows `[R]` -> their current values, a tensor for each table; from the tables if None.
+        cut: False leaves the tables whole.
 
-    `params` has these parameters' current values, as fresh leaves that require gradients.
+    `params` are the trainable parameters themselves, but leaves `[R, dim]` for tables that are cut;
+    `rows` `[R]` says which rows they are.
     """
 
     def __init__(
-        self, model: nn.Module, batches: Sequence[Tensor], moves: Container[str] | None = None
+        self,
+        model: nn.Module,
+        batches: Sequence[Tensor],
+        *,
+        read: ReadRows | None = None,
+        cut: bool = True,
     ) -> None:
-        self._model = model
-        self.params: dict[str, Tensor] = {}
-        self._fixed: dict[str, Tensor] = {}
-        for name, value in model.named_parameters():
-            if value.requires_grad and (moves is None or name in moves):
-                self.params[name] = value.detach().requires_grad_()
-            else:
-                self._fixed[name] = value.detach()
-        self._buffers = dict(model.named_buffers())
-        self._ids = list(batches)
-        self._tables: dict[str, FieldEmbedding] = {}
-        self._groups: list[tuple[Tensor, Tensor, Tensor]] = []
-        if getattr(model, "reads_rows", False):
-            self._keep_rows()
+        self.model, self._ids = model, list(batches)
+        self.params: dict[str, Tensor] = {
+            name: value for name, value in model.named_parameters() if value.requires_grad
+        }
+        self._values: dict[str, Tensor] = {}
+        self._groups: list[Group] = []
+        self.tables: dict[str, FieldEmbedding] = {}
+        if cut and getattr(model, "reads_rows", False):
+            self.tables = tables_of(model)
+            self._cut(read)
 
-    def _keep_rows(self) -> None:
-        modules = self._model.named_modules()
-        self._tables = {f"{name}.weight": m for name, m in modules if isinstance(m, FieldEmbedding)}
-        offsets = next(iter(self._tables.values())).offsets
-        sizes = [ids.numel() for ids in self._ids]
-        rows, places, _, _ = distinct(torch.cat([(ids + offsets).flatten() for ids in self._ids]))
-        for part in torch.split(places, sizes):
-            counts = torch.bincount(part, minlength=len(rows))
-            self._groups.append((part, part.int().sort().indices, counts.cumsum(0) - counts))
-        for weight in self._tables:
-            kept = self.params if weight in self.params else self._fixed
-            kept[weight] = kept[weight].detach().index_select(0, rows)
-            kept[weight].requires_grad_(kept is self.params)
+    def _cut(self, read: ReadRows | None) -> None:
+        tables = self.tables.values()
+        first = next(iter(tables))
+        self.rows, self._groups = group_rows([first.rows(ids) for ids in self._ids])
+        found = (
+            read(self.rows)
+            if read
+            else [t.weight.detach().index_select(0, self.rows) for t in tables]
+        )
+        for name, values in zip(self.tables, found, strict=True):
+            self._values[name] = values.requires_grad_(name in self.params)
+            if name in self.params:
+                self.params[name] = values
 
-    def __call__(self, params: dict[str, Tensor], k: int) -> Tensor:
-        """Logits of batch `k`."""
-        # Batch norm in training mode writes its running statistics: into copies, not the model's.
-        buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
-        everything = {**self._fixed, **params, **buffers}
-        for weight, table in self._tables.items():
-            table.window = Window(everything.pop(weight), *self._groups[k])
-        try:
-            logits: Tensor = functional_call(self._model, everything, (self._ids[k],))
-        finally:
-            for table in self._tables.values():
-                table.window = None
+    def at_hand(self, k: int = 0) -> Tensor:
+        """Logits of batch `k` by the model itself, as it stands: its running statistics move."""
+        with self._windows(self._values, k):
+            logits: Tensor = self.model(self._ids[k])
         return logits
+
+    def __call__(self, params: Mapping[str, Tensor], k: int) -> Tensor:
+        """Logits of batch `k` at `params`; parameters left out are as they stand."""
+        # Batch norm in training mode writes its running statistics: into copies, not the model's.
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        everything = {**params, **buffers}
+        values = {name: everything.pop(name, kept) for name, kept in self._values.items()}
+        with self._windows(values, k):
+            logits: Tensor = functional_call(self.model, everything, (self._ids[k],))
+        return logits
+
+    @contextmanager
+    def _windows(self, values: Mapping[str, Tensor], k: int) -> Iterator[None]:
+        for name, table in self.tables.items():
+            table.window = Window(values[name], self._groups[k])
+        try:
+            yield
+        finally:
+            for table in self.tables.values():
+                table.window = None
+
+
+def tables_of(model: nn.Module) -> dict[str, FieldEmbedding]:
+    """The model's `FieldEmbedding`s, by the name of their parameter."""
+    modules = model.named_modules()
+    return {f"{name}.weight": m for name, m in modules if isinstance(m, FieldEmbedding)}
 
 
 def decision_layers(model: nn.Module) -> set[str]:

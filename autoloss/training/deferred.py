@@ -15,14 +15,14 @@ with d = 1 - lr * decay: exact but for eps, which is matched to first order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autoloss.adam import fused_step
-from autoloss.models.embedding import FieldEmbedding, Window, distinct
+from autoloss.models.embedding import FieldEmbedding, group_rows
 
 CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
 
@@ -30,13 +30,17 @@ CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
 class DeferredAdam:
     """Adam on tables that are looked up by the same ids; one learning rate.
 
+    A row's weights, means and squares over all tables, and the step they are of, lie side by side
+    in `state` `[V, width]`: memory is what a step waits for. The tables themselves are brought up
+    to date when something looks rows up in them, or all at once by `settle`.
+
     Args:
         weight_decay: decoupled (AdamW): L2 in the gradient has no closed form.
     """
 
     def __init__(
         self,
-        tables: Sequence[FieldEmbedding],
+        tables: Iterable[FieldEmbedding],
         lr: float,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -46,14 +50,16 @@ class DeferredAdam:
         self.tables = list(tables)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
         self.steps = 0
-        weights = [table.weight.detach() for table in self.tables]
-        self._means = [torch.zeros_like(weight) for weight in weights]
-        self._squares = [torch.zeros_like(weight) for weight in weights]
-        size, device = len(weights[0]), weights[0].device
-        self._last = torch.zeros(size, dtype=torch.int32, device=device)  # step of a row's values
-        self._rows = torch.empty(0, dtype=torch.int64)
-        self._open: list[list[Tensor]] = []
+        self._dims = [table.weight.shape[1] for table in self.tables]
+        self._dim = sum(self._dims)
+        weights = torch.cat([table.weight.detach() for table in self.tables], dim=1)
+        # An even number of columns is copied in pairs.
+        self._state = weights.new_zeros(len(weights), 3 * self._dim + 1 + (self._dim + 1) % 2)
+        self._state[:, : self._dim] = weights
+        self._settled = True
         self._set_lr(lr)
+        for table in self.tables:
+            table.register_forward_pre_hook(self._before_look_up)
 
     @property
     def lr(self) -> float:
@@ -69,26 +75,21 @@ class DeferredAdam:
         self._lr, self._missed = lr, _Missed(self.betas, lr * self.weight_decay)
 
     @torch.no_grad()
-    def open(self, ids: Tensor) -> list[Tensor]:
-        """Let the tables read the rows of `ids` `[B, F]` from leaves; the leaves, one a table."""
-        self._rows, places, order, starts = distinct((ids + self.tables[0].offsets).flatten())
-        self._open = self._current(self._rows)
-        leaves = [w.requires_grad_() for w, _, _ in self._open]
-        for table, leaf in zip(self.tables, leaves, strict=True):
-            table.window = Window(leaf, places, order, starts)
-        return leaves
+    def open(self, rows: Tensor) -> list[Tensor]:
+        """Current values `[R, dim]` of distinct `rows`, a leaf a table, for `step` to move."""
+        self._rows, self._parts = rows, self._current(self._state.index_select(0, rows))
+        return [part.contiguous() for part in torch.split(self._parts[0], self._dims, dim=1)]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move the open rows by their gradients, and close them."""
-        values, means, squares = (list(part) for part in zip(*self._open, strict=True))
-        device = self._last.device
+        weights, means, squares = self._parts
         fused_step(
-            values,
-            list(gradients),
-            means,
-            squares,
-            [torch.full((), float(self.steps), device=device) for _ in values],
+            [weights],
+            [torch.cat(list(gradients), dim=1)],
+            [means],
+            [squares],
+            [torch.full((), float(self.steps), device=weights.device)],
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -96,52 +97,60 @@ class DeferredAdam:
             decoupled=True,
         )
         self.steps += 1
-        self._write(self._rows, self._open)
-        for table in self.tables:
-            table.window = None
+        _pairs(self._state).index_copy_(0, self._rows, _pairs(self._packed()))
+        self._settled = False
 
     @torch.no_grad()
-    def settle(self, ids: Tensor | None = None) -> None:
-        """Bring the rows of `ids` up to date in the tables, or all rows."""
-        if ids is not None:
-            rows, *_ = distinct((ids + self.tables[0].offsets).flatten())
-            self._write(rows, self._current(rows))
+    def settle(self) -> None:
+        """Bring all rows up to date, and the tables with them."""
+        if self._settled:
             return
-        behind = torch.nonzero(self._last < self.steps).flatten()
-        for rows in torch.split(behind, CHUNK):
-            self._write(rows, self._current(rows))
+        for block in torch.split(self._state, CHUNK):
+            self._parts = self._current(block)
+            block.copy_(self._packed())
+        weights = torch.split(self._state[:, : self._dim], self._dims, dim=1)
+        for table, values in zip(self.tables, weights, strict=True):
+            table.weight.copy_(values)
+        self._settled = True
 
-    def _current(self, rows: Tensor) -> list[list[Tensor]]:
-        """Weight, mean and square of `rows`, by table, as after the last step."""
-        kind = self._means[0].dtype
-        missed = self._missed(self._last.index_select(0, rows), self.steps)
-        kept, c, a, b1, b2 = (x.to(kind) for x in missed)
-        found = []
-        for table, *moments in zip(self.tables, self._means, self._squares, strict=True):
-            w, m, v = (x.index_select(0, rows) for x in (table.weight, *moments))
-            if self.weight_decay:
-                w.mul_(kept)
-            w.sub_(m * (self.lr * c) / v.sqrt().add_(self.eps * a))
-            found.append([w, m.mul_(b1), v.mul_(b2)])
-        return found
+    @torch.no_grad()
+    def _before_look_up(self, table: nn.Module, inputs: tuple[Tensor]) -> None:
+        """A hook: who looks rows up in a table itself finds them as after the last step."""
+        assert isinstance(table, FieldEmbedding)
+        if self._settled or table.window is not None:
+            return
+        rows, _ = group_rows([table.rows(inputs[0])])
+        weights, _, _ = self._current(self._state.index_select(0, rows))
+        values = torch.split(weights, self._dims, dim=1)[self.tables.index(table)]
+        table.weight.index_copy_(0, rows, values)
 
-    def _write(self, rows: Tensor, values: list[list[Tensor]]) -> None:
-        for k, (table, found) in enumerate(zip(self.tables, values, strict=True)):
-            for whole, part in zip(
-                (table.weight, self._means[k], self._squares[k]), found, strict=True
-            ):
-                whole.index_copy_(0, rows, part)
-        self._last.index_fill_(0, rows, self.steps)
+    def _current(self, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, means and squares `[R, dim]` of rows of the state, as after the last step."""
+        w, m, v = torch.split(block[:, : 3 * self._dim], self._dim, dim=1)
+        last = block.view(_INTEGERS[block.dtype])[:, 3 * self._dim]  # a column of integers' bits
+        missed = self._missed(last, self.steps)
+        kept, c, a, b1, b2 = (x.to(block.dtype) for x in missed)
+        if self.weight_decay:
+            w = w * kept
+        root = v.contiguous().sqrt_().add_(self.eps * a)  # sqrt is slow where rows lie apart
+        moved = torch.addcdiv(w, m * (self.lr * c), root, value=-1)
+        return moved, m * b1, v * b2
+
+    def _packed(self) -> Tensor:
+        """Rows of the state from the parts in hand, of the last step."""
+        weights = self._parts[0]
+        shape = len(weights), self._state.shape[1] - 3 * self._dim
+        last = weights.new_full(shape, self.steps, dtype=_INTEGERS[weights.dtype])
+        return torch.cat((*self._parts, last.view(weights.dtype)), dim=1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments and steps, after making up what was missed."""
+        """The rows and the steps, after making up what was missed."""
         self.settle()
-        return {"steps": self.steps, "means": self._means, "squares": self._squares}
+        return {"steps": self.steps, "rows": self._state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self.steps, self._means, self._squares = state["steps"], state["means"], state["squares"]
-        self._last.fill_(self.steps)
+        """Go on from `state`; the tables are the model's to load."""
+        self.steps, self._state = state["steps"], state["rows"]
 
 
 class _Missed:
@@ -177,3 +186,11 @@ class _Missed:
         kept = self._d ** k.double().unsqueeze(1) if self._d < 1 else torch.ones_like(sums[:, :1])
         c, ac = torch.split(kept * sums, 1, dim=1)
         return kept, c, torch.where(c > 0, ac / c, 1.0), powers[:, :1], powers[:, 1:2]
+
+
+_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+def _pairs(rows: Tensor) -> Tensor:
+    """The same memory in elements of 8 bytes: rows are copied an element at a time."""
+    return rows.view(torch.float64)

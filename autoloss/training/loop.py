@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 from autoloss.config import Config, overlay
-from autoloss.data.batches import Batch, Batches
+from autoloss.data.batches import Batches
 from autoloss.data.prepared import PreparedData
 from autoloss.method import Method, Step
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
-from autoloss.training.device import make_deterministic, select_device
+from autoloss.training.device import keep_freed_memory, make_deterministic, select_device
 from autoloss.training.evaluate import Array, Calibrator, Labels, judge, predict
 from autoloss.training.optimizer import ModelAdam
 
@@ -81,6 +81,7 @@ class Trainer:
     ) -> None:
         options = config.training
         make_deterministic(options)
+        keep_freed_memory()
         self.options, self.data, self.seed = options, data, seed
         self.task, self.device = data.task, select_device(options.device)
         self.config, self.model_name = config, model_name
@@ -176,18 +177,12 @@ class Trainer:
     def inner_step(self) -> tuple[Tensor, Tensor]:
         """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
         done, step = self.progress, self.step(self.progress.steps)
-        if self.method.due(step.t):
-            self.optimizer.settle(step.batch.ids)  # the method may read these rows
         done.outer_steps += self.method.before_step(step)
-        own = list(self.method.inner_parameters())
-        parameters = [*self.optimizer.open(step.batch.ids), *own]
-        reseed(step.seed, self.device)  # the same dropout masks for every method
-        logits = self.model(step.batch.ids)
-        loss, weights = self.method.weigh(step.batch.labels, logits, step.t)
-        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-        at = len(parameters) - len(own)
-        self.optimizer.step(gradients[:at])
-        for parameter, gradient in zip(own, gradients[at:], strict=True):
+        loss, weights = self.method.weigh(step.batch.labels, step.forward(), step.t)
+        params, own = step.opened.params, list(self.method.inner_parameters())
+        gradients = torch.autograd.grad(loss, [*params.values(), *own], materialize_grads=True)
+        self.optimizer.step(dict(zip(params, gradients, strict=False)))
+        for parameter, gradient in zip(own, gradients[len(params) :], strict=True):
             parameter.grad = gradient
         done.outer_steps += self.method.after_step()
         done.steps += 1
@@ -199,15 +194,11 @@ class Trainer:
             t=t,
             model=self.model,
             batch=self.train.batch(t).to(self.device),
-            validation=self._validation_batch,
+            validation=lambda k: self.validation.batch(k).to(self.device),
             lr=self.optimizer.lr,
             seed=derive_seed(self.seed, "dropout", t),
+            opener=self.optimizer.open,
         )
-
-    def _validation_batch(self, k: int) -> Batch:
-        batch = self.validation.batch(k).to(self.device)
-        self.optimizer.settle(batch.ids)
-        return batch
 
     def _validate(self, train_loss: float) -> None:
         done, monitor = self.progress, METRICS[self.options.monitor]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from autoloss.adam import Adam
 from autoloss.config import TrainingOptions
 from autoloss.errors import ConfigError
-from autoloss.models.embedding import FieldEmbedding
+from autoloss.models.functional import FunctionalModel, tables_of
 from autoloss.training.deferred import DeferredAdam
 
 DENSE = 3  # rows for each look-up of a step: up to here moving all is faster (docs/performance.md)
@@ -24,56 +25,69 @@ class ModelAdam:
     """
 
     def __init__(self, model: nn.Module, options: TrainingOptions, rows_per_step: int) -> None:
-        tables = _deferred(model, options, rows_per_step)
-        taken = {id(table.weight) for table in tables}
-        self._rest = Adam(
-            [parameter for parameter in model.parameters() if id(parameter) not in taken],
+        deferred = _deferred(model, options, rows_per_step)
+        tables = tables_of(model) if deferred else {}
+        self._tables = list(tables)
+        self._rows: DeferredAdam | None = None
+        if tables:
+            self._rows = DeferredAdam(
+                tables.values(), options.lr, weight_decay=options.weight_decay
+            )
+        self._rest = {
+            name: value
+            for name, value in model.named_parameters()
+            if value.requires_grad and name not in self._tables
+        }
+        self._adam = Adam(
+            self._rest.values(),
             options.lr,
             weight_decay=options.weight_decay,
             decoupled=options.decoupled_weight_decay,
         )
-        self._rows = (
-            DeferredAdam(tables, options.lr, weight_decay=options.weight_decay) if tables else None
-        )
         self.lr = options.lr
+        self._open: FunctionalModel
 
-    def open(self, ids: Tensor) -> list[Tensor]:
-        """What a step on the batch `ids` `[B, F]` differentiates: parameters and tables' rows."""
-        return [*self._rest.parameters, *(self._rows.open(ids) if self._rows else [])]
+    def open(
+        self, model: nn.Module, batches: Sequence[Tensor], *, cut: bool = True
+    ) -> FunctionalModel:
+        """The model on `batches` of ids; a step moves its `params`."""
+        read = self._rows.open if self._rows else None
+        self._open = FunctionalModel(model, batches, read=read, cut=cut or read is not None)
+        return self._open
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move what `open` gave."""
-        n = len(self._rest.parameters)
-        for parameter, gradient in zip(self._rest.parameters, gradients[:n], strict=True):
+    def step(self, gradients: Mapping[str, Tensor]) -> None:
+        """Move the parameters by the gradients of what was opened last."""
+        for name, parameter in self._rest.items():
+            gradient = gradients[name]
+            if name in self._open.tables:
+                gradient = torch.zeros_like(parameter).index_copy_(0, self._open.rows, gradient)
             parameter.grad = gradient
-        self._rest.step()
+        self._adam.step()
         if self._rows:
-            self._rows.step(gradients[n:])
+            self._rows.step([gradients[name] for name in self._tables])
 
-    def settle(self, ids: Tensor | None = None) -> None:
-        """Bring the model's rows of `ids`, or all, up to date: before anything else reads them."""
+    def settle(self) -> None:
+        """Bring all the model's tables up to date: before anything reads them but by a look-up."""
         if self._rows:
-            self._rows.settle(ids)
+            self._rows.settle()
 
     def state_dict(self) -> dict[str, Any]:
         """For `load_state_dict`."""
         return {
-            "rest": self._rest.state_dict(),
+            "rest": self._adam.state_dict(),
             "rows": self._rows.state_dict() if self._rows else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self._rest.load_state_dict(state["rest"])
+        self._adam.load_state_dict(state["rest"])
         if self._rows:
             self._rows.load_state_dict(state["rows"])
 
 
-def _deferred(
-    model: nn.Module, options: TrainingOptions, rows_per_step: int
-) -> list[FieldEmbedding]:
-    """The tables to defer: all, or none."""
-    tables = [module for module in model.modules() if isinstance(module, FieldEmbedding)]
+def _deferred(model: nn.Module, options: TrainingOptions, rows_per_step: int) -> bool:
+    """Whether to defer the model's tables."""
+    tables = tables_of(model).values()
     l2 = bool(options.weight_decay) and not options.decoupled_weight_decay
     able = bool(tables) and getattr(model, "reads_rows", False) and not l2
     if options.table_updates == "deferred" and not able:
@@ -84,4 +98,4 @@ def _deferred(
         )
     large = any(len(table.weight) > DENSE * rows_per_step for table in tables)
     wanted = options.table_updates == "deferred" or (options.table_updates == "auto" and large)
-    return tables if wanted and able else []
+    return wanted and able

@@ -63,6 +63,7 @@ class Reference:
         """L_train(W, V)."""
         torch.manual_seed(self.step.seed)
         logits = self.logits(params, self.step.batch.ids)
+        torch.manual_seed(derive_seed(self.step.seed, "weighting"))
         return self.mixture(self.step.batch.labels, logits, "inner", None)
 
     def val_logits(self, params: Params) -> Tensor:
@@ -118,6 +119,7 @@ class Reference:
             warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
             logits, t = jvp(lambda p: self.logits(p, ids), (params,), (toward,))
         logits = logits.detach().requires_grad_()
+        torch.manual_seed(derive_seed(self.step.seed, "weighting"))
         loss = self.mixture(labels, logits, "inner", None)
         (signal,) = torch.autograd.grad(loss, logits, create_graph=True)
         return self.direct_term(xi) - xi * self.of_weighting((signal * t.detach()).sum())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoloss.errors import ConfigError
-from autoloss.models.embedding import FieldEmbedding
+from autoloss.models.embedding import FieldEmbedding, Window, group_rows
 from autoloss.registry import load
 from autoloss.training.deferred import DeferredAdam
 from autoloss.training.loop import Trainer
@@ -42,8 +42,13 @@ def train(ours, steps, scale, *, seed, weight_decay=0.0, eps=1e-8, dtype=torch.f
             group["lr"] = lr
         if lr != adam.lr:
             adam.lr = lr
-        leaves = adam.open(ids)
-        loss = sum((p.to(dtype) * t(ids)).sum() for p, t in zip(pull, ours, strict=True))
+        rows, (group,) = group_rows([ours[0].rows(ids)])
+        leaves = adam.open(rows)
+        loss = 0.0
+        for p, table, leaf in zip(pull, ours, leaves, strict=True):
+            table.window = Window(leaf.requires_grad_(), group)
+            loss += (p.to(dtype) * table(ids)).sum()
+            table.window = None
         adam.step(torch.autograd.grad(loss, leaves))
         reference.zero_grad()
         sum((p * t(ids)).sum() for p, t in zip(pull, dense, strict=True)).backward()
@@ -111,3 +116,46 @@ def test_l2_cannot_be_deferred(tiny):
     config = tiny_config(table_updates="deferred", weight_decay=0.1)
     with pytest.raises(ConfigError, match="decoupled_weight_decay: true"):
         Trainer(config, tiny["binary"], "deepfm", load("ce"), 0)
+
+
+def test_who_looks_rows_up_without_opening_them_finds_them_up_to_date(tiny):
+    """A method may run the model itself before a step; nothing is trained otherwise for it."""
+    deferred, watched, dense = (
+        Trainer(
+            tiny_config(table_updates=updates, batch_size=8),
+            tiny["binary"],
+            "deepfm",
+            load("ce"),
+            0,
+        )
+        for updates in ("deferred", "deferred", "dense")
+    )
+    for t in range(4):
+        ids = watched.validation.batch(t).ids
+        for run in (deferred, watched, dense):
+            run.inner_step()
+        for table in ("embedding", "linear"):
+            ours, reference = (getattr(run.model, table) for run in (watched, dense))
+            torch.testing.assert_close(ours(ids), reference(ids), rtol=0, atol=1e-5)
+    for run in (deferred, watched):
+        run.optimizer.settle()
+    assert deferred.weights_digest() == watched.weights_digest()
+
+
+@pytest.mark.parametrize("updates", ["deferred", "dense"])
+def test_an_outer_step_shares_the_inner_steps_pass(tiny, updates):
+    """Running statistics move once a step, and the tables' gradients are those of all rows."""
+    config = tiny_config(table_updates=updates)
+    plain, learned = (
+        Trainer(config, tiny["binary"], "deepfm", load(name), 0) for name in ("al1", "darts")
+    )  # equal weights at first, of either
+    calls = []
+    learned.model.mlp.register_forward_hook(lambda *_: calls.append(1))
+    for run in (plain, learned):
+        run.inner_step()
+        run.optimizer.settle()
+    assert len(calls) == 2  # training and validation batch
+    ours, reference = (run.model.state_dict() for run in (learned, plain))
+    for key, value in reference.items():
+        if "running" in key or "tracked" in key:
+            torch.testing.assert_close(ours[key], value)

@@ -37,13 +37,17 @@ lint: setup
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
-# Training speed against peers, in docs/performance.md: ten minutes with nothing else running.
-benchmark: setup
-	test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
-	benchmarks/.venv/bin/python -m pip install --quiet $(PIP_ARGS) torch==2.13.0 numpy pandas scikit-learn tqdm
-	benchmarks/.venv/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps -r benchmarks/requirements.txt
+# Training speed against peers, in docs/performance.md: a quarter of an hour, nothing else running.
+PEERS := $(basename $(notdir $(wildcard benchmarks/systems/*.txt)))
+
+benchmark: setup $(PEERS:%=benchmarks/.venvs/%/ready)
 	$(BIN)/python benchmarks/peers.py > docs/performance.new
 	mv docs/performance.new docs/performance.md
+
+benchmarks/.venvs/%/ready: benchmarks/systems/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r $<
+	touch $@
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -26,12 +26,14 @@ import torch
 from autoloss.records.provenance import cpu_name
 
 HERE = Path(__file__).parent
-PEERS = ("deepctr-torch", "torchfm")
+PEERS = {
+    file.stem: file.read_text().splitlines()[-1] for file in sorted(HERE.glob("systems/*.txt"))
+}  # of their requirements the last is the peer itself
 METHODS = ("ce", "slf", "autoloss_direct", "melu", "darts", "autoloss")
 
 
 class Setting(NamedTuple):
-    """What a worker trains: `system` is a peer or `autoloss:METHOD/TABLE_UPDATES`."""
+    """What a worker trains: `system` is a module of `systems`, ours with `:METHOD/TABLE_UPDATES`."""
 
     system: str
     network: str
@@ -39,9 +41,10 @@ class Setting(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Of one worker: examples/s, seconds to the ready line, test AUC, peak memory in MB."""
+    """Of one worker: examples/s in training and evaluation, seconds to the ready line, AUC, MB."""
 
     speed: float
+    evaluation: float
     start: float
     auc: float
     memory: float
@@ -51,11 +54,12 @@ class Worker:
     """A worker process."""
 
     def __init__(self, setting: Setting) -> None:
-        peer = setting.system in PEERS
-        python = HERE / ".venv/bin/python" if peer else Path(sys.executable)
+        own = HERE / ".venvs" / setting.system / "bin/python"
+        python = own if setting.system in PEERS else Path(sys.executable)
         started = time.perf_counter()
         self.process = subprocess.Popen(
             [str(python), str(HERE / "worker.py"), *setting],
+            cwd=task.CACHE,  # for what libraries write where they stand
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -90,9 +94,11 @@ def measure(settings: list[Setting], rounds: int) -> dict[Setting, Result]:
             seconds[setting].append(worker.ask("train")["seconds"])
     results = {}
     for setting, worker in workers.items():
+        worker.ask("evaluate")
         last = worker.ask("evaluate")
-        speed = task.TRAIN / median(seconds[setting][1:])
-        results[setting] = Result(speed, worker.start, last["auc"], last["memory_mb"])
+        speed, evaluation = task.TRAIN / median(seconds[setting][1:]), task.TEST / last["seconds"]
+        memory = last["memory_mb"]
+        results[setting] = Result(speed, evaluation, worker.start, last["auc"], memory)
         worker.process.kill()
     return results
 
@@ -121,16 +127,18 @@ def against_peers(network: str, vocabulary: str, rounds: int) -> str:
     at_most, found = floor(network), measure(settings, rounds)
     best = max(result.speed for setting, result in found.items() if setting.system in PEERS)
     rows = [
-        f"| {s.system} | {r.speed:,.0f} | {r.speed / best:.2f} | {r.speed / at_most:.0%} "
-        f"| {r.start:.1f} | {r.memory:,.0f} | {r.auc:.3f} |"
+        f"| {PEERS.get(s.system, s.system)} | {r.speed:,.0f} | {r.speed / best:.2f} "
+        f"| {r.speed / at_most:.0%} | {r.evaluation:,.0f} | {r.start:.1f} | {r.memory:,.0f} "
+        f"| {r.auc:.3f} |"
         for s, r in found.items()
     ]
     hidden = "-".join(map(str, task.NETWORKS[network]))
     return "\n".join(
         [
             f"### MLP {hidden}, {task.VOCABULARIES[vocabulary]:,} values\n",
-            "| system | examples/s | to the best peer | of the floor | start, s | MB | AUC |",
-            "|---|---:|---:|---:|---:|---:|---:|",
+            "| system | examples/s | to the best peer | of the floor | evaluated/s | start, s | MB "
+            "| AUC |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|",
             *rows,
         ]
     )

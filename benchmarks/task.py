@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 FIELDS, DIM, BATCH, LR, THREADS = 39, 16, 2048, 1e-3, 2
-TRAIN, VALIDATION, TEST = 50 * BATCH, 20 * BATCH, 20_000  # rows; a round is one pass over TRAIN
+TRAIN, VALIDATION, TEST = 30 * BATCH, 20 * BATCH, 20_000  # rows; a round is one pass over TRAIN
 NETWORKS = {"paper": (128, 128), "large": (400, 400, 400)}
 VOCABULARIES = {"10k": 10_000, "100k": 100_000, "1m": 1_090_000}
 CACHE = Path(__file__).parent / ".data"

@@ -1,0 +1,109 @@
+"""Where a training step goes: `python benchmarks/profile_step.py [METHOD NETWORK VOCABULARY]`.
+
+Milliseconds a step by kind of operation, beside the floor: the step's matrix products at the speed
+of this machine's, and the bytes that no implementation could spare at the speed of its memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from statistics import median
+
+import task
+
+os.environ["OMP_NUM_THREADS"] = str(task.THREADS)
+import torch
+from systems.autoloss import System
+from torch.profiler import ProfilerActivity, profile
+
+STEPS = 21  # three rounds of outer steps
+KINDS = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "tables: look-ups and sums": ("index_select", "embedding_bag", "scatter_add", "_LookUp", "_Gr"),
+    "tables: rows written": ("index_copy",),
+    "tables: which rows": ("sort", "nonzero", "cumsum", "bincount", "index_fill"),
+    "Adam": ("fused_adam",),
+    "random numbers": ("random_", "exponential_"),
+    "batch norm": ("batch_norm",),
+}
+
+
+def kind_of(operation: str) -> str:
+    """The first kind that has the operation."""
+    for kind, parts in KINDS.items():
+        if operation in parts or any(part in operation for part in parts if ":" not in part):
+            return kind
+    return "other operations"
+
+
+def seconds(function: Callable[[], object], repeats: int = 20) -> float:
+    """Median time of a call."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+def flops_per_second() -> float:
+    """Of the benchmark's largest matrix product."""
+    a, b = torch.randn(task.BATCH, task.FIELDS * task.DIM), torch.randn(task.FIELDS * task.DIM, 400)
+    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / seconds(lambda: a @ b)
+
+
+def bytes_per_second() -> float:
+    """Read and written, of a copy that no cache holds."""
+    a, b = torch.ones(2, 1 << 25)
+    return 2 * 4 * len(a) / seconds(lambda: b.copy_(a))
+
+
+def bytes_spared_by_none(system: System) -> float:
+    """Of a plain step: look-ups and their gradients, Adam on the rows in use and on the rest."""
+    looked_up = task.BATCH * task.FIELDS * (task.DIM + 1)
+    batch = system.trainer.train.batch(0).ids
+    rows = sum(len(column.unique()) for column in batch.unbind(dim=1))
+    tables = ("embedding.weight", "linear.weight")
+    named = system.trainer.model.named_parameters()
+    dense = sum(value.numel() for name, value in named if name not in tables)
+    # Looked up, read, its gradient written and read; weight, mean and square read and written.
+    return 4.0 * (4 * looked_up + 6 * (rows * (task.DIM + 1) + dense))
+
+
+def main(method: str, network: str, vocabulary: str) -> None:
+    """Print the tables."""
+    torch.set_num_threads(task.THREADS)
+    system = System(task.VOCABULARIES[vocabulary], task.NETWORKS[network], method)
+    system.train()  # every page of memory has been touched
+    step = system.trainer.inner_step
+    whole = 1e3 * seconds(lambda: [step() for _ in range(7)], 6) / 7
+    with profile(activities=[ProfilerActivity.CPU], with_flops=True) as recorded:
+        for _ in range(STEPS):
+            step()
+    spent: Counter[str] = Counter()
+    flops = 0.0
+    for event in recorded.key_averages():
+        spent[kind_of(event.key)] += event.self_cpu_time_total / STEPS / 1e3
+        flops += event.flops / STEPS if kind_of(event.key) == "matrix products" else 0
+    print(f"{method}, {network} network, {vocabulary} values: {whole:.1f} ms a step\n")
+    print("| kind | ms a step, profiled |\n|---|---:|")
+    for kind, spent_ms in spent.most_common():
+        print(f"| {kind} | {spent_ms:.1f} |")
+    products = 1e3 * flops / flops_per_second()
+    memory = 1e3 * bytes_spared_by_none(system) / bytes_per_second()
+    print(
+        f"\nFloor: {flops / 1e9:.2f} GFLOP of matrix products in {products:.1f} ms, and at least "
+        f"{memory:.1f} ms of memory in a plain step: {(products + memory) / whole:.0%} of the step."
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("method", nargs="?", default="ce", help="a method, or METHOD/deferred")
+    parser.add_argument("network", nargs="?", default="paper", choices=task.NETWORKS)
+    parser.add_argument("vocabulary", nargs="?", default="1m", choices=task.VOCABULARIES)
+    main(**vars(parser.parse_args()))

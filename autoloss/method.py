@@ -76,7 +76,7 @@ class Step:
         if params is not None:
             logits = self.opened(params, 0)
         else:
-            logits = self._logits = self.opened.at_hand() if self._logits is None else self._logits
+            logits = self._logits = self.opened.current() if self._logits is None else self._logits
         reseed(derive_seed(self.seed, "weighting"), device)
         return logits
 

@@ -33,7 +33,7 @@ METHODS = ("ce", "slf", "autoloss_direct", "melu", "darts", "autoloss")
 
 
 class Setting(NamedTuple):
-    """What a worker trains: `system` is a module of `systems`, ours with `:METHOD/TABLE_UPDATES`."""
+    """What a worker trains: a module of `systems`, ours with `:METHOD/TABLE_UPDATES` behind."""
 
     system: str
     network: str
@@ -62,7 +62,7 @@ class Worker:
             cwd=task.CACHE,  # for what libraries write where they stand
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=(task.CACHE / "worker.log").open("a"),
             text=True,
         )
         self._line()
@@ -71,7 +71,7 @@ class Worker:
     def _line(self) -> str:
         assert self.process.stdout is not None
         if not (line := self.process.stdout.readline()):
-            raise SystemExit(f"worker stopped: {self.process.args!r}")
+            raise SystemExit(f"worker stopped, see {task.CACHE}/worker.log: {self.process.args!r}")
         return line
 
     def ask(self, command: str) -> dict[str, float]:

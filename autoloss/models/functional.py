@@ -27,6 +27,7 @@ class FunctionalModel:
         batches: ids `[B, F]` of the batches it will be called on.
         read: rows `[R]` -> their current values, a tensor for each table; from the tables if None.
         cut: False leaves the tables whole.
+        moves_statistics: let `current` be the model's own pass, running statistics included.
 
     `params` are the trainable parameters themselves, but leaves `[R, dim]` for tables that are cut;
     `rows` `[R]` says which rows they are.
@@ -39,8 +40,9 @@ class FunctionalModel:
         *,
         read: ReadRows | None = None,
         cut: bool = True,
+        moves_statistics: bool = False,
     ) -> None:
-        self.model, self._ids = model, list(batches)
+        self.model, self._ids, self._moves = model, list(batches), moves_statistics
         self.params: dict[str, Tensor] = {
             name: value for name, value in model.named_parameters() if value.requires_grad
         }
@@ -65,10 +67,12 @@ class FunctionalModel:
             if name in self.params:
                 self.params[name] = values
 
-    def at_hand(self, k: int = 0) -> Tensor:
-        """Logits of batch `k` by the model itself, as it stands: its running statistics move."""
-        with self._windows(self._values, k):
-            logits: Tensor = self.model(self._ids[k])
+    def current(self) -> Tensor:
+        """Logits of the first batch at `params`."""
+        if not self._moves:
+            return self(self.params, 0)
+        with self._windows(self._values, 0):
+            logits: Tensor = self.model(self._ids[0])
         return logits
 
     def __call__(self, params: Mapping[str, Tensor], k: int) -> Tensor:

@@ -52,7 +52,9 @@ class ModelAdam:
     ) -> FunctionalModel:
         """The model on `batches` of ids; a step moves its `params`."""
         read = self._rows.open if self._rows else None
-        self._open = FunctionalModel(model, batches, read=read, cut=cut or read is not None)
+        self._open = FunctionalModel(
+            model, batches, read=read, cut=cut or read is not None, moves_statistics=True
+        )
         return self._open
 
     def step(self, gradients: Mapping[str, Tensor]) -> None:

@@ -55,7 +55,10 @@ class Step:
     _logits: Tensor | None = field(default=None, init=False)
 
     def open(self, *others: Batch, cut: bool = True) -> FunctionalModel:
-        """The model as a function on the training batch (0) and `others` (1, 2, ...)."""
+        """The model as a function on the training batch (0) and `others` (1, 2, ...).
+
+        Its tables are cut to the rows that these read, unless `cut` is False.
+        """
         ids = [batch.ids for batch in (self.batch, *others)]
         self._opened, self._logits = self.opener(self.model, ids, cut=cut), None
         return self._opened

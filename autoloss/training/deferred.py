@@ -31,8 +31,8 @@ class DeferredAdam:
     """Adam on tables that are looked up by the same ids; one learning rate.
 
     A row's weights, means and squares over all tables, and the step they are of, lie side by side
-    in `state` `[V, width]`: memory is what a step waits for. The tables themselves are brought up
-    to date when something looks rows up in them, or all at once by `settle`.
+    in `_state` `[V, width]`: memory is what a step waits for. The tables' own values are read once,
+    here; they are brought up to date where something looks rows up in them, and by `settle`.
 
     Args:
         weight_decay: decoupled (AdamW): L2 in the gradient has no closed form.
@@ -97,7 +97,7 @@ class DeferredAdam:
             decoupled=True,
         )
         self.steps += 1
-        _pairs(self._state).index_copy_(0, self._rows, _pairs(self._packed()))
+        _pairs(self._state).index_copy_(0, self._rows, _pairs(self._packed(self._parts)))
         self._settled = False
 
     @torch.no_grad()
@@ -106,8 +106,7 @@ class DeferredAdam:
         if self._settled:
             return
         for block in torch.split(self._state, CHUNK):
-            self._parts = self._current(block)
-            block.copy_(self._packed())
+            block.copy_(self._packed(self._current(block)))
         weights = torch.split(self._state[:, : self._dim], self._dims, dim=1)
         for table, values in zip(self.tables, weights, strict=True):
             table.weight.copy_(values)
@@ -136,12 +135,12 @@ class DeferredAdam:
         moved = torch.addcdiv(w, m * (self.lr * c), root, value=-1)
         return moved, m * b1, v * b2
 
-    def _packed(self) -> Tensor:
-        """Rows of the state from the parts in hand, of the last step."""
-        weights = self._parts[0]
-        shape = len(weights), self._state.shape[1] - 3 * self._dim
-        last = weights.new_full(shape, self.steps, dtype=_INTEGERS[weights.dtype])
-        return torch.cat((*self._parts, last.view(weights.dtype)), dim=1)
+    def _packed(self, parts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Rows of the state from weights, means and squares as after the last step."""
+        kind = self._state.dtype
+        shape = len(parts[0]), self._state.shape[1] - 3 * self._dim
+        last = parts[0].new_full(shape, self.steps, dtype=_INTEGERS[kind])
+        return torch.cat((*parts, last.view(kind)), dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows and the steps, after making up what was missed."""

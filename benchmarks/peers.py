@@ -111,13 +111,8 @@ def floor(network: str) -> float:
         (torch.randn(task.BATCH, n), torch.randn(n, m), torch.randn(task.BATCH, m))
         for n, m in pairwise(widths)
     ]
-    times = []
-    for _ in range(30):
-        started = time.perf_counter()
-        for x, w, g in layers:
-            _ = x @ w, g @ w.T, x.T @ g
-        times.append(time.perf_counter() - started)
-    return task.BATCH / median(times)
+    passes = task.seconds(lambda: [(x @ w, g @ w.T, x.T @ g) for x, w, g in layers], 30)
+    return task.BATCH / passes
 
 
 def against_peers(network: str, vocabulary: str, rounds: int) -> str:

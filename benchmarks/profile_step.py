@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections import Counter
-from collections.abc import Callable
-from statistics import median
 
 import task
 
@@ -19,6 +16,8 @@ os.environ["OMP_NUM_THREADS"] = str(task.THREADS)
 import torch
 from systems.autoloss import System
 from torch.profiler import ProfilerActivity, profile
+
+from autoloss.models.functional import tables_of
 
 STEPS = 21  # three rounds of outer steps
 KINDS = {
@@ -40,26 +39,16 @@ def kind_of(operation: str) -> str:
     return "other operations"
 
 
-def seconds(function: Callable[[], object], repeats: int = 20) -> float:
-    """Median time of a call."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return median(times)
-
-
 def flops_per_second() -> float:
     """Of the benchmark's largest matrix product."""
     a, b = torch.randn(task.BATCH, task.FIELDS * task.DIM), torch.randn(task.FIELDS * task.DIM, 400)
-    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / seconds(lambda: a @ b)
+    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / task.seconds(lambda: a @ b)
 
 
 def bytes_per_second() -> float:
     """Read and written, of a copy that no cache holds."""
     a, b = torch.ones(2, 1 << 25)
-    return 2 * 4 * len(a) / seconds(lambda: b.copy_(a))
+    return 2 * 4 * len(a) / task.seconds(lambda: b.copy_(a))
 
 
 def bytes_spared_by_none(system: System) -> float:
@@ -67,8 +56,8 @@ def bytes_spared_by_none(system: System) -> float:
     looked_up = task.BATCH * task.FIELDS * (task.DIM + 1)
     batch = system.trainer.train.batch(0).ids
     rows = sum(len(column.unique()) for column in batch.unbind(dim=1))
-    tables = ("embedding.weight", "linear.weight")
-    named = system.trainer.model.named_parameters()
+    model = system.trainer.model
+    tables, named = tables_of(model), model.named_parameters()
     dense = sum(value.numel() for name, value in named if name not in tables)
     # Looked up, read, its gradient written and read; weight, mean and square read and written.
     return 4.0 * (4 * looked_up + 6 * (rows * (task.DIM + 1) + dense))
@@ -80,7 +69,7 @@ def main(method: str, network: str, vocabulary: str) -> None:
     system = System(task.VOCABULARIES[vocabulary], task.NETWORKS[network], method)
     system.train()  # every page of memory has been touched
     step = system.trainer.inner_step
-    whole = 1e3 * seconds(lambda: [step() for _ in range(7)], 6) / 7
+    whole = 1e3 * task.seconds(lambda: [step() for _ in range(7)], 6) / 7
     with profile(activities=[ProfilerActivity.CPU], with_flops=True) as recorded:
         for _ in range(STEPS):
             step()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +42,16 @@ def make(vocabulary: int) -> tuple[Ids, Ids]:
         np.savez(file, ids=np.stack(columns, axis=1), labels=labels.astype(np.int32))
     with np.load(file) as arrays:
         return arrays["ids"], arrays["labels"]
+
+
+def seconds(function: Callable[[], object], repeats: int = 20) -> float:
+    """Median time of a call."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return median(times)
 
 
 def auc(labels: Ids, scores: npt.NDArray[np.float64]) -> float:

@@ -30,7 +30,7 @@ def main(name: str, network: str, vocabulary: int) -> None:
     torch.set_num_threads(task.THREADS)
     torch.manual_seed(0)
     kind, _, how = name.partition(":")
-    module = importlib.import_module(f"systems.{kind.replace('-', '_')}")
+    module = importlib.import_module(f"systems.{kind}")
     system: System = module.System(vocabulary, task.NETWORKS[network], how)
     print("ready", file=answers, flush=True)
     for command in sys.stdin:

@@ -25,11 +25,12 @@ class FunctionalModel:
         model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
             to look up `FieldEmbedding`s of all fields), its tables are cut to the rows in use.
         batches: ids `[B, F]` of the batches it will be called on.
+        trainable: the parameters to be `params`, by name; those that require gradients if None.
         read: rows `[R]` -> their current values, a tensor for each table; from the tables if None.
         cut: False leaves the tables whole.
         moves_statistics: let `current` be the model's own pass, running statistics included.
 
-    `params` are the trainable parameters themselves, but leaves `[R, dim]` for tables that are cut;
+    `params` are these parameters themselves, but leaves `[R, dim]` for tables that are cut;
     `rows` `[R]` says which rows they are.
     """
 
@@ -38,13 +39,14 @@ class FunctionalModel:
         model: nn.Module,
         batches: Sequence[Tensor],
         *,
+        trainable: Mapping[str, Tensor] | None = None,
         read: ReadRows | None = None,
         cut: bool = True,
         moves_statistics: bool = False,
     ) -> None:
         self.model, self._ids, self._moves = model, list(batches), moves_statistics
         self.params: dict[str, Tensor] = {
-            name: value for name, value in model.named_parameters() if value.requires_grad
+            **(trainable_of(model) if trainable is None else trainable)
         }
         self._values: dict[str, Tensor] = {}
         self._groups: list[Group] = []
@@ -94,6 +96,11 @@ class FunctionalModel:
         finally:
             for table in self.tables.values():
                 table.window = None
+
+
+def trainable_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The model's parameters that require gradients, by name."""
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
 def tables_of(model: nn.Module) -> dict[str, FieldEmbedding]:

@@ -25,6 +25,7 @@ from autoloss.adam import fused_step
 from autoloss.models.embedding import FieldEmbedding, group_rows
 
 CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
+_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # of the same width
 
 
 class DeferredAdam:
@@ -185,9 +186,6 @@ class _Missed:
         kept = self._d ** k.double().unsqueeze(1) if self._d < 1 else torch.ones_like(sums[:, :1])
         c, ac = torch.split(kept * sums, 1, dim=1)
         return kept, c, torch.where(c > 0, ac / c, 1.0), powers[:, :1], powers[:, 1:2]
-
-
-_INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
 def _pairs(rows: Tensor) -> Tensor:

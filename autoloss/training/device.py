@@ -11,6 +11,9 @@ import torch
 from autoloss.config import TrainingOptions
 from autoloss.errors import ConfigError
 
+# The constants of malloc.h, in bytes: trim threshold, top pad, and the largest mmap threshold.
+_MALLOC_SIZES = {-1: 1 << 30, -2: 1 << 26, -3: 1 << 25}
+
 
 def select_device(name: str) -> torch.device:
     """The device of a config: `auto` is the GPU if there is one, else the CPU."""
@@ -39,7 +42,3 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         for option, size in _MALLOC_SIZES.items():
             mallopt(option, size)
-
-
-# The constants of malloc.h, in bytes: trim threshold, top pad, and the largest mmap threshold.
-_MALLOC_SIZES = {-1: 1 << 30, -2: 1 << 26, -3: 1 << 25}

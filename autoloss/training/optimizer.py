@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from autoloss.adam import Adam
 from autoloss.config import TrainingOptions
 from autoloss.errors import ConfigError
-from autoloss.models.functional import FunctionalModel, tables_of
+from autoloss.models.functional import FunctionalModel, tables_of, trainable_of
 from autoloss.training.deferred import DeferredAdam
 
 DENSE = 3  # rows for each look-up of a step: up to here moving all is faster (docs/performance.md)
@@ -33,11 +33,9 @@ class ModelAdam:
             self._rows = DeferredAdam(
                 tables.values(), options.lr, weight_decay=options.weight_decay
             )
-        self._rest = {
-            name: value
-            for name, value in model.named_parameters()
-            if value.requires_grad and name not in self._tables
-        }
+        # Looked up once: going through the modules would be a hundredth of a small model's step.
+        self._trainable = trainable_of(model)
+        self._rest = {k: v for k, v in self._trainable.items() if k not in self._tables}
         self._adam = Adam(
             self._rest.values(),
             options.lr,
@@ -53,7 +51,12 @@ class ModelAdam:
         """The model on `batches` of ids; a step moves its `params`."""
         read = self._rows.open if self._rows else None
         self._open = FunctionalModel(
-            model, batches, read=read, cut=cut or read is not None, moves_statistics=True
+            model,
+            batches,
+            trainable=self._trainable,
+            read=read,
+            cut=cut or read is not None,
+            moves_statistics=True,
         )
         return self._open
 

@@ -8,14 +8,8 @@ from typing import Any
 import numpy as np
 import task
 from fuxictr.features import FeatureMap
-from fuxictr.pytorch.dataloaders.npz_dataloader import (
-    NpzDataLoader,
-)
-from fuxictr.pytorch.layers import (
-    FactorizationMachine,
-    FeatureEmbedding,
-    MLP_Block,
-)
+from fuxictr.pytorch.dataloaders.npz_dataloader import NpzDataLoader
+from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, MLP_Block
 from fuxictr.pytorch.models import BaseModel
 
 

@@ -9,9 +9,7 @@ from recbole.config import Config
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
-from recbole.model.context_aware_recommender.deepfm import (
-    DeepFM,
-)
+from recbole.model.context_aware_recommender.deepfm import DeepFM
 from recbole.trainer import Trainer
 
 

@@ -144,7 +144,7 @@ def test_who_looks_rows_up_without_opening_them_finds_them_up_to_date(tiny):
 
 @pytest.mark.parametrize("updates", ["deferred", "dense"])
 def test_an_outer_step_shares_the_inner_steps_pass(tiny, updates):
-    """Running statistics move once a step, and the tables' gradients are those of all rows."""
+    """The model runs once on the training and once on the validation batch."""
     config = tiny_config(table_updates=updates)
     plain, learned = (
         Trainer(config, tiny["binary"], "deepfm", load(name), 0) for name in ("al1", "darts")

@@ -51,39 +51,27 @@ class _PairSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(embedded: Tensor) -> Tensor:
+    def forward(ctx: Any, embedded: Tensor) -> Tensor:
+        ctx.save_for_backward(embedded)
         norms = torch.linalg.vector_norm(embedded.flatten(1), dim=1, keepdim=True)
         pairs: Tensor = embedded.sum(dim=1).square().sum(dim=1, keepdim=True) - norms.square()
         return pairs / 2
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         found: Tensor = _PairSlope.apply(*ctx.saved_tensors, gradient)  # type: ignore[no-untyped-call]
         return found
 
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        (embedded,) = ctx.saved_tensors
-        return _paired(embedded, tangent)
-
 
 class _PairSlope(torch.autograd.Function):
     """The gradient of `_PairSum`, s (sum e - e_i) for s `[B, 1]`: linear, and symmetric, in e."""
 
     @staticmethod
-    def forward(embedded: Tensor, scale: Tensor) -> Tensor:
+    def forward(ctx: Any, embedded: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(embedded, scale)
         scale = scale.unsqueeze(-1)
         total = scale * embedded.sum(dim=1, keepdim=True)
         return torch.addcmul(total, scale, embedded, value=-1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from autoloss.config import ModelOptions
+from autoloss.models.batch_norm import BatchNorm
 from autoloss.models.dropout import Dropout
 
 
@@ -14,7 +15,7 @@ def mlp(inputs: int, outputs: int, options: ModelOptions) -> nn.Sequential:
     for width in options.hidden:
         layers.append(nn.Linear(inputs, width))
         if options.batch_norm:
-            layers.append(nn.BatchNorm1d(width))
+            layers.append(BatchNorm(width))
         layers += [nn.ReLU(), Dropout(options.dropout)]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))

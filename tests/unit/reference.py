@@ -6,13 +6,13 @@ and its seeds are spelt out here.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp
+from torch.autograd.functional import jvp
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from autoloss.data.batches import Batch
@@ -115,9 +115,11 @@ class Reference:
         params = {k: w.detach() for k, w in self.params.items()}
         torch.manual_seed(self.step.seed)
         ids, labels = self.step.batch.ids, self.step.batch.labels
-        with warnings.catch_warnings():  # torch's own, when its forward mode is first used
-            warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
-            logits, t = jvp(lambda p: self.logits(p, ids), (params,), (toward,))
+        logits, t = jvp(
+            lambda *values: self.logits(dict(zip(params, values, strict=True)), ids),
+            tuple(params.values()),
+            tuple(toward.values()),
+        )
         logits = logits.detach().requires_grad_()
         torch.manual_seed(derive_seed(self.step.seed, "weighting"))
         loss = self.mixture(labels, logits, "inner", None)

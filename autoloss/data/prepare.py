@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from autoloss.data import movielens
+from autoloss.data import adult, movielens
 from autoloss.data.atomic import atomic_folder, digest
 from autoloss.data.encode import Encoded, encode_field, encode_labels
 from autoloss.data.fetch import verify_raw
@@ -22,6 +22,8 @@ from autoloss.errors import ConfigError, DataError, did_you_mean
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "grouplens": movielens.read_grouplens,
     "recbole": movielens.read_recbole,
+    "uci": adult.read_uci,
+    "widedeep": adult.read_widedeep,
 }
 
 

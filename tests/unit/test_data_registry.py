@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from autoloss.data.prepare import READERS
 from autoloss.data.registry import dataset_names, load_dataset, load_source
 from autoloss.errors import ConfigError
 
@@ -31,7 +32,7 @@ def spoil(project, kind, name, change):
 
 
 def test_everything_shipped_loads_and_names_a_known_source():
-    assert {"ml100k", "ml100k-ctr"} <= set(dataset_names(ROOT))
+    assert {"ml100k", "ml100k-ctr", "adult"} <= set(dataset_names(ROOT))
     for name in dataset_names(ROOT):
         spec = load_dataset(name, ROOT)
         assert load_source(spec.source, ROOT).mirrors
@@ -41,14 +42,21 @@ def test_tasks_of_the_shipped_data_sets():
     assert load_dataset("ml100k", ROOT).task.task.outputs == 5
     assert load_dataset("ml100k-ctr", ROOT).task.task.binary
     assert len(load_dataset("ml100k-ctr", ROOT).fields) == 8
+    assert load_dataset("adult", ROOT).task.task.binary
+    assert len(load_dataset("adult", ROOT).fields) == 12
 
 
-def test_both_mirrors_of_movielens_are_pinned():
-    source = load_source("movielens-100k", ROOT)
+@pytest.mark.parametrize(
+    ("name", "terms", "author"),
+    [("movielens-100k", "redistribute", "Harper"), ("adult", "CC BY 4.0", "Kohavi")],
+)
+def test_both_mirrors_of_a_source_are_pinned_and_its_terms_stated(name, terms, author):
+    source = load_source(name, ROOT)
     assert [mirror.kind for mirror in source.mirrors] == ["url", "wheel"]
     assert all(len(member.sha256) == 64 for mirror in source.mirrors for member in mirror.members)
-    assert "redistribute" in source.licence
-    assert "Harper" in source.citation
+    assert {mirror.format for mirror in source.mirrors} <= set(READERS)
+    assert terms in source.licence
+    assert author in source.citation
 
 
 @pytest.mark.parametrize(

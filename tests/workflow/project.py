@@ -19,6 +19,7 @@ PARTS = ("Snakefile", "environment.yml", "autoloss", "baselines", "configs", "pr
 # Left out: what is compiled, and the README's example, which tests write themselves.
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "mine.py")
 RATINGS = 600
+PEOPLE = 400
 USER_HEADER = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
 ITEM_HEADER = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
 
@@ -34,10 +35,11 @@ class Project:
                 shutil.copytree(source, folder / part, ignore=NOT_COPIED)
             else:
                 shutil.copy(source, folder / part)
-        for name in ("ml100k", "ml100k-ctr"):
+        for name in ("ml100k", "ml100k-ctr", "adult"):
             self._small_dataset(folder / "configs" / "datasets" / f"{name}.yaml")
         self.raw = folder / "data" / "raw" / "movielens-100k"
         self.write_raw()
+        self._write_adult()
 
     @staticmethod
     def _small_dataset(file: Path) -> None:
@@ -67,23 +69,41 @@ class Project:
             "ml-100k.item": ITEM_HEADER
             + "".join(f"{i}\tFilm {i}\t199{i % 9}\tDrama\n" for i in range(1, 16)),
         }
-        self.raw.mkdir(parents=True, exist_ok=True)
+        self._write(self.raw, "recbole", texts)
+
+    def _write_adult(self) -> None:
+        """Raw files in UCI's format, with a planted effect of occupation and age."""
+        random = np.random.default_rng(1)
+        ages, jobs = random.integers(20, 60, PEOPLE), random.integers(0, 8, PEOPLE)
+        score = random.normal(size=8)[jobs] + (ages - 40) / 10 + random.normal(size=PEOPLE) / 2
+        rich = score > np.quantile(score, 0.7)
+        lines = [
+            f"{age}, Private, 1, HS-grad, 9, Divorced, Job-{job}, Unmarried, White, Male, "
+            f"0, 0, {30 + age % 20}, ?, {'>50K' if over else '<=50K'}"
+            for age, job, over in zip(ages, jobs, rich, strict=True)
+        ]
+        test = ["|1x3 Cross validator", *(f"{line}." for line in lines[: PEOPLE // 3])]
+        texts = {"adult.test": test, "adult.data": lines[PEOPLE // 3 :]}
+        self._write(
+            self.folder / "data" / "raw" / "adult",
+            "uci",
+            {name: "\n".join(content) + "\n" for name, content in texts.items()},
+        )
+
+    @staticmethod
+    def _write(folder: Path, form: str, texts: dict[str, str]) -> None:
+        """A raw folder as `autoloss fetch` leaves it, named like its source."""
+        folder.mkdir(parents=True, exist_ok=True)
         files = []
         for name, text in texts.items():
-            (self.raw / name).write_text(text)
+            (folder / name).write_text(text)
             content = text.encode()
             digest = hashlib.sha256(content).hexdigest()
             files.append(RawFile(name=name, bytes=len(content), sha256=digest))
-        write_manifest(
-            self.raw,
-            RawManifest(
-                source="movielens-100k",
-                mirror="test",
-                format="recbole",
-                files=tuple(files),
-                fetched="now",
-            ),
+        manifest = RawManifest(
+            source=folder.name, mirror="test", format=form, files=tuple(files), fetched="now"
         )
+        write_manifest(folder, manifest)
 
     def config(self, **keys: object) -> str:
         """A configuration file over the smoke scale; its path."""

@@ -162,7 +162,7 @@ def test_a_wrong_byte_in_a_raw_file_ends_with_one_message(project):
     assert "expected sha256" in done.stdout
     assert "--force" in done.stdout
     assert "Traceback" not in done.stdout
-    assert not list((project.folder / "data").glob("prepared/*/*.npy"))
+    assert not list((project.folder / "data").glob("prepared/ml100k*/*.npy"))
     assert not (project.folder / "results" / "smoke" / "tables").exists()
 
 

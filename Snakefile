@@ -15,7 +15,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from autoloss.errors import UserError
-from autoloss.registry import FULL, TABLES
+from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
 from autoloss.study import Study
 
 try:
@@ -45,12 +45,15 @@ wildcard_constraints:
     method=r"\w+",
     first=r"\d+",
     last=r"\d+",
+    group=either(GROUPS),
     table=either((*TABLES, FULL)),
+    figure=either(FIGURES),
 
 
 include: "autoloss/workflow/data.smk"
 include: "autoloss/workflow/train.smk"
 include: "autoloss/workflow/analyse.smk"
+include: "autoloss/workflow/figures.smk"
 include: "autoloss/workflow/report.smk"
 
 
@@ -64,6 +67,11 @@ rule all:
 
 localrules:
     all,
+    figures,
+    figure_1,
+    figure_2,
+    figure_3,
+    figure_4,
     table_1,
     table_2,
     table_3,

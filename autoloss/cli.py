@@ -80,27 +80,27 @@ def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CON
 
 
 @app.command()
-def index(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
-    """Collect the run records of a table into results/<scale>/index/<table>.parquet."""
+def index(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Collect the run records of a table or figure into results/<scale>/index/."""
     from autoloss.report.products import write_index
 
-    typer.echo(write_index(Study.read(config), table))
+    typer.echo(write_index(Study.read(config), group))
 
 
 @app.command()
-def budget(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
-    """Write what a table's runs cost; fail if a method had more than it may."""
+def budget(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Write what the runs of a table or figure cost; fail if a method had more than it may."""
     from autoloss.report.products import write_budget
 
-    typer.echo(write_budget(Study.read(config), table))
+    typer.echo(write_budget(Study.read(config), group))
 
 
 @app.command()
-def compare(table: str, config: Resolved = DEFAULT_CONFIG) -> None:
-    """Test AutoLoss against each other method of a table, paired by seed."""
+def compare(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Test our method against each other one of a table or figure, paired by seed."""
     from autoloss.report.products import write_comparisons
 
-    typer.echo(write_comparisons(Study.read(config), table))
+    typer.echo(write_comparisons(Study.read(config), group))
 
 
 @app.command()
@@ -110,6 +110,48 @@ def table(name: str, config: Resolved = DEFAULT_CONFIG) -> None:
 
     for file in write_table(Study.read(config), name):
         typer.echo(file)
+
+
+@app.command()
+def figure(name: str, config: Resolved = DEFAULT_CONFIG) -> None:
+    """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON."""
+    from autoloss.report.figures import write_figure
+
+    for file in write_figure(Study.read(config), name):
+        typer.echo(file)
+
+
+@app.command()
+def verify(config: Resolved = DEFAULT_CONFIG) -> None:
+    """Compare the runs that there are with the committed reference; fails if a number is off."""
+    from autoloss.report.verify import verify as verify_study
+
+    found = verify_study(Study.read(config))
+    how = "to the bit" if found.exact else "in their means"
+    typer.echo(
+        f"Compared {found.compared} {'runs' if found.exact else 'numbers'} {how}: {found.why}."
+    )
+    if found.missing:
+        typer.echo(f"{found.missing} runs of the reference have not been made here.")
+    typer.echo("\n".join(found.off) or "None is off.")
+    raise typer.Exit(1 if found.off else 0)
+
+
+@app.command()
+def reference(config: Resolved = DEFAULT_CONFIG) -> None:
+    """Make what there is the committed reference, and put it in the README."""
+    from autoloss.report.reference import write_reference
+
+    for file in write_reference(Study.read(config)):
+        typer.echo(file)
+
+
+@app.command()
+def report(config: Resolved = DEFAULT_CONFIG) -> None:
+    """Write results/<scale>/report.html, the whole study on one page that needs no network."""
+    from autoloss.report.html import write_report
+
+    typer.echo(write_report(Study.read(config)))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.strict import Strict, check, load_yaml, read_yaml
@@ -20,8 +20,18 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Domain = tuple[Literal["log", "uniform"], float, float]
 
 
+class Pair(Strict):
+    """A data set and a model."""
+
+    dataset: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.model}"
+
+
 class StudyOptions(Strict):
-    """What is run: the grid of the tables."""
+    """What is run: the grid of the tables, and what the figures need beyond it."""
 
     datasets: tuple[str, ...] = Field(min_length=1, description="data sets of Table 2")
     component_datasets: tuple[str, ...] = Field(
@@ -30,6 +40,15 @@ class StudyOptions(Strict):
     models: tuple[str, ...] = Field(min_length=1)
     control_models: tuple[str, ...] = Field(
         min_length=1, description="models of the controls' table"
+    )
+    source: Pair = Field(
+        description="where Figure 3's controller is trained, and where Figure 4 looks"
+    )
+    targets: tuple[Pair, ...] = Field(
+        min_length=1, description="Figure 3: what the frozen controller trains"
+    )
+    frequencies: tuple[Positive, ...] = Field(
+        min_length=1, description="Figure 4 (b, c): steps between outer steps"
     )
     methods: tuple[str, ...] | None = Field(
         default=None, description="only these methods; null: all that are found"
@@ -48,6 +67,18 @@ class ModelOptions(Strict):
     hidden: tuple[Positive, ...] = (128, 128)
     dropout: Share = 0.2
     batch_norm: bool = True
+    attention_dim: Positive = Field(default=16, description="AutoInt's, of all heads together")
+    attention_heads: Positive = Field(default=2, description="AutoInt's; they divide its dim")
+    attention_layers: Positive = Field(default=3, description="AutoInt's")
+
+    @model_validator(mode="after")
+    def _heads_are_equal(self) -> ModelOptions:
+        if self.attention_dim % self.attention_heads:
+            raise ValueError(
+                f"attention_heads ({self.attention_heads}) must divide attention_dim "
+                f"({self.attention_dim})"
+            )
+        return self
 
 
 class LossOptions(Strict):

@@ -25,8 +25,25 @@ if TYPE_CHECKING:
 OWN = "autoloss"  # the method the study is about, in autoloss/autoloss.py
 TABLES = ("table_2", "table_3", "controls")  # those a method can ask to stand in
 FULL = "table_2_full"  # every method everywhere
+FIGURES = {  # each figure, and the groups of runs that it is drawn from
+    "figure_1": (),
+    "figure_2": (),
+    "figure_3": ("figure_3",),
+    "figure_4": ("figure_4",),
+    "gains": ("table_2",),
+    "curves": ("table_2",),
+    "calibration": ("table_2",),
+    "selection": ("table_2", "table_3"),
+    "surface": ("table_2", "table_3"),
+}
+GROUPS = (*TABLES, FULL, "figure_3", "figure_4")  # of runs: what is indexed, audited and tested
 DOMAINS = ("log", "uniform", "choice")
-MODELS = {"deepfm": "DeepFM", "ipnn": "IPNN"}  # autoloss/models/<name>.py, and the class in it
+MODELS = {  # autoloss/models/<name>.py, and the class in it
+    "deepfm": "DeepFM",
+    "ipnn": "IPNN",
+    "nfm": "NFM",
+    "autoint": "AutoInt",
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +57,10 @@ class Info:
         paper: the work it comes from, with venue and year.
         weights: what it gives weights to: "one candidate", "global" or "per example".
         learns_on: what its weighting learns on: "nothing", "training" or "validation".
-        tables: the tables it stands in; Table 2 unless said otherwise.
+        tables: the tables it stands in; Table 2 unless said otherwise; () for none.
         base: a method whose options it inherits (a variant of that method).
         searches: constant weights, found by a search before the seeds are trained.
+        frozen: the learned method whose trained controller it takes and holds still (Figure 3).
         refits: trained again on training and validation data, for the epochs that were best.
         simplex: the weights of every example are at least 0 and sum to 1.
         options: its options with their defaults; a config may override these and no others.
@@ -59,6 +77,7 @@ class Info:
     learns_on: str
     tables: tuple[str, ...] = ("table_2",)
     base: str | None = None
+    frozen: str | None = None
     searches: bool = False
     refits: bool = False
     simplex: bool = True
@@ -90,12 +109,14 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
         entry = _read(file, file.read_text(encoding="utf-8"))
         entries[entry.info.name] = entry
     for entry in entries.values():
-        if entry.info.base is not None and entry.info.base not in entries:
-            raise MethodError(
-                str(entry.file),
-                f"base='{entry.info.base}' is not a method",
-                did_you_mean(entry.info.base, entries),
-            )
+        for key in ("base", "frozen"):
+            named = getattr(entry.info, key)
+            if named is not None and named not in entries:
+                raise MethodError(
+                    str(entry.file),
+                    f"{key}='{named}' is not a method",
+                    did_you_mean(named, entries),
+                )
         _check_tuning(entry, entries)
     return entries
 

@@ -18,8 +18,21 @@ from autoloss.config import Config, load_config, overlay, read_config
 from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.records.fingerprint import preparation_code, search_code, training_code
-from autoloss.records.store import read_search, write_text
-from autoloss.registry import FULL, MODELS, OWN, TABLES, Entry, discover, options_of, tuning_of
+from autoloss.records.store import read_record, read_search, write_text
+from autoloss.registry import (
+    FIGURES,
+    FULL,
+    GROUPS,
+    MODELS,
+    OWN,
+    Entry,
+    discover,
+    options_of,
+    tuning_of,
+)
+
+COMPARED = ("ce", "slf")  # the rows of Figure 3 beside the frozen controller
+TIMED = ("melu", "bohb", "darts", "slf", OWN)  # the bars of Figure 4 (a)
 
 
 @dataclass(frozen=True, order=True)
@@ -58,10 +71,11 @@ class Study:
     def __post_init__(self) -> None:
         study = self.config.study
         known = dataset_names(self.root)
-        for name in (*study.datasets, *study.component_datasets):
+        pairs = (study.source, *study.targets)
+        for name in (*study.datasets, *study.component_datasets, *(p.dataset for p in pairs)):
             if name not in known:
                 raise ConfigError("study", f"no data set '{name}'", did_you_mean(name, known))
-        for name in (*study.models, *study.control_models):
+        for name in (*study.models, *study.control_models, *(p.model for p in pairs)):
             if name not in MODELS:
                 raise ConfigError("study.models", f"no model '{name}'", did_you_mean(name, MODELS))
         for name in (*(study.methods or ()), *self.config.methods):
@@ -76,6 +90,26 @@ class Study:
     def methods(self) -> dict[str, Entry]:
         """Every method that is found, by name."""
         return discover()
+
+    @cached_property
+    def variants(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Methods with an option changed, by the name that their cells have: base and options."""
+        frequencies = self.config.study.frequencies
+        return {f"{OWN}_every_{every}": (OWN, {"every": every}) for every in frequencies}
+
+    def base(self, method: str) -> str:
+        """The method that a cell's name stands for: a variant's base, or itself."""
+        return self.variants[method][0] if method in self.variants else method
+
+    def entry(self, method: str) -> Entry:
+        """The method behind a cell's name."""
+        return self.methods[self.base(method)]
+
+    def label(self, method: str) -> str:
+        """What tables and figures call a cell's method."""
+        label = self.entry(method).info.label
+        options = self.variants[method][1] if method in self.variants else {}
+        return label + "".join(f" ({key} = {value})" for key, value in options.items())
 
     # The grid
 
@@ -106,18 +140,53 @@ class Study:
         study = self.config.study
         return study.control_models if table == "controls" else study.models
 
-    def cells(self, table: str) -> list[Cell]:
-        """The cells of a table, in its order."""
+    def cells(self, group: str) -> list[Cell]:
+        """The cells of a table or a figure, in its order."""
+        study = self.config.study
+        if group == "figure_3":
+            frozen = [name for name, entry in self.methods.items() if entry.info.frozen]
+            names = self._chosen((*COMPARED, *frozen))
+            return [Cell(pair.dataset, pair.model, m) for pair in study.targets for m in names]
+        if group == "figure_4":
+            usual = self.run_config(Cell("", "", OWN))["method"]["every"]
+            others = [m for m, (_, over) in self.variants.items() if over["every"] != usual]
+            names = self._chosen((*TIMED, *others))
+            return [Cell(study.source.dataset, study.source.model, m) for m in names]
         return [
             Cell(dataset, model, method)
-            for dataset in self.table_datasets(table)
-            for model in self.table_models(table)
-            for method in self.table_methods(table)
+            for dataset in self.table_datasets(group)
+            for model in self.table_models(group)
+            for method in self.table_methods(group)
+        ]
+
+    def _chosen(self, methods: tuple[str, ...]) -> list[str]:
+        """Of these, the ones that `study.methods` leaves (a frozen method goes with its source)."""
+        chosen, known = self.config.study.methods, (*self.methods, *self.variants)
+        of = {m: self.entry(m).info.frozen or self.base(m) for m in methods if m in known}
+        return [m for m, needed in of.items() if chosen is None or needed in chosen or m in chosen]
+
+    def ours(self, group: str) -> str:
+        """The method that the others of a group are compared with."""
+        return f"{OWN}_frozen" if group == "figure_3" else OWN
+
+    def figures(self) -> list[str]:
+        """The figures that can be drawn: those whose groups have our method."""
+        return [
+            name
+            for name, groups in FIGURES.items()
+            if all(any(c.method == self.ours(g) for c in self.cells(g)) for g in groups)
         ]
 
     def all_cells(self) -> list[Cell]:
-        """The cells of all tables but `table_2_full`, each once."""
-        return list(dict.fromkeys(cell for table in TABLES for cell in self.cells(table)))
+        """The cells of all groups but `table_2_full`, each once."""
+        return list(
+            dict.fromkeys(c for group in GROUPS if group != FULL for c in self.cells(group))
+        )
+
+    def controller_of(self, cell: Cell) -> Cell | None:
+        """The cell whose trained controllers, seed by seed, a frozen method's cell takes."""
+        source, frozen = self.config.study.source, self.entry(cell.method).info.frozen
+        return Cell(source.dataset, source.model, frozen) if frozen else None
 
     def shards(self) -> list[tuple[int, int]]:
         """First and last seed of each job of a cell."""
@@ -128,19 +197,32 @@ class Study:
 
     def run_config(self, cell: Cell) -> dict[str, Any]:
         """All of the configuration that a run's numbers can depend on."""
-        config = self.config
-        overrides = config.methods.get(cell.method, {})
+        config, base = self.varied(cell).config, self.base(cell.method)
         placement = {"device", "threads", "checkpoint_seconds"}
-        return {
+        found = {
             "model": config.model.model_dump(mode="json"),
             "losses": config.losses.model_dump(mode="json"),
             "training": config.training.model_dump(mode="json", exclude=placement),
-            "method": options_of(self.methods[cell.method].info, overrides, self.methods),
+            "method": options_of(
+                self.methods[base].info, config.methods.get(base, {}), self.methods
+            ),
         }
+        source = self.controller_of(cell)
+        if source:
+            found["controller"] = {"cell": str(source), "run_key": self.run_key(source)}
+        return found
 
     def code(self, method: str) -> str:
         """Fingerprint of the code of a method's runs."""
-        return training_code(method, self.methods)
+        return training_code(self.base(method), self.methods)
+
+    def varied(self, cell: Cell) -> Study:
+        """The study with a variant's options laid over it."""
+        if cell.method not in self.variants:
+            return self
+        base, options = self.variants[cell.method]
+        over = {"methods": {base: options}}
+        return Study(overlay(self.config, over, f"variant {cell.method}"), self.root)
 
     def run_key(self, cell: Cell) -> str:
         """Hash of a cell, its configuration and its code: when it changes, the cell is rerun."""
@@ -149,21 +231,31 @@ class Study:
     def run_id(self, cell: Cell, seed: int, data_hash: str) -> str:
         """The identity of a run: equal ids promise equal numbers on one machine class.
 
-        Where the cell has a search, of a run with what it chose (see `chosen`).
+        Where the cell has a search, of a run with what it chose (see `chosen`); where it takes a
+        controller, with the one of that run.
         """
-        return _hash([self.chosen(cell).run_key(cell), seed, data_hash])
+        identity = [self.chosen(cell).run_key(cell), seed, data_hash]
+        source = self.controller_of(cell)
+        if source:
+            identity.append(read_record(self.record_file(source, seed)).run_id)
+        return _hash(identity)
 
     # Searches: BOHB's and grid's, and in the tuned protocol everybody's
 
     def searches(self, cell: Cell) -> bool:
         """Whether something is searched for a cell before its seeds are trained."""
-        return self.config.protocol == "tuned" or self.methods[cell.method].info.searches
+        tuned = self.config.protocol == "tuned" and self.controller_of(cell) is None
+        return tuned or self.entry(cell.method).info.searches
 
     def search_space(self, method: str) -> dict[str, tuple[Any, ...]]:
         """What the tuned protocol searches for a method: key -> domain."""
         shared = {f"training.{key}": domain for key, domain in self.config.tuning.shared}
-        own = tuning_of(self.methods[method].info, self.methods)
-        return {**shared, **{f"method.{key}": domain for key, domain in own.items()}}
+        own = tuning_of(self.entry(method).info, self.methods)
+        fixed = self.variants[method][1] if method in self.variants else {}
+        return {
+            **shared,
+            **{f"method.{key}": domain for key, domain in own.items() if key not in fixed},
+        }
 
     def search_budget(self, cell: Cell) -> int:
         """Epochs that a cell's search may train, over all trials."""
@@ -172,7 +264,7 @@ class Study:
 
     def epoch_budget(self, method: str) -> int:
         """Epochs that a run of a method may train."""
-        return self.config.training.max_epochs * (2 if self.methods[method].info.refits else 1)
+        return self.config.training.max_epochs * (2 if self.entry(method).info.refits else 1)
 
     def search_key(self, cell: Cell) -> str:
         """Hash of all that a search's result can depend on, the data apart."""
@@ -180,24 +272,24 @@ class Study:
         return _hash([self.run_key(cell), tuning, self.config.protocol, search_code()])
 
     def chosen(self, cell: Cell) -> Study:
-        """The study with what the cell's search chose laid over its configuration.
+        """The study with the cell's variant, and what its search chose, laid over it.
 
         Raises:
             RecordError: the search has not been made, or its file is damaged.
         """
         if not self.searches(cell):
-            return self
+            return self.varied(cell)
         file = self.search_file(cell)
-        return self.with_assignment(cell.method, read_search(file).chosen, str(file))
+        return self.with_assignment(cell, read_search(file).chosen, str(file))
 
-    def with_assignment(self, method: str, assignment: Mapping[str, Any], where: str) -> Study:
-        """The study with `assignment` ("training.lr", "method.every", ...) laid over it."""
+    def with_assignment(self, cell: Cell, assignment: Mapping[str, Any], where: str) -> Study:
+        """The cell's study with `assignment` ("training.lr", "method.every", ...) laid over it."""
         training, options = (
             {key.partition(".")[2]: v for key, v in assignment.items() if key.startswith(part)}
             for part in ("training.", "method.")
         )
-        over = {"training": training, "methods": {method: options}}
-        return Study(overlay(self.config, over, where), self.root)
+        over = {"training": training, "methods": {self.base(cell.method): options}}
+        return Study(overlay(self.varied(cell).config, over, where), self.root)
 
     def preparation_key(self, name: str) -> str:
         """Hash of a data set's description, the row limit and the code that prepares it."""
@@ -214,6 +306,11 @@ class Study:
     def results(self) -> Path:
         """`results/<name>`."""
         return Path("results") / self.name
+
+    @property
+    def figures_folder(self) -> Path:
+        """`figures/<name>`."""
+        return Path("figures") / self.name
 
     @property
     def name(self) -> str:
@@ -250,6 +347,10 @@ class Study:
     def search_file(self, cell: Cell) -> Path:
         """What a cell's search tried and chose."""
         return self.cell_folder(cell) / "search.json"
+
+    def controller_file(self, cell: Cell, seed: int) -> Path:
+        """A run's trained controller, where it has one."""
+        return self.cell_folder(cell) / f"seed_{seed}.controller.pt"
 
     def state_file(self, cell: Cell, run_id: str) -> Path:
         """A run's checkpoint: undeclared to Snakemake, so that it survives a rerun."""

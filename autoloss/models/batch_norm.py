@@ -1,6 +1,7 @@
 """Batch norm with a second derivative in closed form: a third of the time of torch's formula.
 
-A hypergradient differentiates the model's gradient. With x' = (x - mean) r and r = 1 / sqrt(var + eps), per feature:
+A hypergradient differentiates the model's gradient. Per feature, with r = 1 / sqrt(var + eps) and
+x' = (x - mean) r:
 
     y = w x' + b        gx = w r (gy - mean gy - x' mean(gy x'))        gw = sum gy x'
 """

@@ -21,6 +21,7 @@ TRAINING = (
     "hypergradient.py",
     "method.py",
     "learned.py",
+    "controller.py",
     "seeds.py",
     "task.py",
     "data/batches.py",

@@ -12,6 +12,12 @@ from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.study import Cell, Study
 
+COSTS = (
+    *("forward_examples", "backward_examples", "seconds"),
+    *("search_trials", "search_epochs"),
+    *("search_forward_examples", "search_backward_examples", "search_seconds"),
+)
+
 
 def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
     """Runs of `cells` with seeds 0 .. study.seeds-1: identity, test metrics and cost.
@@ -48,10 +54,7 @@ def _row(record: Record) -> dict[str, object]:
         "epochs": record.budget.epochs,
         "steps": record.budget.steps,
         "outer_steps": record.budget.outer_steps,
-        "seconds": record.budget.seconds,
-        "search_trials": record.budget.search_trials,
-        "search_epochs": record.budget.search_epochs,
-        "search_seconds": record.budget.search_seconds,
+        **{key: getattr(record.budget, key) for key in COSTS},
         "digest": record.digest,
         "code": record.provenance.code,
         "data_hash": record.provenance.data_hash,

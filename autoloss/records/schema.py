@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from autoloss.strict import Strict
 
 
@@ -24,20 +26,55 @@ class Curve(Strict):
     logloss: float
 
 
+class Choice(Strict):
+    """What a per-example weighting gives the validation split's examples, by label and ease.
+
+    Ease is the probability that the model gives the true label, in bins of equal width. `counts`
+    are `[C][bins]` examples, `weights` and `selection` `[C][bins][n]`: the mean weight of each
+    candidate, and the share of examples in which it had the largest.
+    """
+
+    counts: list[list[int]]
+    weights: list[list[list[float]]]
+    selection: list[list[list[float]]]
+
+
 class Weights(Strict):
     """Per epoch, `[epochs][n]`: mean weight of each candidate, and share of steps or examples in
-    which it had the largest weight."""
+    which it had the largest weight; and after each epoch the `Choice` of a per-example weighting.
+    """
 
     candidates: tuple[str, ...]
     mean: list[list[float]]
     selection: list[list[float]]
+    choices: list[Choice]
+
+
+class Reliability(Strict):
+    """The probabilities of all classes on the test split, in bins of equal width: how many there
+    are, their mean, and the share that came true."""
+
+    counts: list[int]
+    predicted: list[float | None]
+    observed: list[float | None]
+
+
+class Controller(Strict):
+    """A trained controller: of which run, and SHA-256 over its parameters."""
+
+    run_id: str
+    cell: str
+    seed: int
+    sha256: str
 
 
 class Budget(Strict):
     """What the run cost. `examples` are those the model was trained on, outer steps apart.
 
-    A run that refits counts both of its trainings. What the cell's search cost (once for all
-    seeds) is under `search_`.
+    `forward_examples` and `backward_examples` count passes through the model, whatever for: one
+    example forward (validation and test too), or derivatives of one example backward (or along, in
+    a hypergradient's tangent pass). They depend on no hardware. A run that refits counts both of
+    its trainings. What the cell's search cost (once for all seeds) is under `search_`.
     """
 
     epochs: int
@@ -45,10 +82,14 @@ class Budget(Strict):
     steps: int
     outer_steps: int
     examples: int
+    forward_examples: int
+    backward_examples: int
     seconds: float
     peak_memory_mb: float
     search_trials: int = 0
     search_epochs: int = 0
+    search_forward_examples: int = 0
+    search_backward_examples: int = 0
     search_seconds: float = 0.0
 
 
@@ -70,7 +111,7 @@ class Provenance(Strict):
 class Record(Strict):
     """A run. A failed one has a `failure` and no metrics; it is a record like any other."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     run_id: str
     scale: str
     dataset: str
@@ -83,6 +124,8 @@ class Record(Strict):
     metrics: dict[str, dict[str, float]]
     curves: list[Curve]
     weights: Weights
+    reliability: Reliability | None = Field(description="none where the run failed")
+    controller: Controller | None = Field(description="its own, or the frozen one that it took")
     budget: Budget
     digest: str | None
     provenance: Provenance
@@ -98,6 +141,8 @@ class Trial(Strict):
     values: list[float]
     over: bool = False
     diverged: bool = False
+    forward_examples: int = 0
+    backward_examples: int = 0
     seconds: float = 0.0
 
     @property
@@ -109,7 +154,7 @@ class Trial(Strict):
 class Search(Strict):
     """A cell's search: its trials in the order they were begun, and what was chosen."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     cell: str
     key: str
     data_hash: str
@@ -124,6 +169,8 @@ class Search(Strict):
         return sum(trial.epochs for trial in self.trials)
 
     @property
-    def seconds(self) -> float:
-        """Seconds of training and validation, over all trials."""
-        return sum(trial.seconds for trial in self.trials)
+    def cost(self) -> dict[str, Any]:
+        """What all trials cost together, by the names that `Budget` has."""
+        keys = ("forward_examples", "backward_examples", "seconds")
+        total = {f"search_{k}": sum(getattr(trial, k) for trial in self.trials) for k in keys}
+        return {"search_trials": len(self.trials), "search_epochs": self.epochs, **total}

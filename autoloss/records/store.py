@@ -17,15 +17,21 @@ MEND = "delete the file and run snakemake again: it is made anew"
 Kind = TypeVar("Kind", bound=Strict)
 
 
-def write_text(text: str, file: Path) -> None:
+def write_text(text: str, file: Path) -> Path:
+    """Write `file` as `write_bytes` does, in UTF-8."""
+    return write_bytes(text.encode(), file)
+
+
+def write_bytes(content: bytes, file: Path) -> Path:
     """Write `file` by a temporary name and a rename, so that no reader sees half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
+    return file
 
 
 def write_record(record: Record | Search, file: Path) -> None:

@@ -12,7 +12,7 @@ from autoloss.errors import ConfigError, RecordError, did_you_mean
 from autoloss.metrics import METRICS
 from autoloss.records.index import build_index
 from autoloss.records.store import write_text
-from autoloss.registry import FULL, OWN, TABLES
+from autoloss.registry import FULL, GROUPS, TABLES
 from autoloss.report.budget import budget_table, check_budget
 from autoloss.report.published import load_published
 from autoloss.report.render import to_latex, to_markdown
@@ -21,46 +21,45 @@ from autoloss.stats import compare_family, describe
 from autoloss.study import Study
 
 
-def write_index(study: Study, table: str) -> Path:
-    """One row per run of a table: `index/<table>.parquet`."""
-    file = study.results / "index" / f"{table}.parquet"
+def write_index(study: Study, group: str) -> Path:
+    """One row per run of a table or figure: `index/<group>.parquet`."""
+    if group not in GROUPS:
+        raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
+    file = study.results / "index" / f"{group}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
-    build_index(study, study.cells(table)).to_parquet(file, index=False)
+    build_index(study, study.cells(group)).to_parquet(file, index=False)
     return file
 
 
-def write_budget(study: Study, table: str) -> Path:
-    """What each cell's runs cost: `budget/<table>.csv`; an error if one had more than it may."""
-    index = _index(study, table)
-    file = study.results / "budget" / f"{table}.csv"
+def write_budget(study: Study, group: str) -> Path:
+    """What each cell's runs cost: `budget/<group>.csv`; an error if one had more than it may."""
+    index = read_index(study, group)
+    file = study.results / "budget" / f"{group}.csv"
     budgets = budget_table(study, index)
     check_budget(budgets)
     write_text(budgets.to_csv(index=False), file)
     return file
 
 
-def write_comparisons(study: Study, table: str) -> Path:
-    """AutoLoss against each other method: `statistics/<table>.csv`, one row per comparison."""
+def write_comparisons(study: Study, group: str) -> Path:
+    """Our method against each other one: `statistics/<group>.csv`, one row per comparison."""
     options = study.config.statistics
     comparisons = compare_family(
-        _index(study, table),
-        OWN,
+        read_index(study, group),
+        study.ours(group),
         list(METRICS),
         alpha=options.alpha,
         confidence=options.confidence,
         resamples=options.resamples,
     )
-    file = study.results / "statistics" / f"{table}.csv"
+    file = study.results / "statistics" / f"{group}.csv"
     write_text(comparisons.to_csv(index=False), file)
     return file
 
 
 def write_table(study: Study, name: str) -> Iterator[Path]:
     """A table in three formats: `tables/<name>.{csv,md,tex}`."""
-    known = ("table_1", *TABLES, FULL)
-    if name not in known:
-        raise ConfigError("table", f"there is no '{name}'", did_you_mean(name, known))
-    table = _data_table(study) if name == "table_1" else _methods_table(study, name)
+    table = make_table(study, name)
     texts = {
         "csv": table.long.to_csv(index=False),
         "md": to_markdown(table),
@@ -72,6 +71,14 @@ def write_table(study: Study, name: str) -> Iterator[Path]:
         yield file
 
 
+def make_table(study: Study, name: str) -> Table:
+    """A table's content, from the data's manifests or from an index and its comparisons."""
+    known = ("table_1", *TABLES, FULL)
+    if name not in known:
+        raise ConfigError("table", f"there is no '{name}'", did_you_mean(name, known))
+    return _data_table(study) if name == "table_1" else _methods_table(study, name)
+
+
 def _data_table(study: Study) -> Table:
     names = dict.fromkeys(cell.dataset for cell in study.all_cells())
     folders = [study.prepared_folder(name) for name in names]
@@ -80,12 +87,11 @@ def _data_table(study: Study) -> Table:
 
 
 def _methods_table(study: Study, name: str) -> Table:
-    index = _index(study, name)
-    file = study.results / "statistics" / f"{name}.csv"
+    index = read_index(study, name)
     return methods_table(
         name,
         describe(index, list(METRICS)),
-        pd.read_csv(file),
+        read_comparisons(study, name),
         {method: entry.info.label for method, entry in study.methods.items()},
         {dataset: study.dataset(dataset) for dataset in index["dataset"].unique()},
         load_published(study.root),
@@ -93,8 +99,21 @@ def _methods_table(study: Study, name: str) -> Table:
     )
 
 
-def _index(study: Study, table: str) -> pd.DataFrame:
-    file = study.results / "index" / f"{table}.parquet"
+def read_index(study: Study, group: str) -> pd.DataFrame:
+    """The index of a group.
+
+    Raises:
+        RecordError: it has not been made.
+    """
+    return pd.read_parquet(_made(study.results / "index" / f"{group}.parquet", group))
+
+
+def read_comparisons(study: Study, group: str) -> pd.DataFrame:
+    """The comparisons of a group; raises as `read_index`."""
+    return pd.read_csv(_made(study.results / "statistics" / f"{group}.csv", group))
+
+
+def _made(file: Path, target: str) -> Path:
     if not file.exists():
-        raise RecordError(str(file), "no such file", f"run `snakemake --cores all {table}`")
-    return pd.read_parquet(file)
+        raise RecordError(str(file), "no such file", f"run `snakemake --cores all {target}`")
+    return file

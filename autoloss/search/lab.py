@@ -137,8 +137,8 @@ class Lab:
 
     def _train(self, assignment: Assignment, number: int, target: int) -> Trial:
         state = self.journal.with_suffix(f".{number}.pt")
-        plan = self.study.with_assignment(self.cell.method, assignment, f"trial {number}")
-        method = load(self.cell.method)
+        plan = self.study.with_assignment(self.cell, assignment, f"trial {number}")
+        method = load(self.study.base(self.cell.method))
         trainer = Trainer(plan.config, self.data, self.cell.model, method, self.seed, state=state)
         diverged = False
         try:
@@ -152,6 +152,8 @@ class Lab:
             values=[curve[self.monitor] for curve in done.curves],
             over=diverged or trainer.finished,
             diverged=diverged,
+            forward_examples=done.forward_examples,
+            backward_examples=done.backward_examples,
             seconds=done.seconds,
         )
         if trial.over:

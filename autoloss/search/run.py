@@ -25,7 +25,7 @@ def search(study: Study, cell: Cell, report: Callable[[str], None]) -> Path:
         return file
     journal = file.parent / ".state" / f"search-{key}-{data.data_hash[:16]}.json"
     lab = Lab(study, cell, data, journal, report)
-    method = load(cell.method)
+    method = load(study.base(cell.method))
     try:
         if issubclass(method, Searched):
             method.search(lab)

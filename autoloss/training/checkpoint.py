@@ -1,8 +1,10 @@
-"""Checkpoints: a run's whole state in one file, replaced atomically, read without running code."""
+"""State on disk: in one file, replaced atomically, read without running code; and its digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +26,13 @@ def load(file: Path, device: torch.device) -> dict[str, Any]:
     """The state in `file`, with its tensors on `device`."""
     state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     return state
+
+
+def tensors_digest(*states: Mapping[str, Any]) -> str:
+    """SHA-256 over the names and bytes of the tensors of `states`, whatever else they hold."""
+    digest = hashlib.sha256()
+    for state in states:
+        for name, value in sorted(state.items()):
+            if isinstance(value, torch.Tensor):
+                digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return digest.hexdigest()

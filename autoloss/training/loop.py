@@ -8,7 +8,6 @@ is seeded by its address (autoloss.seeds), so a run can stop after any epoch and
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -26,11 +25,15 @@ from autoloss.data.prepared import PreparedData
 from autoloss.method import Method, Step
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
+from autoloss.records.schema import Reliability
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
+from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import keep_freed_memory, make_deterministic, select_device
 from autoloss.training.evaluate import Array, Calibrator, Labels, judge, predict
+from autoloss.training.observe import choice, reliability
 from autoloss.training.optimizer import ModelAdam
+from autoloss.training.passes import Passes
 
 EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch statistics
 
@@ -47,12 +50,15 @@ class Progress:
     steps: int = 0
     outer_steps: int = 0
     examples: int = 0
+    forward_examples: int = 0
+    backward_examples: int = 0
     seconds: float = 0.0
     best_value: float = -math.inf
     best_epoch: int = 0
     curves: list[dict[str, float]] = field(default_factory=list)
     mean_weights: list[list[float]] = field(default_factory=list)
     selection: list[list[float]] = field(default_factory=list)
+    choices: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
@@ -95,6 +101,7 @@ class Trainer:
             reseed(derive_seed(seed, "model"), torch.device("cpu"))
             model = build_model(model_name, data.field_sizes, self.task, config.model)
         self.model = model.to(self.device)
+        self.passes = Passes(self.model)
         self.method = method_class(
             self.task,
             config.losses,
@@ -107,6 +114,7 @@ class Trainer:
         )
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
+        self.reliability: Reliability | None = None
         self._saved_at = time.monotonic()
         if state is not None and state.exists():
             self.load_state(checkpoint.load(state, self.device))
@@ -172,6 +180,7 @@ class Trainer:
         done.selection.append((chosen / self.train.count).tolist())
         self.optimizer.settle()
         self._validate(train_loss)
+        self._count_passes()
         done.seconds += time.perf_counter() - started
 
     def inner_step(self) -> tuple[Tensor, Tensor]:
@@ -202,7 +211,10 @@ class Trainer:
 
     def _validate(self, train_loss: float) -> None:
         done, monitor = self.progress, METRICS[self.options.monitor]
-        metrics = judge(self.task, *self._predict("validation"))
+        predicted = self._predict("validation")
+        metrics = judge(self.task, *predicted)
+        chosen = choice(self.method, *predicted, done.steps)
+        done.choices += [chosen.model_dump()] if chosen else []
         done.curves.append({"epoch": done.epoch, "train_loss": train_loss, **metrics})
         value = metrics[monitor.name] if monitor.higher_is_better else -metrics[monitor.name]
         if value > done.best_value or not self.keeps_best:
@@ -213,9 +225,15 @@ class Trainer:
             + ", ".join(f"{METRICS[k].label} {v:.4f}" for k, v in metrics.items())
         )
 
+    def _count_passes(self) -> None:
+        forward, backward = self.passes.take()
+        self.progress.forward_examples += forward
+        self.progress.backward_examples += backward
+
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Metrics of the current weights on validation and test."""
+        """Metrics of the current weights on validation and test; sets `reliability` (on test)."""
         predicted = {split: self._predict(split) for split in ("validation", "test")}
+        self.reliability = reliability(self.task, *predicted["test"])
         calibrator = Calibrator.fit(self.task, *predicted["validation"])
         return {
             split: {
@@ -234,12 +252,7 @@ class Trainer:
 
     def weights_digest(self) -> str:
         """SHA-256 over the model's and the method's parameters and buffers."""
-        digest = hashlib.sha256()
-        for module in (self.model, self.method):
-            for name, value in sorted(module.state_dict().items()):
-                if isinstance(value, Tensor):
-                    digest.update(name.encode() + value.cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return tensors_digest(self.model.state_dict(), self.method.state_dict())
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on with the same bits (no generator: seeds are addresses)."""

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoloss.controller import controller_digest, save_controller
 from autoloss.data.prepared import PreparedData
-from autoloss.errors import UserError
+from autoloss.errors import RecordError, UserError
+from autoloss.learned import Parametric
+from autoloss.method import Method
 from autoloss.records.provenance import provenance
-from autoloss.records.schema import Budget, Curve, Failure, Record, Weights
+from autoloss.records.schema import Budget, Choice, Controller, Curve, Failure, Record, Weights
 from autoloss.records.store import read_record, read_search, write_record, write_text
 from autoloss.registry import load
 from autoloss.study import Cell, Study
+from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.loop import Progress, Trainer
 
 
@@ -48,12 +52,16 @@ class Runner:
             self.report(f"{cell} seed {seed}: already done ({run_id})")
             return done
         study, state = self.study.chosen(cell), self.study.state_file(cell, run_id)
+        controller = self._taken(cell, seed)
+        if source := self.study.controller_of(cell):
+            taken = str(self.study.controller_file(source, seed))
+            study = study.with_assignment(cell, {"method.controller": taken}, taken)
         phases = [
             Trainer(
                 study.config,
                 data,
                 cell.model,
-                load(cell.method),
+                load(study.base(cell.method)),
                 seed,
                 state=state,
                 report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
@@ -63,9 +71,13 @@ class Runner:
         failure = None
         try:
             metrics = phases[0].run()
-            if self.study.methods[cell.method].info.refits:
+            if self.study.entry(cell.method).info.refits:
                 phases.append(phases[0].refit())
                 metrics = phases[1].run()
+            if controller:
+                _check_still(phases[-1].method, controller)
+            else:
+                controller = self._saved(cell, seed, run_id, phases[-1].method)
         except UserError:
             raise  # wrong input is wrong for every seed: say so and stop
         except Exception as error:  # a run that fails is a result
@@ -73,6 +85,7 @@ class Runner:
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
         record = self._record(cell, seed, run_id, study.run_config(cell), phases, metrics, failure)
+        record = record.model_copy(update={"controller": controller})
         write_record(record, file)
         for phase in phases:
             assert phase.state_file is not None
@@ -107,7 +120,10 @@ class Runner:
                 candidates=trainer.method.candidates.names,
                 mean=done.mean_weights,
                 selection=done.selection,
+                choices=[Choice.model_validate(found) for found in done.choices],
             ),
+            reliability=None if failure else trainer.reliability,
+            controller=None,
             budget=self._budget(cell, [phase.progress for phase in phases]),
             digest=None if failure else _digest(metrics, trainer.weights_digest()),
             provenance=provenance(
@@ -127,12 +143,42 @@ class Runner:
             steps=sum(done.steps for done in phases),
             outer_steps=sum(done.outer_steps for done in phases),
             examples=sum(done.examples for done in phases),
+            forward_examples=sum(done.forward_examples for done in phases),
+            backward_examples=sum(done.backward_examples for done in phases),
             seconds=sum(done.seconds for done in phases),
             peak_memory_mb=round(peak, 1),
-            search_trials=len(search.trials) if search else 0,
-            search_epochs=search.epochs if search else 0,
-            search_seconds=search.seconds if search else 0.0,
+            **(search.cost if search else {}),
         )
+
+    # Controllers: a per-example method's own, saved; a frozen method's, taken from another run
+
+    def _saved(self, cell: Cell, seed: int, run_id: str, method: Method) -> Controller | None:
+        """Write the controller of a method that has learned one."""
+        if not isinstance(method, Parametric) or method.info.weights != "per example":
+            return None
+        sha256 = save_controller(method, self.study.controller_file(cell, seed))
+        return Controller(run_id=run_id, cell=str(cell), seed=seed, sha256=sha256)
+
+    def _taken(self, cell: Cell, seed: int) -> Controller | None:
+        """What a frozen method takes, checked against the record of the run that it is from.
+
+        Raises:
+            RecordError: there is no such controller, or not as that run left it.
+        """
+        source = self.study.controller_of(cell)
+        if source is None:
+            return None
+        record, file = (
+            self.study.record_file(source, seed),
+            self.study.controller_file(source, seed),
+        )
+        mend = f"delete {record} and run snakemake again: {source} is trained anew"
+        found = read_record(record).controller
+        if found is None or not file.exists():
+            raise RecordError(str(file), "this run left no controller", mend)
+        if controller_digest(file) != found.sha256:
+            raise RecordError(str(file), f"is not the controller that {record} names", mend)
+        return found
 
 
 def _finished(file: Path, run_id: str) -> Record | None:
@@ -141,7 +187,18 @@ def _finished(file: Path, run_id: str) -> Record | None:
         record = read_record(file)
     except UserError:
         return None
-    return record if record.run_id == run_id and record.status == "ok" else None
+    if record.run_id != run_id or record.status != "ok":
+        return None
+    own = record.controller is not None and record.controller.run_id == run_id
+    lost = own and not file.with_suffix(".controller.pt").exists()
+    return None if lost else record
+
+
+def _check_still(method: Method, taken: Controller) -> None:
+    """A frozen controller has not moved by one bit."""
+    assert isinstance(method, Parametric)
+    if tensors_digest(method.weighting.state_dict()) != taken.sha256:
+        raise RuntimeError(f"the controller of {taken.cell}, seed {taken.seed}, moved in training")
 
 
 def _digest(metrics: dict[str, dict[str, float]], weights: str) -> str:

@@ -34,10 +34,17 @@ def search_of(wildcards):
     return [study.search_file(cell)] if study.searches(cell) else []
 
 
-def shards_of_table(wildcards):
+def controllers_of(wildcards):
+    """The runs whose controllers a frozen method takes: those of the same seeds."""
+    source = study.controller_of(cell_of(wildcards))
+    seeds = int(wildcards.first), int(wildcards.last)
+    return [study.shard_file(source, *seeds)] if source else []
+
+
+def shards_of_group(wildcards):
     return [
         study.shard_file(cell, first, last)
-        for cell in study.cells(wildcards.table)
+        for cell in study.cells(wildcards.group)
         for first, last in study.shards()
     ]
 
@@ -50,3 +57,12 @@ def manifests_of_study(wildcards):
 def either(names):
     """A wildcard's pattern: one of these names."""
     return "|".join(names) or "(?!)"
+
+
+def groups_of_figure(wildcards):
+    """The audited indexes that a figure is drawn from."""
+    return [
+        RESULTS / folder / f"{group}.{suffix}"
+        for group in FIGURES[wildcards.figure]
+        for folder, suffix in (("index", "parquet"), ("statistics", "csv"))
+    ]

@@ -1,11 +1,12 @@
 """Training: one job per cell and shard of seeds. A cell is trained again when its key changes."""
 
+METHODS = [*study.methods, *study.variants]
 LEARNED = [
     name
-    for name, entry in study.methods.items()
-    if entry.info.learns_on != "nothing" and not entry.info.searches
+    for name in METHODS
+    if study.entry(name).info.learns_on != "nothing" and not study.entry(name).info.searches
 ]
-FIXED = [name for name in study.methods if name not in LEARNED]
+FIXED = [name for name in METHODS if name not in LEARNED]
 
 
 # Searches first of all: a cell's seeds wait for its search.
@@ -36,6 +37,7 @@ rule train:
     input:
         prepared_manifest,
         search_of,
+        controllers_of,
     output:
         RESULTS / "runs/{dataset}/{model}/{method}/seeds_{first}-{last}.json",
     log:

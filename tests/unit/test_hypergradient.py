@@ -13,13 +13,14 @@ import torch
 
 from autoloss.errors import ConfigError
 from autoloss.hypergradient import ESTIMATORS
-from autoloss.registry import load
+from autoloss.registry import MODELS, load
 from autoloss.task import Task
 from baselines._template import Template
 from tests.unit.problems import LR, flat, make_method, make_model, make_step, smooth, untouched
 from tests.unit.reference import Reference, central_difference
 
 models = pytest.mark.parametrize("name", ["deepfm", "ipnn"])
+every_model = pytest.mark.parametrize("name", MODELS)
 tasks = pytest.mark.parametrize("classes", [2, 5])
 every_reading = pytest.mark.parametrize(
     ("detach", "criterion"), [(True, "mixture"), (True, "ce"), (False, "mixture"), (False, "ce")]
@@ -54,7 +55,7 @@ def errors(gradient, reference, xi=LR):
 @every_reading
 @pytest.mark.parametrize("method", ["autoloss", "al2"])
 @tasks
-@models
+@every_model
 def test_exact_equals_dense_double_backward_and_the_identity(
     name, classes, method, detach, criterion
 ):

@@ -6,12 +6,18 @@ from itertools import combinations
 import pytest
 import torch
 from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
 
 from autoloss.config import ModelOptions
+from autoloss.errors import ConfigError
 from autoloss.models import build_model
+from autoloss.models.autoint import Interacting
 from autoloss.models.dropout import Dropout
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.models.functional import FunctionalModel
+from autoloss.models.nfm import pool_pairs
+from autoloss.registry import MODELS
+from autoloss.strict import check
 from autoloss.task import Task
 from tests.unit.problems import FIELD_SIZES, make_batch, make_model
 
@@ -55,19 +61,57 @@ def naive_ipnn(model, ids):
     return tower(model.mlp, torch.cat([*rows, products]))
 
 
+def naive_nfm(model, ids):
+    rows = embeddings_of(model.embedding.weight, ids)
+    pooled = sum(a * b for a, b in combinations(rows, 2))
+    first = model.bias + sum(embeddings_of(model.linear.weight, ids))
+    return first + tower(model.mlp, tower(model.pooled, pooled))
+
+
+def attend(layer, fields):
+    """One layer of AutoInt by Eq. 5 to 8, on a list of fields' vectors."""
+    query, key, value, residual = layer.project.weight.chunk(4)
+    out = []
+    for asking in fields:
+        heads = []
+        for rows in torch.arange(len(query)).chunk(layer.heads):
+            scores = [(query[rows] @ asking) @ (key[rows] @ other) for other in fields]
+            shares = [score.exp() / sum(s.exp() for s in scores) for score in scores]
+            heads.append(sum(a * (value[rows] @ x) for a, x in zip(shares, fields, strict=True)))
+        out.append((torch.cat(heads) + residual @ asking).clamp(min=0))
+    return out
+
+
+def naive_autoint(model, ids):
+    fields = rows = embeddings_of(model.embedding.weight, ids)
+    for layer in model.attention:
+        fields = attend(layer, fields)
+    first = model.bias + sum(embeddings_of(model.linear.weight, ids))
+    return first + model.out.weight @ torch.cat(fields) + tower(model.mlp, torch.cat(rows))
+
+
+NAIVE = {
+    "deepfm": naive_deepfm,
+    "ipnn": naive_ipnn,
+    "nfm": naive_nfm,
+    "autoint": naive_autoint,
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
 @pytest.mark.parametrize("classes", [2, 5])
-@pytest.mark.parametrize(("name", "naive"), [("deepfm", naive_deepfm), ("ipnn", naive_ipnn)])
-def test_logits_equal_explicit_loops_over_examples_fields_and_pairs(name, naive, classes):
+@every_model
+def test_logits_equal_explicit_loops_over_examples_fields_pairs_and_heads(name, classes):
     task = Task(classes)
     model, ids = make_model(name, task).eval(), make_batch(task, 12, seed=0).ids
     logits = model(ids)
-    expected = torch.stack([naive(model, example) for example in ids])
+    expected = torch.stack([NAIVE[name](model, example) for example in ids])
     assert logits.shape == ((12,) if classes == 2 else (12, 5))
     torch.testing.assert_close(logits, expected.view_as(logits), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
-@pytest.mark.parametrize("name", ["deepfm", "ipnn"])
+@every_model
 def test_one_example_keeps_its_batch_dimension(name, classes):
     model = make_model(name, Task(classes)).eval()
     ids = make_batch(Task(classes), 3, seed=0).ids
@@ -94,6 +138,21 @@ def test_one_example_keeps_its_batch_dimension(name, classes):
             [138_493, 27_278],
             5,
             165_771 * 16 + 34 * 128 + 256 + 129 * 128 + 256 + 129 * 5,
+        ),
+        # tables and bias; batch norm of the pooled vector; 16-128-128-1
+        ("nfm", CRITEO, 2, 1_086_810 * 17 + 1 + 32 + 17 * 128 + 256 + 129 * 128 + 256 + 129),
+        # tables and bias; 16-16-16-16 four times over, 39 x 16 into 1; 624-128-128-1
+        (
+            "autoint",
+            CRITEO,
+            2,
+            1_086_810 * 17 + 1 + 48 * 64 + 39 * 16 + 625 * 128 + 256 + 129 * 128 + 256 + 129,
+        ),
+        (
+            "autoint",
+            [138_493, 27_278],
+            5,
+            165_771 * 21 + 5 + 48 * 64 + 32 * 5 + 33 * 128 + 256 + 129 * 128 + 256 + 129 * 5,
         ),
     ],
 )
@@ -194,7 +253,78 @@ def test_the_gradient_of_dropout_is_its_scaled_mask():
     assert 0 < (gradient == 0).sum() < 200
 
 
-@pytest.fixture(params=["deepfm", "ipnn", "plain"])
+@pytest.mark.usefixtures("seeded")
+@every_model
+def test_training_drops_values_moves_statistics_and_reaches_every_parameter(name):
+    model, ids = make_model(name, Task()), make_batch(Task(), 24, seed=0).ids
+    first, second = model(ids), model(ids)
+    assert not torch.equal(first, second)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert len(norms) == (3 if name == "nfm" else 2)
+    assert all(norm.num_batches_tracked == 2 for norm in norms)
+    gradients = torch.autograd.grad(first.square().mean(), list(model.parameters()))
+    assert all(g.isfinite().all() and (g != 0).any() for g in gradients)
+
+
+@every_model
+def test_no_batch_norm_where_the_options_have_none(name):
+    options = ModelOptions(embedding_dim=4, hidden=(9,), batch_norm=False)
+    model = build_model(name, FIELD_SIZES, Task(), options)
+    assert not any(isinstance(m, nn.BatchNorm1d) for m in model.modules())
+    assert model(make_batch(Task(), 6, seed=0).ids).isfinite().all()
+
+
+@pytest.mark.usefixtures("seeded")
+def test_nfm_drops_values_of_the_pooled_vector():
+    options = ModelOptions(embedding_dim=4, hidden=(), dropout=0.5, batch_norm=False)
+    model = build_model("nfm", FIELD_SIZES, Task(), options)  # its tower is a single linear layer
+    ids = make_batch(Task(), 24, seed=0).ids
+    assert not torch.equal(model(ids), model(ids))
+
+
+@pytest.mark.usefixtures("seeded")
+def test_pooled_pairs_are_their_sum_with_second_derivatives():
+    embedded = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True)
+    pairs = sum(embedded[:, i] * embedded[:, j] for i, j in combinations(range(3), 2))
+    torch.testing.assert_close(pool_pairs(embedded), pairs)
+    assert gradcheck(pool_pairs, (embedded,))
+    assert gradgradcheck(pool_pairs, (embedded,))
+
+
+@pytest.mark.usefixtures("seeded")
+def test_an_interacting_layer_has_second_derivatives():
+    layer = Interacting(3, 4, heads=2).double()
+    x = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+
+    def value(x, weight):
+        return torch.func.functional_call(layer, {"project.weight": weight}, (x,))
+
+    assert 0 < (layer(x) == 0).sum() < 24  # on both sides of the kink
+    assert gradcheck(value, (x, layer.project.weight))
+    assert gradgradcheck(value, (x, layer.project.weight))
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("heads", [1, 2, 6])
+def test_an_interacting_layer_is_torchs_attention_without_its_scale(heads):
+    layer = Interacting(6, 6, heads).double()
+    layer.project.weight.data *= 3  # scores of order one
+    theirs = nn.MultiheadAttention(6, heads, bias=False, batch_first=True).double()
+    query, key, value, residual = layer.project.weight.detach().chunk(4)
+    # It divides by the root of a head's width, and mixes the joined heads: both undone.
+    theirs.in_proj_weight.data = torch.cat((query * (6 / heads) ** 0.5, key, value))
+    theirs.out_proj.weight.data = torch.eye(6, dtype=torch.float64)
+    x = torch.randn(5, 4, 6, dtype=torch.float64)
+    attended, _ = theirs(x, x, x)
+    torch.testing.assert_close(layer(x), (attended + x @ residual.T).relu())
+
+
+def test_attention_heads_of_unequal_width_are_refused():
+    with pytest.raises(ConfigError, match=r"heads \(3\) must divide attention_dim \(16\)"):
+        check(ModelOptions, {"attention_heads": 3}, "config")
+
+
+@pytest.fixture(params=[*MODELS, "plain"])
 def model(request):
     return make_model(request.param, Task())
 

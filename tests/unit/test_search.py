@@ -203,7 +203,8 @@ def test_the_tuned_protocol_starts_from_the_published_values_and_varies_what_it_
 def test_every_method_has_the_same_budget_in_the_tuned_protocol_and_only_searches_else(plan):
     cells = [Cell("ml100k-ctr", "deepfm", name) for name in discover()]
     tuned, published = plan(protocol="tuned"), plan()
-    assert {tuned.search_budget(cell) for cell in cells} == {8}
+    without = {cell.method for cell in cells if tuned.search_budget(cell) != 8}
+    assert without == {"autoloss_frozen"}  # it takes what the search of its source chose
     assert {c.method for c in cells if published.search_budget(c)} == {"bohb", "grid"}
     assert {c.method for c in cells if published.epoch_budget(c.method) != 2} == {"ce_more_data"}
 

@@ -1,0 +1,87 @@
+"""Figure 4: what training costs (a), and how often to update the controller (b, c)."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from autoloss.metrics import METRICS
+from autoloss.registry import OWN
+from autoloss.report.figures.marks import rows_of
+from autoloss.report.figures.source import Source
+from autoloss.report.figures.style import PAGE, colour
+from autoloss.study import TIMED
+
+TITLE = "Figure 4: efficiency, and the frequency of outer steps"
+CAPTION = (
+    "(a) Cost of a method's run to its own early stop, its search included: wall time on this "
+    "machine, and examples through the model forward and backward, which depend on no hardware. "
+    "(b, c) AutoLoss by the number f of steps between outer steps. Mean and 95 % t-interval over "
+    "seeds."
+)
+COSTS = {"seconds": "time of a run (s)", "passes": "passes of a run (million examples)"}
+FREQUENCY = ("auc", "logloss")
+
+
+def data(source: Source) -> pd.DataFrame:
+    """Rows of part `cost` (`quantity` of a method) and `frequency` (`quantity` at `every`)."""
+    index, study = source.index(), source.study
+    index["seconds"] += index["search_seconds"]
+    keys = ("forward_examples", "backward_examples")
+    index["passes"] = sum(index[key] + index[f"search_{key}"] for key in keys) / 1e6
+    every = {
+        cell.method: study.run_config(cell)["method"]["every"]
+        for cell in study.cells("figure_4")
+        if study.base(cell.method) == OWN
+    }
+    of_part = {"cost": (TIMED, COSTS), "frequency": (every, FREQUENCY)}
+    frame = pd.concat(
+        [
+            source.summarise(
+                index[index["method"].isin(list(methods))], ["method"], quantity
+            ).assign(part=part, quantity=quantity)
+            for part, (methods, quantities) in of_part.items()
+            for quantity in quantities
+        ],
+        ignore_index=True,
+    )
+    frame["label"] = [study.label(method) for method in frame["method"]]
+    frame["every"] = [every.get(m, "") for m in frame["method"]]
+    return frame
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """(a) as two panels, then (b) and (c)."""
+    figure = Figure(figsize=(PAGE, 1.8))
+    axes = figure.subplots(1, 4, width_ratios=[1.15, 1, 1, 1])
+    for axis, (quantity, label) in zip(axes, COSTS.items(), strict=False):
+        _bars(axis, frame[(frame["part"] == "cost") & (frame["quantity"] == quantity)], label)
+    axes[1].tick_params(labelleft=False)
+    for axis, metric in zip(axes[2:], FREQUENCY, strict=True):
+        _by_f(axis, frame[(frame["part"] == "frequency") & (frame["quantity"] == metric)], metric)
+    for axis, letter in zip(axes, ("a", "", "b", "c"), strict=True):
+        axis.set_title(f"({letter})" if letter else " ", loc="left")
+    return figure
+
+
+def _bars(axis: Axes, rows: pd.DataFrame, label: str) -> None:
+    for place, row in enumerate(rows_of(rows)):
+        error = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
+        axis.barh(place, row["mean"], color=colour(row["method"]), height=0.7)
+        axis.errorbar(row["mean"], place, xerr=error, color="black", elinewidth=0.8, capsize=2)
+    axis.set_yticks(range(len(rows)), list(rows["label"]))
+    axis.invert_yaxis()
+    axis.set_xlabel(label)
+    axis.grid(axis="y", visible=False)
+
+
+def _by_f(axis: Axes, rows: pd.DataFrame, metric: str) -> None:
+    rows = rows.assign(every=rows["every"].astype(int)).sort_values("every")
+    below, above = rows["mean"] - rows["low"], rows["high"] - rows["mean"]
+    axis.errorbar(
+        rows["every"], rows["mean"], yerr=[below, above], color=colour(OWN), marker="o", capsize=2
+    )
+    axis.set_xticks(list(rows["every"]))
+    axis.set_xlabel("f")
+    axis.set_ylabel(METRICS[metric].label)

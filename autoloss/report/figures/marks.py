@@ -1,0 +1,51 @@
+"""Marks that several figures share: dots with intervals, and lines with bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from autoloss.report.figures.style import colour, marker
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, each by column name."""
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def parts_of(frame: pd.DataFrame, *keys: str) -> list[tuple[Any, pd.DataFrame]]:
+    """The frame by the values of `keys` (one value, or a tuple), in order of appearance."""
+    return list(frame.groupby(keys[0] if len(keys) == 1 else list(keys), sort=False))
+
+
+def dots(axis: Axes, rows: pd.DataFrame) -> None:
+    """One method per line, the first on top: its `mean` with the interval `low` to `high`."""
+    for place, row in enumerate(rows_of(rows)):
+        axis.errorbar(
+            row["mean"],
+            place,
+            xerr=[[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
+            color=colour(row["method"]),
+            marker=marker(row["method"]),
+            capsize=2,
+            elinewidth=0.9,
+        )
+    axis.set_yticks(range(len(rows)), list(rows["label"]))
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+
+
+def band(axis: Axes, x: Sequence[float], rows: pd.DataFrame, method: str, label: str) -> None:
+    """A line through the means, and their intervals as a band."""
+    axis.plot(x, rows["mean"], color=colour(method), marker=marker(method), label=label)
+    axis.fill_between(x, rows["low"], rows["high"], color=colour(method), alpha=0.2, linewidth=0)
+
+
+def legend_below(figure: Figure, axis: Axes) -> None:
+    """One legend for all panels, under them, from the entries of `axis`."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1))

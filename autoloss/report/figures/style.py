@@ -1,0 +1,84 @@
+"""One style for all figures: sizes of a two-column paper, colours that colour-blind readers tell
+apart (Okabe and Ito), and for a method the same colour and marker everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+
+COLUMN, PAGE = 3.33, 7.0  # inches: one column, and both
+GREY, LIGHT = "#7f7f7f", "#d9d9d9"
+COLOURS = {
+    "ce": "#000000",
+    "focal": "#e69f00",
+    "kl": "#56b4e9",
+    "hinge": "#009e73",
+    "autoloss": "#d55e00",
+    "slf": "#0072b2",
+    "melu": "#cc79a7",
+    "darts": "#8c6d1f",
+    "bohb": "#7f7f7f",
+}
+MARKERS = {
+    "ce": "s",
+    "focal": "^",
+    "kl": "v",
+    "hinge": "D",
+    "autoloss": "o",
+    "slf": "P",
+    "melu": "X",
+    "darts": "<",
+    "bohb": ">",
+}
+# Names of models, metrics and losses that are drawn as words come from their registries.
+LOSSES = {"focal": "Focal", "kl": "KL", "hinge": "Hinge", "ce": "CE"}
+
+
+def colour(method: str) -> str:
+    """A method's colour; variants have their method's, methods without one are grey."""
+    return next((c for name, c in COLOURS.items() if is_or_varies(method, name)), GREY)
+
+
+def marker(method: str) -> str:
+    """A method's marker."""
+    return next((m for name, m in MARKERS.items() if is_or_varies(method, name)), "o")
+
+
+def is_or_varies(method: str, name: str) -> bool:
+    """Whether `method` is `name` or one of its variants (`name_...`)."""
+    return method == name or method.startswith(f"{name}_")
+
+
+@contextmanager
+def published_style() -> Iterator[None]:
+    """Within it, figures have the study's style, whatever the user's own settings are."""
+    settings: dict[Any, Any] = {
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere
+        "font.size": 7,
+        "axes.titlesize": 7.5,
+        "axes.labelsize": 7,
+        "xtick.labelsize": 6.5,
+        "ytick.labelsize": 6.5,
+        "legend.fontsize": 6.5,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.formatter.useoffset": False,
+        "grid.color": LIGHT,
+        "grid.linewidth": 0.4,
+        "lines.linewidth": 1.2,
+        "lines.markersize": 4,
+        "pdf.fonttype": 42,  # text stays text
+        "savefig.dpi": 300,
+        "figure.constrained_layout.use": True,
+    }
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
+        yield

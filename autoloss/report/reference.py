@@ -1,0 +1,120 @@
+"""The reference: what a laptop run came to, committed, shown in the README, and verified against.
+
+`results/reference/<name>` has a run's tables, statistics, budgets and one row per run;
+`figures/reference/<name>` its figures.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoloss.errors import RecordError
+from autoloss.metrics import METRICS
+from autoloss.records.schema import Record
+from autoloss.records.store import read_record, read_search, write_text
+from autoloss.registry import FULL, GROUPS
+from autoloss.report.products import read_index
+from autoloss.study import Cell, Study
+
+RUN = ["dataset", "model", "method", "seed"]
+KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
+SHOWN = ("table_2", "table_3", "controls", "table_1")  # in the README
+BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
+
+
+def reference_folders(study: Study) -> tuple[Path, Path]:
+    """Of results and of figures."""
+    return Path("results/reference") / study.name, Path("figures/reference") / study.name
+
+
+def write_reference(study: Study) -> Iterator[Path]:
+    """Replace the reference of the study's scale, and the README's part of it, by what there is."""
+    results, pictures = reference_folders(study)
+    for folder in (results, pictures):
+        shutil.rmtree(folder, ignore_errors=True)
+    for part in ("tables", "statistics", "budget"):
+        shutil.copytree(study.results / part, results / part)
+    shutil.copytree(study.figures_folder, pictures)
+    runs = all_runs(study)
+    yield write_text(runs.to_csv(index=False), results / "runs.csv")
+    about = json.dumps(origin(study, runs), indent=1) + "\n"
+    yield write_text(about, results / "provenance.json")
+    yield _write_readme(results, pictures)
+
+
+def all_runs(study: Study) -> pd.DataFrame:
+    """The runs of all groups that are indexed, each once, sorted: what a reference keeps of them.
+
+    Raises:
+        RecordError: nothing is indexed.
+    """
+    groups = [group for group in GROUPS if (study.results / f"index/{group}.parquet").exists()]
+    if not groups:
+        where = str(study.results / "index")
+        raise RecordError(where, "no index is there", "run `snakemake --cores all`")
+    runs = pd.concat([read_index(study, group)[KEPT] for group in groups if group != FULL])
+    return runs.drop_duplicates(RUN).sort_values(RUN).reset_index(drop=True)
+
+
+def origin(study: Study, runs: pd.DataFrame) -> dict[str, Any]:
+    """Which code, data, versions and machine the runs are of; what searches chose."""
+    records = [read_record(study.record_file(cell, seed)) for cell, seed in _cells(runs)]
+    cells = dict.fromkeys(cell for cell, _ in _cells(runs))
+    searches = {
+        str(cell): read_search(study.search_file(cell)) for cell in cells if study.searches(cell)
+    }
+    return {
+        "runs": len(records),
+        "failed": sum(record.status != "ok" for record in records),
+        "finished": max(record.provenance.finished for record in records),
+        "commit": _distinct(records, "commit"),
+        "dirty": _distinct(records, "dirty"),
+        "versions": _distinct(records, "versions"),
+        "lock_hash": _distinct(records, "lock_hash"),
+        "hardware": _distinct(records, "hardware"),
+        "threads": _distinct(records, "threads"),
+        "code": {r.method: r.provenance.code for r in records},
+        "data_hash": {r.dataset: r.provenance.data_hash for r in records},
+        "searches": {
+            name: {"chosen": found.chosen, "trials": len(found.trials), "epochs": found.epochs}
+            for name, found in searches.items()
+        },
+        "seconds": round(sum(r.budget.seconds for r in records)),
+    }
+
+
+def _cells(runs: pd.DataFrame) -> list[tuple[Cell, int]]:
+    return [(Cell(*map(str, row[:3])), int(row[3])) for row in runs[RUN].itertuples(index=False)]
+
+
+def _distinct(records: list[Record], key: str) -> list[Any]:
+    found = {json.dumps(getattr(r.provenance, key), sort_keys=True) for r in records}
+    return [json.loads(text) for text in sorted(found)]
+
+
+def _write_readme(results: Path, pictures: Path) -> Path:
+    """Put tables and figures between the README's marks."""
+    readme = Path("README.md")
+    text = readme.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        mend = f"put these two lines in it, each once:\n{BEGIN}\n{END}"
+        raise RecordError(str(readme), "has no place for the reference", mend)
+    parts = [
+        (results / "tables" / f"{name}.md").read_text(encoding="utf-8").strip()
+        for name in SHOWN
+        if (results / "tables" / f"{name}.md").exists()
+    ]
+    for file in sorted(pictures.glob("*.json")):
+        about = json.loads(file.read_text(encoding="utf-8"))
+        picture = file.with_suffix(".png").as_posix()
+        parts.append(
+            f"### {about['title']}\n\n![{about['title']}]({picture})\n\n{about['caption']}"
+        )
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+    return write_text(f"{head}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{tail}", readme)

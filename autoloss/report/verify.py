@@ -1,0 +1,118 @@
+"""Does a new run agree with the reference? To the bit, or in its means (docs/statistics.md).
+
+The same code, data, versions and processor promise the same bits: every run's digest must be equal.
+Elsewhere rounding differs, and training amplifies it: then each cell's mean must lie within the
+limits of Welch's t-test, so narrow that a faithful rerun is flagged, over all numbers, with
+probability FALSE_ALARM.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from autoloss.errors import RecordError
+from autoloss.metrics import METRICS
+from autoloss.report.reference import RUN, all_runs, origin, reference_folders
+from autoloss.study import Study
+
+FALSE_ALARM = 0.01
+CELL = RUN[:-1]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How many numbers were compared, to the bit or not and why, and each that is off."""
+
+    exact: bool
+    why: str
+    compared: int
+    missing: int
+    off: list[str]
+
+
+def verify(study: Study) -> Verification:
+    """Compare the study's runs with the reference of its scale.
+
+    Raises:
+        RecordError: there is no reference of this scale.
+    """
+    folder, _ = reference_folders(study)
+    if not (folder / "runs.csv").exists():
+        mend = "verify a scale that has one, or write one with `autoloss reference`"
+        raise RecordError(str(folder), "no reference is there", mend)
+    theirs = pd.read_csv(folder / "runs.csv")
+    ours = all_runs(study)
+    about = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    differs = _differences(origin(study, ours), about)
+    both = theirs.merge(ours, on=RUN, how="left", suffixes=("_theirs", ""), indicator=True)
+    missing = int((both["_merge"] == "left_only").sum())
+    both = both[both["_merge"] == "both"]
+    if not differs:
+        return Verification(
+            True, "same code, data and machine class", len(both), missing, _bits(both)
+        )
+    compared, off = _means(theirs, ours)
+    return Verification(False, "other " + ", ".join(differs), compared, missing, off)
+
+
+def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """What stands against equal bits."""
+    found = [key for key in ("versions", "threads") if ours[key] != theirs[key]]
+    found += [key for key in ("code", "data_hash") if _conflict(ours[key], theirs[key])]
+    machines = [{(h["device"], h["cpu"]) for h in one["hardware"]} for one in (ours, theirs)]
+    return found + (["processor"] if machines[0] != machines[1] else [])
+
+
+def _conflict(ours: dict[str, str], theirs: dict[str, str]) -> bool:
+    return any(ours[key] != theirs[key] for key in ours.keys() & theirs.keys())
+
+
+def _bits(both: pd.DataFrame) -> list[str]:
+    odd = both[
+        (both["digest"] != both["digest_theirs"]) | (both["status"] != both["status_theirs"])
+    ]
+    found = []
+    for row in odd.to_dict("records"):
+        name = f"{row['dataset']}/{row['model']}/{row['method']} seed {row['seed']}"
+        pairs = [(METRICS[m].label, row[m], row[f"{m}_theirs"]) for m in METRICS]
+        numbers = ", ".join(f"{label} {a!r}, not {b!r}" for label, a, b in pairs if a != b)
+        found.append(f"{name}: {numbers or 'other weights at equal metrics'}")
+    return found
+
+
+def _means(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[int, list[str]]:
+    """Cell by cell and metric by metric; how many were compared, and which are beyond limits."""
+    here = dict(list(ours.groupby(CELL, sort=False)))
+    cells = [
+        ("/".join(map(str, key)), metric, rows[metric].dropna(), here[key][metric].dropna())
+        for key, rows in theirs.groupby(CELL, sort=False)
+        if key in here
+        for metric in METRICS
+    ]
+    off = []
+    for name, metric, a, b in cells:
+        if len(b) != len(a) or len(b) < 2:
+            off.append(f"{name}: {len(b)} runs with {METRICS[metric].label}, not {len(a)}")
+            continue
+        limit = _limit(a, b, FALSE_ALARM / len(cells))
+        if abs(b.mean() - a.mean()) > limit:
+            off.append(
+                f"{name}: mean {METRICS[metric].label} {b.mean():.5f}, "
+                f"the reference has {a.mean():.5f}, limit ± {limit:.5f}"
+            )
+    return len(cells), off
+
+
+def _limit(a: pd.Series[float], b: pd.Series[float], alpha: float) -> float:
+    """Half-width of Welch's interval for the difference of two means."""
+    parts = np.array([a.var() / len(a), b.var() / len(b)])
+    if parts.sum() == 0:
+        return 0.0
+    freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
+    return float(stats.t.isf(alpha / 2, freedom) * np.sqrt(parts.sum()))

@@ -1,0 +1,46 @@
+"""Figures, each as PDF and PNG, with its numbers (CSV) and its runs (JSON)."""
+
+PICTURES = study.figures_folder
+
+
+rule make_figure:
+    input:
+        groups_of_figure,
+    output:
+        multiext(str(PICTURES / "{figure}"), ".pdf", ".png", ".csv", ".json"),
+    log:
+        f"logs/{study.name}/figures/{{figure}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
+    message:
+        "Drawing {wildcards.figure}"
+    shell:
+        "autoloss figure {wildcards.figure} --config {params.config} >{log} 2>&1"
+
+
+rule figure_1:
+    input:
+        PICTURES / "figure_1.pdf",
+
+
+rule figure_2:
+    input:
+        PICTURES / "figure_2.pdf",
+
+
+rule figure_3:
+    input:
+        PICTURES / "figure_3.pdf",
+
+
+rule figure_4:
+    input:
+        PICTURES / "figure_4.pdf",
+
+
+# All of them, from the records that there are: seconds, once the runs are done.
+rule figures:
+    input:
+        expand(PICTURES / "{figure}.pdf", figure=study.figures()),

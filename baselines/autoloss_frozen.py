@@ -1,0 +1,30 @@
+"""The paper's transfer experiment (§3.5, Figure 3): AutoLoss with a controller trained elsewhere.
+
+A controller is trained with one model on one data set, then weighs the losses of another model, or
+of another data set, and learns no more. Run s takes the controller of run s. The paper does not say
+how: here its parameters are held still, it has no dropout, batch norm uses the batch at hand (as in
+its training), and Gumbel noise and temperature start anew with the model they now train.
+"""
+
+from __future__ import annotations
+
+from autoloss.autoloss import AutoLoss
+from autoloss.controller import Frozen
+from autoloss.registry import Info
+
+
+class AutoLossFrozen(Frozen, AutoLoss):
+    """AutoLoss' weights, from a controller that learned on another model or data set."""
+
+    info = Info(
+        name="autoloss_frozen",
+        label="AutoLoss (frozen)",
+        summary="a controller trained on another model or data set, held still",
+        paper="Zhao et al., AutoLoss, KDD 2021, §3.5",
+        weights="per example",
+        learns_on="nothing",
+        tables=(),
+        base="autoloss",
+        frozen="autoloss",
+        options={"controller": ""},
+    )

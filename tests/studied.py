@@ -1,0 +1,57 @@
+"""A whole study on tiny data, trained and analysed without Snakemake: for figures and reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoloss.config import overlay
+from autoloss.registry import FULL, GROUPS
+from autoloss.report import products
+from autoloss.search.run import search
+from autoloss.study import Study
+from autoloss.training.runner import Runner
+from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
+
+METHODS = ["focal", "kl", "hinge", "ce", "bohb", "slf", "darts", "melu", "autoloss", "autoloss_ce"]
+DATASETS = {"ml100k-ctr": "binary", "ml100k": "rating", "adult": "binary"}
+
+
+def tiny_study(**keys: object) -> Study:
+    """All groups, ten methods, one model in the tables, two seeds."""
+    study = {"methods": METHODS, "models": ["deepfm"], "seeds": 2, "seeds_per_job": 2, **keys}
+    return Study(overlay(tiny_config(), {"study": study}, "test"), ROOT)
+
+
+def run_study(study: Study) -> None:
+    """Data, searches, runs, indexes, budgets, statistics and tables, in the current folder."""
+    for name, task in DATASETS.items():
+        tiny_data(study.prepared_folder(name), TASKS[task])
+    runner = Runner(study, lambda line: None)
+    cells = study.all_cells()
+    for cell in sorted(cells, key=lambda cell: study.controller_of(cell) is not None):
+        if study.searches(cell):
+            search(study, cell, lambda line: None)
+        for first, last in study.shards():
+            runner.train_shard(cell, first, last)
+    for group in GROUPS:
+        if group != FULL:
+            products.write_index(study, group)
+            products.write_budget(study, group)
+            products.write_comparisons(study, group)
+    for table in ("table_1", "table_2", "table_3", "controls"):
+        list(products.write_table(study, table))
+    study.write_config()
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """The current folder is `folder`: paths of a study are relative."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -1,0 +1,119 @@
+"""The reference: written from a study, agreed with to the bit, and what is off is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from autoloss.errors import RecordError
+from autoloss.report import verify as verification
+from autoloss.report.reference import BEGIN, END, write_reference
+from autoloss.report.verify import verify
+from tests.studied import tiny_study
+
+README = f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n"
+
+
+@pytest.fixture
+def study(studied, tmp_path, monkeypatch):
+    """A copy of the tiny study with a reference made from it."""
+    folder = tmp_path / "study"
+    shutil.copytree(studied, folder)
+    monkeypatch.chdir(folder)
+    Path("README.md").write_text(README)
+    plan = tiny_study()
+    plan.figures_folder.mkdir(parents=True, exist_ok=True)
+    list(write_reference(plan))
+    return plan
+
+
+def change_index(study, group, change):
+    file = study.results / f"index/{group}.parquet"
+    change(frame := pd.read_parquet(file))
+    frame.to_parquet(file, index=False)
+
+
+def test_a_study_agrees_with_its_own_reference_to_the_bit(study):
+    found = verify(study)
+    assert (found.exact, found.off, found.missing) == (True, [], 0)
+    assert found.compared == len(pd.read_csv("results/reference/smoke/runs.csv"))
+
+
+def test_the_readme_shows_tables_between_the_marks_and_nothing_else_changes(study):
+    text = Path("README.md").read_text()
+    assert text.startswith(f"# Title\n\n{BEGIN}\n")
+    assert text.endswith(f"{END}\n\nThe end.\n")
+    assert "### Table 2" in text
+    assert "old" not in text.partition(BEGIN)[2].split("\n")
+    Path("README.md").write_text("# No marks\n")
+    with pytest.raises(RecordError, match="no place for the reference"):
+        list(write_reference(study))
+
+
+def test_a_run_with_another_digest_is_named_with_its_numbers(study):
+    def change(frame):
+        row = frame.index[(frame["method"] == "slf") & (frame["seed"] == 1)][0]
+        frame.loc[row, ["digest", "auc"]] = ["other", 0.123]
+
+    for group in ("table_2", "figure_4"):
+        change_index(study, group, change)
+    found = verify(study)
+    assert found.exact
+    assert len(found.off) == 1
+    assert "slf seed 1: AUC 0.123, not" in found.off[0]
+
+
+def test_on_another_machine_means_are_compared_within_limits(study):
+    file = Path("results/reference/smoke/provenance.json")
+    about = json.loads(file.read_text())
+    about["hardware"][0]["cpu"] = "another"
+    file.write_text(json.dumps(about))
+    found = verify(study)
+    assert not found.exact
+    assert "processor" in found.why
+    assert found.off == []
+    runs = pd.read_csv("results/reference/smoke/runs.csv")
+    runs.loc[runs["method"] == "darts", "logloss"] += 10
+    runs.to_csv("results/reference/smoke/runs.csv", index=False)
+    off = verify(study).off
+    assert off
+    assert all("darts: mean Log loss" in line and "limit ±" in line for line in off)
+
+
+def test_runs_that_are_not_there_are_counted(study):
+    (study.results / "index/figure_3.parquet").unlink()
+    assert verify(study).missing == 3 * 3 * 2
+
+
+def test_without_a_reference_it_says_so(study):
+    shutil.rmtree("results/reference")
+    with pytest.raises(RecordError, match="no reference is there"):
+        verify(study)
+
+
+def test_the_limit_is_welchs():
+    random = np.random.default_rng(0)
+    a, b = (pd.Series(random.normal(size=n)) for n in (12, 9))
+    limit = verification._limit(a, b, 0.05)
+    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert limit == pytest.approx((interval.high - interval.low) / 2)
+
+
+def test_a_faithful_rerun_is_seldom_flagged(study):
+    """200 pairs of studies of 60 numbers each, from the same world: a false alarm in 1 %."""
+    random = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(200):
+        ours, theirs = random.normal(size=(2, 60, 12))
+        limits = [
+            verification._limit(pd.Series(a), pd.Series(b), verification.FALSE_ALARM / 60)
+            for a, b in zip(ours, theirs, strict=True)
+        ]
+        alarms += bool((np.abs(ours.mean(1) - theirs.mean(1)) > limits).any())
+    assert alarms <= stats.binom.ppf(0.9999, 200, verification.FALSE_ALARM)

@@ -63,6 +63,8 @@ rule all:
         rules.table_1.input,
         rules.table_2.input,
         rules.table_3.input,
+        rules.figures.input,
+        rules.report.input,
 
 
 localrules:
@@ -77,3 +79,4 @@ localrules:
     table_3,
     table_2_full,
     controls,
+    report,

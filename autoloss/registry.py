@@ -241,6 +241,9 @@ def _check_info(info: Info, where: str, file: Path) -> None:
     for key, (value, known) in allowed.items():
         if value not in known:
             raise MethodError(where, f"Info({key}) is {value!r}", f"one of: {', '.join(known)}")
+    if info.frozen and info.tables:
+        problem = f"Info(frozen={info.frozen!r}) stands in {', '.join(info.tables)}"
+        raise MethodError(where, problem, "set tables=(): it stands in Figure 3")
 
 
 def _check_tuning(entry: Entry, methods: Mapping[str, Entry]) -> None:

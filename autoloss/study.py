@@ -126,7 +126,8 @@ class Study:
                 name,
             )
             for name, entry in self.methods.items()
-            if (table == FULL or table in entry.info.tables) and (chosen is None or name in chosen)
+            if (table in entry.info.tables or (table == FULL and not entry.info.frozen))
+            and (chosen is None or name in chosen)
         }
         return sorted(found, key=found.__getitem__)
 

@@ -31,6 +31,7 @@ TRAINING = (
 )
 SEARCH = ("search/*.py",)
 PREPARATION = ("data/*.py",)
+DRAWING = ("report/figures/*.py",)
 
 
 def code_hash(files: Iterable[Path]) -> str:
@@ -60,6 +61,11 @@ def search_code() -> str:
 def preparation_code() -> str:
     """Hash of the code that turns raw files into arrays."""
     return _package_hash(PREPARATION)
+
+
+def drawing_code() -> str:
+    """Hash of the code that draws figures: they are drawn anew when it changes."""
+    return _package_hash(DRAWING)
 
 
 def _package_hash(patterns: Iterable[str]) -> str:

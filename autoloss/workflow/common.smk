@@ -1,5 +1,6 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
+from autoloss.records.fingerprint import drawing_code
 from autoloss.study import Cell
 
 

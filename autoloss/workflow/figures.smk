@@ -7,12 +7,14 @@ rule make_figure:
     input:
         groups_of_figure,
     output:
-        multiext(str(PICTURES / "{figure}"), ".pdf", ".png", ".csv", ".json"),
+        multiext(str(PICTURES / "{figure}"), ".pdf", ".csv", ".json"),
+        report(PICTURES / "{figure}.png", category="Figures"),  # for snakemake --report
     log:
         f"logs/{study.name}/figures/{{figure}}.log",
     conda:
         "../../environment.yml"
     params:
+        code=drawing_code(),
         config=CONFIG,
     message:
         "Drawing {wildcards.figure}"

@@ -1,4 +1,4 @@
-"""Tables, each as CSV, Markdown and LaTeX; the targets carry the paper's names."""
+"""Tables (CSV, Markdown, LaTeX) and the report; the tables' targets carry the paper's names."""
 
 FORMATS = ("csv", "md", "tex")
 
@@ -65,3 +65,39 @@ rule controls:
 rule table_2_full:
     input:
         expand(RESULTS / "tables/table_2_full.{format}", format=FORMATS),
+
+
+REPORTED = dict.fromkeys(
+    [
+        "table_2",
+        "table_3",
+        *(group for name in study.figures() for group in FIGURES[name]),
+    ]
+)
+
+
+# It also shows the controls and `table_2_full`, if they have been made.
+rule make_report:
+    input:
+        expand(RESULTS / "tables/{table}.csv", table=["table_1", "table_2", "table_3"]),
+        expand(RESULTS / "statistics/{group}.csv", group=REPORTED),
+        expand(RESULTS / "budget/{group}.csv", group=REPORTED),
+        expand(study.figures_folder / "{figure}.pdf", figure=study.figures()),
+        "configs/published.yaml",
+    output:
+        RESULTS / "report.html",
+    log:
+        f"logs/{study.name}/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
+    message:
+        "Writing {output}"
+    shell:
+        "autoloss report --config {params.config} >{log} 2>&1"
+
+
+rule report:
+    input:
+        rules.make_report.output,

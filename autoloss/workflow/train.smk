@@ -4,7 +4,8 @@ METHODS = [*study.methods, *study.variants]
 LEARNED = [
     name
     for name in METHODS
-    if study.entry(name).info.learns_on != "nothing" and not study.entry(name).info.searches
+    if study.entry(name).info.learns_on != "nothing"
+    and not study.entry(name).info.searches
 ]
 FIXED = [name for name in METHODS if name not in LEARNED]
 

@@ -59,6 +59,18 @@ def test_a_base_that_does_not_exist_is_refused(project):
         discover(project)
 
 
+def test_a_frozen_method_names_its_source_and_stands_in_no_table(project):
+    text = (ROOT / "baselines" / "autoloss_frozen.py").read_text()
+    for wrong, message in (
+        (text.replace('frozen="autoloss"', 'frozen="autolos"'), "did you mean 'autoloss'"),
+        (text.replace("tables=()", 'tables=("table_2",)'), "set tables=()"),
+    ):
+        (project / "baselines" / "autoloss_frozen.py").write_text(wrong)
+        with pytest.raises(MethodError) as error:
+            discover(project)
+        assert message in str(error.value)
+
+
 def test_a_variant_inherits_options_and_choices():
     methods = discover()
     own = options_of(methods["autoloss"].info, {}, methods)

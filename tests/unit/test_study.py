@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from autoloss.errors import ConfigError
 from autoloss.records.fingerprint import code_hash
 from autoloss.study import Cell, Study
 from tests.tiny import ROOT
@@ -26,6 +29,49 @@ def test_table_3_is_on_the_component_data_sets():
     cells = study().cells("table_3")
     assert {cell.dataset for cell in cells} == {"ml100k-ctr"}
     assert {"al1", "al2", "autoloss"} <= {cell.method for cell in cells}
+
+
+def test_figure_3_has_every_target_and_its_controllers_are_of_one_source():
+    plan = study()
+    cells = plan.cells("figure_3")
+    assert [cell.method for cell in cells[:3]] == ["ce", "slf", "autoloss_frozen"]
+    assert len(cells) == 3 * 3
+    sources = {plan.controller_of(cell) for cell in cells if cell.method == "autoloss_frozen"}
+    assert sources == {Cell("ml100k-ctr", "deepfm", "autoloss")}
+    assert plan.controller_of(cells[0]) is None
+    assert plan.ours("figure_3") == "autoloss_frozen"
+
+
+def test_figure_4_has_every_frequency_once_and_its_options_are_the_variants():
+    plan = study(methods={"autoloss": {"every": 3}})
+    every = [
+        plan.run_config(cell)["method"]["every"]
+        for cell in plan.cells("figure_4")
+        if plan.base(cell.method) == "autoloss"
+    ]
+    assert sorted(every) == [1, 3, 7, 10, 13]
+    assert plan.label("autoloss_every_7") == "AutoLoss (every = 7)"
+    assert plan.label("autoloss") == "AutoLoss"
+
+
+def test_what_a_source_is_trained_with_changes_who_takes_its_controller():
+    cell = Cell("adult", "deepfm", "autoloss_frozen")
+    assert study().run_key(cell) != study(methods={"autoloss": {"every": 3}}).run_key(cell)
+    assert "autoloss_frozen" not in study().table_methods("table_2_full")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"source": {"dataset": "ml100k-crt", "model": "deepfm"}}, "did you mean 'ml100k-ctr'"),
+        ({"targets": [{"dataset": "adult", "model": "nfn"}]}, "did you mean 'nfm'"),
+        ({"targets": [{"dataset": "adult"}]}, "model"),
+        ({"frequencies": [0]}, "frequencies"),
+    ],
+)
+def test_a_wrong_pair_or_frequency_is_refused(keys, message):
+    with pytest.raises(ConfigError, match=message):
+        study(study=keys)
 
 
 def test_shards_cover_every_seed_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import pandas as pd
 import pytest
 
+from autoloss.registry import FIGURES
 from tests.workflow.project import Project
 
 
@@ -47,6 +49,44 @@ def test_makes_every_table_in_every_format(finished):
     summary = finished.autoloss("summary", "--config", "results/smoke/config.json")
     assert "tables/table_2.tex" in summary.stdout
     assert "| AutoLoss |" in summary.stdout
+
+
+def test_makes_every_figure_in_every_format_with_its_numbers_and_runs(finished):
+    pictures = finished.folder / "figures" / "smoke"
+    names = {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "csv", "json")}
+    assert {path.name for path in pictures.iterdir()} == names
+    frozen = pd.read_csv(pictures / "figure_3.csv").query("method == 'autoloss_frozen'")
+    assert set(zip(frozen["dataset"], frozen["model"], strict=True)) == {
+        ("ml100k-ctr", "nfm"),
+        ("ml100k-ctr", "autoint"),
+        ("adult", "deepfm"),
+    }
+    assert (frozen["n"] == 2).all()
+
+
+def test_a_figure_plans_what_it_needs_and_no_more(project):
+    done = project.snakemake("-n", "figure_3", "--configfile", project.config())
+    trained = [line for line in done.stdout.splitlines() if ": Training " in line]
+    assert {re.search(r"Training (.+), seeds", line)[1] for line in trained} == {
+        "ce on ml100k-ctr with nfm",
+        "ce on ml100k-ctr with autoint",
+        "ce on adult with deepfm",
+        "autoloss on ml100k-ctr with deepfm",
+        "autoloss_frozen on ml100k-ctr with nfm",
+        "autoloss_frozen on ml100k-ctr with autoint",
+        "autoloss_frozen on adult with deepfm",
+    }
+    assert "Searching" not in done.stdout
+
+
+def test_redrawing_gives_the_same_bytes(finished):
+    pictures = finished.folder / "figures" / "smoke"
+    before = {path.name: path.read_bytes() for path in pictures.iterdir()}
+    config = finished.config()
+    done = finished.snakemake("-R", "make_figure", "--configfile", config, "--", "figures")
+    assert done.returncode == 0, done.stdout
+    assert ": Training " not in done.stdout
+    assert {path.name: path.read_bytes() for path in pictures.iterdir()} == before
 
 
 def test_a_search_is_made_once_per_cell_and_its_cost_is_audited(finished):

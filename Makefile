@@ -28,7 +28,7 @@ smoke: setup
 	$(BIN)/autoloss summary --config results/smoke/config.json
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

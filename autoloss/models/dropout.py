@@ -18,6 +18,7 @@ class Dropout(nn.Module):
         super().__init__()
         if not 0 <= rate <= 0.99:
             raise ConfigError("dropout", f"is {rate}", "give a share of 0 to 0.99")
+        self.rate = rate
         self._dropped = round(rate * 2**16)
         self._scale = 2**16 / (2**16 - self._dropped)
 

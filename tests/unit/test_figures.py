@@ -19,6 +19,8 @@ from autoloss.report.figures.surface import FEWEST
 from autoloss.study import Cell
 from tests.studied import tiny_study, working_in
 
+pytestmark = pytest.mark.xdist_group("studied")  # one worker: the study is made once
+
 FROM_RECORDS = [name for name, groups in FIGURES.items() if groups]
 
 

@@ -22,6 +22,8 @@ from autoloss.report.html import write_report
 from autoloss.study import Cell
 from tests.studied import tiny_study, working_in
 
+pytestmark = pytest.mark.xdist_group("studied")  # one worker: the study is made once
+
 EVIL = "<script>alert('label')</script>"
 FAILED = Cell("ml100k", "deepfm", "hinge")
 VOID = {"meta", "link", "img", "br"}

@@ -26,7 +26,10 @@ LAUNCH = "import os, sys; [os.dup2(int(a), k) for a, k in zip(sys.argv[1:3], (3,
 LAUNCH += "; os.execv(sys.argv[3], sys.argv[3:])"
 PATIENCE = 60.0  # seconds for an answer, on a busy machine
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason=f"none of {', '.join(NAMES)} is installed")
+pytestmark = [
+    pytest.mark.skipif(FOUND is None, reason=f"none of {', '.join(NAMES)} is installed"),
+    pytest.mark.xdist_group("studied"),
+]
 
 
 class Browser:

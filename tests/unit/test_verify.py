@@ -17,6 +17,8 @@ from autoloss.report.reference import BEGIN, END, write_reference
 from autoloss.report.verify import verify
 from tests.studied import tiny_study
 
+pytestmark = pytest.mark.xdist_group("studied")  # one worker: the study is made once
+
 README = f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n"
 
 

@@ -16,6 +16,8 @@ import pytest
 from autoloss.registry import FIGURES
 from tests.workflow.project import Project
 
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker: the workflow is run once
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -166,12 +168,12 @@ def test_one_new_file_is_a_new_row_and_trains_nothing_else(finished):
         finished.config()
 
 
-def test_changing_an_option_reruns_its_method_alone(finished):
+def test_changing_an_option_reruns_its_method_and_what_takes_its_controllers(finished):
+    """f = 3 was a variant in Figure 4, and f = 7 the usual one: they change places."""
     config = finished.config(methods={"autoloss": {"every": 3}})
     done = finished.snakemake("-n", "--configfile", config)
-    trained = [line for line in done.stdout.splitlines() if ": Training " in line]
-    assert len(trained) == 2
-    assert all("Training autoloss" in line for line in trained)
+    trained = re.findall(r": Training (\w+) on", done.stdout)
+    assert sorted(trained) == ["autoloss"] * 2 + ["autoloss_every_7"] + ["autoloss_frozen"] * 3
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,8 @@ def describe(module: nn.Module) -> str:
     name = type(module).__name__
     if isinstance(module, nn.Linear):
         return f"{name} {module.in_features} → {module.out_features}"
-    if isinstance(module, (nn.Dropout, Dropout)):
-        # What is kept is scaled by 1 / (1 - rate). Not a call: no hook is to see it.
-        return f"{name} {1 - 1 / float(module.forward(torch.ones(2**14)).max()):.3g}"
+    if isinstance(module, Dropout):
+        return f"{name} {module.rate:g}"
     return name
 
 

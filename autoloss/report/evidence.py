@@ -12,6 +12,7 @@ from autoloss.errors import RecordError
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
+from autoloss.report.frames import rows_of
 from autoloss.report.products import read_index
 from autoloss.study import Cell, Study
 
@@ -32,7 +33,7 @@ class Evidence:
         runs = pd.concat(self.groups.values(), ignore_index=True).drop_duplicates("run_id")
         found: dict[Cell, list[dict[str, Any]]] = {}
         for _, pair in runs.groupby(["dataset", "model"], sort=False):
-            for row in rows(pair):
+            for row in rows_of(pair):
                 found.setdefault(cell_of(row), []).append(row)
         return found
 
@@ -74,7 +75,7 @@ def _present(study: Study) -> list[str]:
 
 
 def _records(study: Study, group: str, index: pd.DataFrame) -> Iterator[tuple[str, Record]]:
-    for row in rows(index):
+    for row in rows_of(index):
         file = study.record_file(cell_of(row), row["seed"])
         record = read_record(file)
         if record.run_id != row["run_id"]:
@@ -84,11 +85,6 @@ def _records(study: Study, group: str, index: pd.DataFrame) -> Iterator[tuple[st
                 f"run `snakemake --cores all {group}`",
             )
         yield record.run_id, record
-
-
-def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A frame's rows as dictionaries."""
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def cell_of(row: Mapping[str, Any]) -> Cell:

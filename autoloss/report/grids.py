@@ -15,7 +15,8 @@ import pandas as pd
 from autoloss.metrics import METRICS
 from autoloss.records.schema import Record
 from autoloss.registry import MODELS, OWN
-from autoloss.report.evidence import Evidence, cell_of, label_of, rows
+from autoloss.report.evidence import Evidence, cell_of, label_of
+from autoloss.report.frames import rows_of
 from autoloss.report.tables import Block, Table, Text
 from autoloss.study import Cell, Study
 
@@ -87,7 +88,7 @@ def _data_grid(block: Block, long: pd.DataFrame) -> Grid:
             Item(name),
             *(_item(text, row.get(shown)) for text, shown in zip(texts, names, strict=True)),
         ]
-        for (name, texts), row in zip(block.rows, rows(long), strict=True)
+        for (name, texts), row in zip(block.rows, rows_of(long), strict=True)
         for names in [list(row)[1:]]
     ]
     return Grid(block.heading, "data set", block.columns, body)
@@ -97,7 +98,7 @@ def _block_grid(block: Block, part: pd.DataFrame) -> Grid:
     """A data set's block; `part` has its numbers, methods in the block's order."""
     numbers = {
         (row["method"], MODELS[row["model"]], METRICS[row["metric"]].label): row
-        for row in rows(part)
+        for row in rows_of(part)
     }
     body = []
     for method, (label, texts) in zip(part["method"].unique(), block.rows, strict=True):
@@ -152,7 +153,7 @@ def budget_grid(study: Study, budgets: pd.DataFrame, caption: str) -> Grid:
             Item(str(cell_of(row)), href=f"#{anchor(cell_of(row))}"),
             *(number(row[name], 1) for name in shown),
         ]
-        for row in rows(budgets)
+        for row in rows_of(budgets)
     ]
     return Grid(caption, "cell", [("", name.replace("_", " ")) for name in shown], body)
 

@@ -16,6 +16,7 @@ from autoloss.data.manifest import Manifest
 from autoloss.data.registry import DatasetSpec
 from autoloss.metrics import METRICS
 from autoloss.registry import MODELS, OWN
+from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.published import Published
 
 TITLES = {
@@ -103,7 +104,9 @@ def methods_table(
 ) -> Table:
     """Table 2 or 3: methods by data set, model and metric, with marks and published values."""
     long = _long(name, described, comparisons, datasets, published)
-    blocks = [_block(datasets[dataset], part, labels) for dataset, part in _groups(long, "dataset")]
+    blocks = [
+        _block(datasets[dataset], part, labels) for dataset, part in parts_of(long, "dataset")
+    ]
     return Table(TITLES[name], long, blocks, _notes(long, comparisons, alpha))
 
 
@@ -122,13 +125,13 @@ def _long(
     long["stands_for"] = [datasets[dataset].stands_for for dataset in long["dataset"]]
     long["published"] = [
         published.value(name, row["stands_for"], row["model"], row["metric"], row["method"])
-        for row in _rows(long)
+        for row in rows_of(long)
     ]
     best = long.groupby(["dataset", "model", "metric"], sort=False)["mean"]
     direction = long["metric"].map({m.name: m.higher_is_better for m in METRICS.values()})
     long["best"] = long["mean"] == best.transform("max").where(direction, best.transform("min"))
     stars = _stars(comparisons)
-    long["mark"] = [_mark(row, stars) for row in _rows(long)]
+    long["mark"] = [_mark(row, stars) for row in rows_of(long)]
     return long
 
 
@@ -150,7 +153,7 @@ def _block(spec: DatasetSpec, part: pd.DataFrame, labels: Mapping[str, str]) -> 
     columns: dict[tuple[str, str], dict[str, Text]] = {}
     for (model, metric), cells in part.groupby(["model", "metric"], sort=False):
         head, label = MODELS[str(model)], METRICS[str(metric)].label
-        rows = _rows(cells)
+        rows = rows_of(cells)
         columns[head, label] = {row["method"]: _cell(row) for row in rows}
         if cells["published"].notna().any():
             columns[head, f"paper, {label}"] = {
@@ -197,14 +200,6 @@ def _notes(long: pd.DataFrame, comparisons: pd.DataFrame, alpha: float) -> list[
             "compare the order of the methods, not the numbers."
         )
     return notes
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _groups(frame: pd.DataFrame, key: str) -> list[tuple[str, pd.DataFrame]]:
-    return [(str(name), part) for name, part in frame.groupby(key, sort=False)]
 
 
 def _class_shares(manifest: Manifest) -> str:

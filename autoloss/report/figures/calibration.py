@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from autoloss.registry import MODELS, OWN
-from autoloss.report.figures.marks import legend_below, parts_of
+from autoloss.report.figures.marks import legend_below
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import GREY, PAGE, colour, marker
+from autoloss.report.frames import parts_of
 
 TITLE = "Calibration"
 CAPTION = (

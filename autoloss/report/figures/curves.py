@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from autoloss.metrics import METRICS
 from autoloss.registry import MODELS, OWN
-from autoloss.report.figures.marks import band, legend_below, parts_of
+from autoloss.report.figures.marks import band, legend_below
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import PAGE
+from autoloss.report.frames import parts_of
 
 TITLE = "Learning curves"
 CAPTION = (

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from autoloss.metrics import METRICS
 from autoloss.registry import MODELS
-from autoloss.report.figures.marks import dots, parts_of
+from autoloss.report.figures.marks import dots
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import PAGE
+from autoloss.report.frames import parts_of
 
 TITLE = "Figure 3: transfer of a frozen controller"
 CAPTION = (

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from autoloss.metrics import METRICS
 from autoloss.registry import OWN
-from autoloss.report.figures.marks import rows_of
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import PAGE, colour
+from autoloss.report.frames import rows_of
 from autoloss.study import TIMED
 
 TITLE = "Figure 4: efficiency, and the frequency of outer steps"

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from autoloss.metrics import METRICS
 from autoloss.registry import MODELS
-from autoloss.report.figures.marks import parts_of, rows_of
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import GREY, PAGE, colour, marker
+from autoloss.report.frames import parts_of, rows_of
 from autoloss.stats import compare
 
 TITLE = "Gain over cross-entropy"

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from autoloss.report.figures.style import colour, marker
-
-
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows, each by column name."""
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def parts_of(frame: pd.DataFrame, *keys: str) -> list[tuple[Any, pd.DataFrame]]:
-    """The frame by the values of `keys` (one value, or a tuple), in order of appearance."""
-    return list(frame.groupby(keys[0] if len(keys) == 1 else list(keys), sort=False))
+from autoloss.report.frames import rows_of
 
 
 def dots(axis: Axes, rows: pd.DataFrame) -> None:

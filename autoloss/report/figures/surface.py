@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from autoloss.report.figures.choices import choices_of
-from autoloss.report.figures.marks import band, legend_below, parts_of
+from autoloss.report.figures.marks import band, legend_below
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import LOSSES, PAGE
+from autoloss.report.frames import parts_of
 
 TITLE = "Decision surface of the controller"
 CAPTION = (

@@ -20,7 +20,7 @@ CAPTION = (
     "(b, c) AutoLoss by the number f of steps between outer steps. Mean and 95 % t-interval over "
     "seeds."
 )
-COSTS = {"seconds": "time of a run (s)", "passes": "passes of a run (million examples)"}
+COSTS = {"seconds": "time of a run (s)", "passes": "passes of a run (million)"}
 FREQUENCY = ("auc", "logloss")
 
 
@@ -54,7 +54,7 @@ def data(source: Source) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """(a) as two panels, then (b) and (c)."""
     figure = Figure(figsize=(PAGE, 1.8))
-    axes = figure.subplots(1, 4, width_ratios=[1.15, 1, 1, 1])
+    axes = figure.subplots(1, 4, width_ratios=[1.1, 1.1, 1, 1])
     for axis, (quantity, label) in zip(axes, COSTS.items(), strict=False):
         _bars(axis, frame[(frame["part"] == "cost") & (frame["quantity"] == quantity)], label)
     axes[1].tick_params(labelleft=False)

@@ -93,7 +93,7 @@ def _forest(axis: Axes, rows: pd.DataFrame, labels: dict[str, str]) -> None:
             axis.errorbar(mean, place, xerr=error, elinewidth=0.9, capsize=1.5, **style)
         else:
             side = -1 if mean < 0 else 1
-            text = f"← {mean:.3f}" if side < 0 else f"{mean:.3f} →"
+            text = f"← {mean:.2g}" if side < 0 else f"{mean:.2g} →"
             axis.text(
                 side * reach,
                 place,

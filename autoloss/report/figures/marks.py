@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -31,7 +32,8 @@ def dots(axis: Axes, rows: pd.DataFrame) -> None:
 
 def band(axis: Axes, x: Sequence[float], rows: pd.DataFrame, method: str, label: str) -> None:
     """A line through the means, and their intervals as a band."""
-    axis.plot(x, rows["mean"], color=colour(method), marker=marker(method), label=label)
+    style: dict[str, Any] = {"color": colour(method), "marker": marker(method), "ms": 2.5}
+    axis.plot(x, rows["mean"], label=label, **style)
     axis.fill_between(x, rows["low"], rows["high"], color=colour(method), alpha=0.2, linewidth=0)
 
 

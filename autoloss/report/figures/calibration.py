@@ -58,6 +58,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     for axis, ((dataset, model), cell) in zip(axes, cells, strict=False):
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
         for method, rows in parts_of(cell, "method"):
+            rows = rows.sort_values("bin")
             style: dict[str, Any] = {"color": colour(method), "marker": marker(method)}
             axis.plot(
                 rows["predicted"], rows["observed"], label=rows["label"].iloc[0], ms=2.5, **style

@@ -46,7 +46,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for row, metric in enumerate(SHOWN):
             axis = axes[row][column]
             for method, rows in parts_of(cell[cell["metric"] == metric], "method"):
-                band(axis, rows["epoch"].tolist(), rows, method, rows["label"].iloc[0])
+                band(axis, rows, "epoch", method, rows["label"].iloc[0])
             axis.set_xticks(sorted(cell["epoch"].unique()))
             axis.set_ylabel(METRICS[metric].label if column == 0 else "")
         axes[0][column].set_title(f"{MODELS[model]}, {dataset}")

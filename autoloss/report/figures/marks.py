@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -27,14 +26,18 @@ def dots(axis: Axes, rows: pd.DataFrame) -> None:
         )
     axis.set_yticks(range(len(rows)), list(rows["label"]))
     axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.locator_params(axis="x", nbins=4)
     axis.grid(axis="y", visible=False)
 
 
-def band(axis: Axes, x: Sequence[float], rows: pd.DataFrame, method: str, label: str) -> None:
-    """A line through the means, and their intervals as a band."""
+def band(axis: Axes, rows: pd.DataFrame, x: str, method: str, label: str) -> None:
+    """A line through the means over the column `x`, and their intervals as a band."""
+    rows = rows.sort_values(x)
     style: dict[str, Any] = {"color": colour(method), "marker": marker(method), "ms": 2.5}
-    axis.plot(x, rows["mean"], label=label, **style)
-    axis.fill_between(x, rows["low"], rows["high"], color=colour(method), alpha=0.2, linewidth=0)
+    axis.plot(rows[x], rows["mean"], label=label, **style)
+    axis.fill_between(
+        rows[x], rows["low"], rows["high"], color=colour(method), alpha=0.2, linewidth=0
+    )
 
 
 def legend_below(figure: Figure, axis: Axes) -> None:

@@ -17,7 +17,8 @@ TITLE = "Selection of the candidate losses"
 CAPTION = (
     "Share of the validation examples in which a candidate has the largest weight, after every "
     "epoch, by label and by ease (the probability that the model gives the true label: hard below "
-    "one half). Mean and 95 % t-interval over seeds; DeepFM."
+    "one half). Mean and 95 % t-interval over seeds; "
+    "the study's first model."
 )
 EASE = ("hard", "easy")
 
@@ -46,7 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             panel = part[(part["class"] == label) & (part["ease"] == ease)]
             for candidate, values in parts_of(panel, "candidate"):
                 name = LOSSES.get(candidate, candidate)
-                band(axis, values["epoch"].tolist(), values, candidate, name)
+                band(axis, values, "epoch", candidate, name)
             axis.set_ylim(-0.03, 1.03)
             axis.set_xticks(sorted(part["epoch"].unique()))
             axis.set_title(f"class {label}, {ease}")

@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from autoloss.report.figures import render
 from autoloss.report.methods import method_rows, methods_page
 from tests.tiny import ROOT
 
@@ -26,6 +27,22 @@ def test_conda_users_get_the_locks_versions():
 def test_the_readmes_tables_are_those_of_the_reference_run(table):
     text = (REFERENCE / "tables" / f"{table}.md").read_text()
     assert text.strip() in README
+
+
+def test_the_readmes_pictures_are_those_of_the_reference_run():
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", README)
+    assert {ROOT / picture for picture in pictures} == set(
+        (ROOT / "figures" / "reference" / "laptop").glob("*.png")
+    )
+    assert pictures
+
+
+def test_the_csv_of_a_reference_figure_still_draws_its_picture():
+    """Whoever changes how a figure is drawn draws the reference's anew."""
+    folder = ROOT / "figures" / "reference" / "laptop"
+    for name in ("figure_3", "gains"):
+        drawn = render(name, (folder / f"{name}.csv").read_text())
+        assert drawn["pdf"] == (folder / f"{name}.pdf").read_bytes()
 
 
 def test_every_open_choice_names_a_key_that_exists():

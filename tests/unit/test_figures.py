@@ -13,9 +13,8 @@ from scipy import stats
 from autoloss.errors import ConfigError
 from autoloss.records.store import read_record
 from autoloss.registry import FIGURES
-from autoloss.report.figures import drawing, render, write_figure
+from autoloss.report.figures import drawing, render, surface, write_figure
 from autoloss.report.figures.style import COLOURS, MARKERS, PAGE, colour
-from autoloss.report.figures.surface import FEWEST
 from autoloss.study import Cell
 from tests.studied import tiny_study, working_in
 
@@ -27,7 +26,8 @@ FROM_RECORDS = [name for name, groups in FIGURES.items() if groups]
 @pytest.fixture(scope="module")
 def drawn(studied):
     """All figures of the tiny study, drawn once; the study's folder is the current one."""
-    with working_in(studied):
+    with working_in(studied), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surface, "FEWEST", 2)  # the tiny validation split has 80 examples
         study = tiny_study()
         for name in FROM_RECORDS:
             list(write_figure(study, name))
@@ -110,14 +110,15 @@ def test_selection_shares_sum_to_one_and_the_surface_is_of_the_last_epoch(drawn)
     sums = selection.groupby(["dataset", "method", "class", "ease", "epoch"])["mean"].sum()
     np.testing.assert_allclose(sums, 1, atol=1e-5)
     assert set(selection["epoch"]) == {1, 2}
-    surface = numbers(drawn, "surface")
-    row = surface.query("dataset == 'ml100k-ctr' and method == 'autoloss'").iloc[0]
+    row = (
+        numbers(drawn, "surface").query("dataset == 'ml100k-ctr' and method == 'autoloss'").iloc[0]
+    )
     runs = [record(drawn, "ml100k-ctr", "deepfm", "autoloss", seed).weights for seed in (0, 1)]
     label, k, place = row["class"], row["bin"], runs[0].candidates.index(row["candidate"])
     found = [
         run.choices[-1].weights[label][k][place]
         for run in runs
-        if run.choices[-1].counts[label][k] >= FEWEST
+        if run.choices[-1].counts[label][k] >= surface.FEWEST
     ]
     assert len(found) == row["n"]
     assert row["mean"] == pytest.approx(np.mean(found))
@@ -131,6 +132,12 @@ def test_calibration_adds_the_seeds_up(drawn):
     observed = [r.observed[row["bin"]] or 0 for r in records]
     assert row["count"] == sum(counts)
     assert row["observed"] == pytest.approx(np.average(observed, weights=counts))
+
+
+@pytest.mark.parametrize("name", ["gains", "curves", "calibration", "selection", "surface"])
+def test_a_figure_of_nothing_is_empty_and_no_error(drawn, name):
+    header = (drawn.figures_folder / f"{name}.csv").read_text().splitlines()[0]
+    assert render(name, header + "\n")["pdf"].startswith(b"%PDF")
 
 
 def test_colours_are_one_per_method_and_variants_share_it():

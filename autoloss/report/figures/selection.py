@@ -39,7 +39,7 @@ def data(source: Source) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """A row per data set and method; a column per class shown and ease."""
     rows = parts_of(frame, "dataset", "method")
-    figure = Figure(figsize=(PAGE, 0.5 + 1.1 * len(rows)))
+    figure = Figure(figsize=(PAGE, 0.5 + 1.1 * max(len(rows), 1)))
     axes = figure.subplots(max(len(rows), 1), 4, squeeze=False, sharey=True)
     for line, ((dataset, _), part) in enumerate(rows):
         shown = list(product((part["class"].min(), part["class"].max()), EASE))

@@ -36,7 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """A row per data set, a column per method and class."""
     datasets = parts_of(frame, "dataset")
     methods = list(frame["method"].unique())
-    figure = Figure(figsize=(PAGE, 0.5 + 1.35 * len(datasets)))
+    figure = Figure(figsize=(PAGE, 0.5 + 1.35 * max(len(datasets), 1)))
     shape = max(len(datasets), 1), max(2 * len(methods), 1)
     axes = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
     for row, (dataset, cell) in enumerate(datasets):

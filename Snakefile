@@ -54,6 +54,7 @@ include: "autoloss/workflow/data.smk"
 include: "autoloss/workflow/train.smk"
 include: "autoloss/workflow/analyse.smk"
 include: "autoloss/workflow/figures.smk"
+include: "autoloss/workflow/claims.smk"
 include: "autoloss/workflow/report.smk"
 
 
@@ -79,4 +80,5 @@ localrules:
     table_3,
     table_2_full,
     controls,
+    claims,
     report,

@@ -16,6 +16,8 @@ from autoloss.errors import ConfigError, UserError
 from autoloss.study import Cell, Study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
+app.add_typer(data_app, name="data")
 Resolved = Annotated[
     Path, typer.Option("--config", help="Resolved configuration, results/<scale>/config.json.")
 ]
@@ -26,11 +28,42 @@ DEFAULT_CONFIG = Path("results/laptop/config.json")
 def fetch(
     source: Annotated[str, typer.Argument(help="A source in configs/sources/.")],
     force: Annotated[bool, typer.Option(help="Fetch again even if the files are intact.")] = False,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You have read its terms and accept them.")
+    ] = False,
 ) -> None:
     """Download and verify the raw files of a source into data/raw/."""
     from autoloss.data.fetch import fetch as fetch_source
 
-    fetch_source(load_source(source, Path()), Path("data/raw") / source, force=force)
+    folder = Path("data/raw") / source
+    fetch_source(load_source(source, Path()), folder, force=force, accept=accept_licence)
+
+
+@data_app.command(name="import")
+def import_data(
+    source: Annotated[str, typer.Argument(help="A source in configs/sources/.")],
+    files: Annotated[list[Path], typer.Argument(help="Its archive, or all of its files.")],
+) -> None:
+    """Verify files that you already have and put them into data/raw/, without a network."""
+    from autoloss.data.fetch import to_stderr
+    from autoloss.data.fetching.importing import import_files
+
+    folder = Path("data/raw") / source
+    typer.echo(import_files(load_source(source, Path()), files, folder, say=to_stderr))
+
+
+@data_app.command()
+def synth(
+    dataset: Annotated[str, typer.Argument(help="criteo, ml-20m or avazu.")],
+    rows: Annotated[int, typer.Option(help="How many rows.")],
+    out: Annotated[Path, typer.Option(help="The raw folder to write.")],
+    seed: Annotated[int, typer.Option(help="Other seeds give other data.")] = 0,
+) -> None:
+    """Write generated raw data in a data set's own format, with a planted signal."""
+    from autoloss.synth.write import generate
+
+    manifest = generate(dataset, rows, seed, out)
+    typer.echo(f"{out}: {rows:,} rows of {dataset}, {manifest.files[0].bytes:,} bytes")
 
 
 @app.command()
@@ -143,6 +176,15 @@ def reference(config: Resolved = DEFAULT_CONFIG) -> None:
     from autoloss.report.reference import write_reference
 
     for file in write_reference(Study.read(config)):
+        typer.echo(file)
+
+
+@app.command()
+def claims(config: Resolved = DEFAULT_CONFIG) -> None:
+    """Judge the paper's claims (configs/claims.yaml) by the runs that there are."""
+    from autoloss.claims.products import write_verdicts
+
+    for file in write_verdicts(Study.read(config)):
         typer.echo(file)
 
 

@@ -18,14 +18,24 @@ from autoloss.data.registry import FieldSpec, TaskSpec
 from autoloss.errors import DataError
 
 NULL = "NULL"
+ROUNDED = {"ceil": np.ceil, "floor": np.floor, "round": np.rint}
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One field: an id per row and what the manifest says about it."""
+    """One field: which distinct value a row has, the ids of those, and the manifest's entry.
 
-    ids: npt.NDArray[np.int32]
+    Ids are of the smallest unsigned type that holds them.
+    """
+
+    numbers: npt.NDArray[np.int32]
+    id_of: npt.NDArray[np.unsignedinteger]
     stats: FieldStats
+
+    @property
+    def ids(self) -> npt.NDArray[np.unsignedinteger]:
+        """An id per row."""
+        return self.id_of[self.numbers]
 
 
 def bucket(value: str) -> str:
@@ -36,45 +46,66 @@ def bucket(value: str) -> str:
 
 def encode_field(raw: pl.Series, field: FieldSpec, train: int) -> Encoded:
     """Ids of `raw`, whose first `train` rows are the training split, the only ones counted."""
-    values = _values(raw, field)
-    counts = values.head(train).value_counts(name="count")
-    kept = counts.filter(pl.col("count") >= field.min_count).sort(
-        ["count", values.name], descending=[True, False]
-    )[values.name]
-    known = pl.DataFrame(
-        {"value": kept, "id": np.arange(1, len(kept) + 1, dtype=np.int32)},
-        schema={"value": pl.String, "id": pl.Int32},
+    # One pass numbers the distinct values; what follows is over these, fewer than rows.
+    numbered = raw.to_arrow().dictionary_encode(null_encoding="encode")
+    numbers = numbered.indices.to_numpy()
+    distinct = pl.Series("value", numbered.dictionary)
+    stands_for = _values(distinct, field)
+    seen, later = (
+        np.bincount(part, minlength=len(distinct)) for part in (numbers[:train], numbers[train:])
     )
-    ids = (
-        pl.DataFrame({"value": values})
-        .join(known, on="value", how="left", maintain_order="left")["id"]
-        .fill_null(0)
+    values = pl.DataFrame({"value": stands_for, "train": seen, "all": seen + later})
+    merged = values
+    if stands_for is not distinct:
+        merged = values.group_by("value").agg(pl.col("train", "all").sum())
+    kept = merged.filter(pl.col("train") >= field.min_count)
+    kept = kept.with_columns(text=texts(kept["value"])).sort(
+        ["train", "text"], descending=[True, False]
     )
+    known = kept.select("value", id=pl.int_range(1, pl.len() + 1, dtype=pl.Int32))
+    ids = values.join(known, on="value", how="left", nulls_equal=True, maintain_order="left")["id"]
     stats = FieldStats(
         name=field.name,
         kind=field.kind,
         size=len(kept) + 1,
-        distinct=raw.n_unique(),
+        distinct=len(distinct),
         min_count=field.min_count,
-        folded=values.n_unique() - len(kept),
+        folded=len(merged) - len(kept),
+        size_counting_all=int((merged["all"] >= field.min_count).sum()) + 1,
     )
-    return Encoded(ids.to_numpy().astype(np.int32, copy=False), stats)
+    id_of = ids.fill_null(0).to_numpy().astype(np.min_scalar_type(len(kept)))
+    return Encoded(numbers, id_of, stats)
+
+
+def texts(values: pl.Series) -> pl.Series:
+    """Values as the text that they are in the raw file: ids of equal counts are in its order."""
+    if values.dtype == pl.UInt32:  # 8 hexadecimal digits, carried as a number (`layouts.HEX`)
+        digits = values.fill_null(0).to_numpy().astype(">u4").tobytes().hex()
+        texts = pl.Series([digits[k : k + 8] for k in range(0, len(digits), 8)], dtype=pl.String)
+        return texts.zip_with(values.is_not_null(), pl.Series([NULL]))
+    return values.cast(pl.String).fill_null(NULL)
 
 
 def encode_labels(raw: pl.Series, spec: TaskSpec) -> npt.NDArray[np.int32]:
     """The class of every row; a DataError if one is missing or outside 0 .. classes-1."""
-    if raw.null_count() or not raw.dtype.is_integer():
+    kind, value = spec.rule.kind, spec.rule.value
+    whole = kind in ("subtract", "at_least")
+    if raw.null_count() or not (raw.dtype.is_integer() if whole else raw.dtype.is_numeric()):
         found = f"{raw.dtype} with {raw.null_count()} missing"
-        problem = f"expected whole numbers as labels, none missing; found {found}"
+        what = "whole numbers" if whole else "numbers"
+        problem = f"expected {what} as labels, none missing; found {found}"
         raise DataError(f"column '{raw.name}'", problem, "correct the parser of the source")
-    values = raw.to_numpy().astype(np.int64)
-    value = spec.rule.value
-    classes = values - value if spec.rule.kind == "subtract" else values >= value
+    values = raw.to_numpy()
+    if kind == "at_least":
+        return (values >= value).astype(np.int32)
+    if not whole:
+        values = np.maximum(ROUNDED[kind](values), value)
+    classes = values.astype(np.int64) - value
     wrong = np.flatnonzero((classes < 0) | (classes >= spec.classes))
     if wrong.size:
         raise DataError(
             f"column '{raw.name}'",
-            f"label {values[wrong[0]]} gives class {classes[wrong[0]]}, "
+            f"label {raw[int(wrong[0])]} gives class {classes[wrong[0]]}, "
             f"expected a class of 0 to {spec.classes - 1}",
             "correct `classes` or `rule` of the data set, or the raw data",
         )
@@ -82,13 +113,11 @@ def encode_labels(raw: pl.Series, spec: TaskSpec) -> npt.NDArray[np.int32]:
 
 
 def _values(raw: pl.Series, field: FieldSpec) -> pl.Series:
-    """Values as text; numbers by their bucket, each distinct number worked out once."""
+    """What distinct raw values stand for: themselves; of text, null is `NULL`; their bucket."""
     if field.kind == "categorical":
-        return raw.cast(pl.String).fill_null(NULL)
-    texts = raw.cast(pl.String)
-    distinct = texts.unique().drop_nulls().to_list()
-    buckets = [_bucket(text, field) for text in distinct]
-    return texts.replace_strict(distinct, buckets, default=NULL, return_dtype=pl.String)
+        return raw.fill_null(NULL) if raw.dtype == pl.String else raw  # the same object
+    buckets = [NULL if text is None else _bucket(text, field) for text in raw.cast(pl.String)]
+    return pl.Series(buckets, dtype=pl.String)
 
 
 def _bucket(text: str, field: FieldSpec) -> str:

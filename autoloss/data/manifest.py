@@ -14,6 +14,7 @@ from autoloss.errors import DataError
 from autoloss.strict import Strict
 
 MANIFEST = "manifest.json"
+GENERATED = "generated"  # how the mirror of generated data begins
 
 
 class RawFile(Strict):
@@ -25,7 +26,7 @@ class RawFile(Strict):
 
 
 class RawManifest(Strict):
-    """What was fetched, from which mirror, and when (UTC)."""
+    """What was fetched, from which mirror, out of which archive, and when (UTC)."""
 
     schema_version: Literal[1] = 1
     source: str
@@ -33,6 +34,12 @@ class RawManifest(Strict):
     format: str
     files: tuple[RawFile, ...]
     fetched: str
+    archive: RawFile | None = None
+
+    @property
+    def generated(self) -> bool:
+        """Whether this is generated data in a real data set's format."""
+        return self.mirror.startswith(GENERATED)
 
 
 class FieldStats(Strict):
@@ -40,7 +47,8 @@ class FieldStats(Strict):
 
     `size` ids, of which 0 stands for every value without its own; `distinct` raw values over all
     rows, a missing one counting as a value; `folded` values (of a numeric field: buckets) that
-    have no id of their own because they are rare or absent in training.
+    have no id of their own because they are rare or absent in training. `size_counting_all` is
+    what `size` would be if validation and test rows were counted too, as published sizes are.
     """
 
     name: str
@@ -49,6 +57,7 @@ class FieldStats(Strict):
     distinct: int
     min_count: int
     folded: int
+    size_counting_all: int | None = None
 
 
 class Statistics(Strict):
@@ -61,7 +70,11 @@ class Statistics(Strict):
 
 
 class Manifest(Strict):
-    """A prepared folder: where it came from, what it holds and the hash of its content."""
+    """A prepared folder: where it came from, what it holds and the hash of its content.
+
+    `bad_rows` malformed lines were skipped, and are not among the `raw_rows`; `differences` are
+    those from the data set's `expected` or `inferred` statistics that did not stop preparation.
+    """
 
     schema_version: Literal[1] = 1
     dataset: str
@@ -71,6 +84,7 @@ class Manifest(Strict):
     mirror: str
     raw_files: tuple[RawFile, ...]
     raw_rows: int
+    bad_rows: int = 0
     rows: int
     split_seed: int
     splits: dict[str, int]
@@ -78,8 +92,14 @@ class Manifest(Strict):
     classes: int
     class_counts: dict[str, tuple[int, ...]]
     statistics: Statistics
+    differences: tuple[str, ...] = ()
     arrays: dict[str, str]
     data_hash: str
+
+    @property
+    def generated(self) -> bool:
+        """Whether its raw data were generated: then it is no data set of the paper's."""
+        return self.mirror.startswith(GENERATED)
 
 
 def data_hash(

@@ -1,8 +1,14 @@
-"""Raw files to encoded arrays: parse, check, split, encode (paper §3.1 and Table 1)."""
+"""Raw files to encoded arrays: read, check, split, encode (paper §3.1 and Table 1).
+
+One way for small and large data. The raw table is put on disk by columns as it is read; each column
+is then split and encoded in memory, and the columns are joined to rows again on disk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,116 +17,185 @@ import polars as pl
 
 from autoloss.data import adult, movielens
 from autoloss.data.atomic import atomic_folder, digest
-from autoloss.data.encode import Encoded, encode_field, encode_labels
-from autoloss.data.fetch import verify_raw
-from autoloss.data.manifest import Manifest, RawManifest, Statistics, data_hash, write_manifest
+from autoloss.data.columns import ColumnStore, IdColumns
+from autoloss.data.content import ContentCheck
+from autoloss.data.encode import encode_field, encode_labels
+from autoloss.data.fetch import to_stderr, verify_raw
+from autoloss.data.fetching.lock import sole_owner
+from autoloss.data.layouts import LAYOUTS
+from autoloss.data.lines import BLOCK, Leniency, read_lines
+from autoloss.data.manifest import (
+    FieldStats,
+    Manifest,
+    RawManifest,
+    Statistics,
+    data_hash,
+    write_manifest,
+)
+from autoloss.data.progress import Progress, Say
 from autoloss.data.registry import DatasetSpec
 from autoloss.data.split import check_rows, split_rows
 from autoloss.errors import ConfigError, DataError, did_you_mean
 
-# A source's mirrors name their format; a new format adds its parser here.
+# A source's mirrors name their format. A new format adds its parser here, or its layout to
+# `layouts.LAYOUTS` if its files are too large for one frame.
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "grouplens": movielens.read_grouplens,
     "recbole": movielens.read_recbole,
     "uci": adult.read_uci,
     "widedeep": adult.read_widedeep,
 }
+AT_ONCE = 2  # fields that are encoded at a time: each needs up to 40 bytes a row
 
 
 def prepare(
-    spec: DatasetSpec, raw_dir: Path, out_dir: Path, *, max_rows: int | None = None
+    spec: DatasetSpec,
+    raw_dir: Path,
+    out_dir: Path,
+    *,
+    max_rows: int | None = None,
+    say: Say = to_stderr,
+    block_bytes: int = BLOCK,
 ) -> Manifest:
     """Write ids.npy, labels.npy, rows.npy and manifest.json of `spec` into `out_dir`.
 
     Rows are in split order: training, validation, test. `out_dir` is replaced as a whole, once
-    everything is written; `max_rows` keeps a random sample, for smoke tests.
+    everything is written, and what a killed preparation left of it is cleared away. `max_rows`
+    keeps a random sample, for smoke tests. `block_bytes` of a large text file are read at a time,
+    and change nothing of the result.
     """
     raw = verify_raw(raw_dir)
     if raw.source != spec.source:
         mend = f"run `autoloss fetch {spec.source}`"
         raise DataError(str(raw_dir), f"holds {raw.source}, expected {spec.source}", mend)
-    frame = read_raw(raw, raw_dir)
-    _check_columns(spec, frame)
-    labels = encode_labels(frame[spec.task.label], spec.task)
-    _check_content(spec, frame, labels)
-    rows, sizes = split_rows(frame.height, spec.split, max_rows)
-    check_rows(rows, frame.height)
-    sample = frame[rows]
-    fields = [encode_field(sample[f.name], f, sizes["train"]) for f in spec.fields]
-    with atomic_folder(out_dir) as folder:
-        arrays: dict[str, npt.NDArray[np.integer]] = {
-            "ids": np.stack([field.ids for field in fields], axis=1),
-            "labels": labels[rows],
-            "rows": rows,
-        }
-        digests = {name: _save(folder / f"{name}.npy", array) for name, array in arrays.items()}
-        manifest = _manifest(spec, raw, frame.height, sizes, fields, labels[rows], digests)
+    leniency, tell = Leniency(spec.max_bad_rows, say), Progress(spec.name, say)
+    check = ContentCheck(spec, raw, say)
+    with sole_owner(out_dir, say), atomic_folder(out_dir) as folder:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            table = ColumnStore(Path(scratch))
+            for frame in read_raw(raw, raw_dir, leniency, block_bytes):
+                table.append(_wanted(spec, frame))
+                tell(f"{table.rows:,} rows read")
+            if not table.rows:
+                raise DataError(str(raw_dir), "holds no rows", f"fetch {spec.source} again")
+            labels = encode_labels(table.column(spec.task.label), spec.task)
+            check.rows(labels, leniency.skipped)
+            rows, sizes = split_rows(table.rows, spec.split, max_rows)
+            order = _save_split(rows, labels, folder)
+            del rows  # of Criteo 367 MB, which the fields need
+            fields = _encode(spec, table, order, sizes["train"], folder / "ids.npy", check, tell)
+        manifest = _manifest(
+            spec,
+            raw,
+            sizes,
+            fields,
+            tuple(check.differences),
+            folder,
+            raw_rows=table.rows,
+            bad_rows=leniency.skipped,
+        )
         write_manifest(folder, manifest)
     return manifest
 
 
-def read_raw(raw: RawManifest, raw_dir: Path) -> pl.DataFrame:
-    """The raw rows as one frame, by the parser of the mirror's format."""
-    if raw.format not in READERS:
-        hint = did_you_mean(raw.format, READERS)
+def read_raw(
+    raw: RawManifest, raw_dir: Path, leniency: Leniency, block_bytes: int = BLOCK
+) -> Iterator[pl.DataFrame]:
+    """The raw rows, by the parser or the layout of the mirror's format: one frame or many."""
+    if raw.format in LAYOUTS:
+        yield from read_lines(LAYOUTS[raw.format], raw_dir, leniency, block_bytes)
+    elif raw.format in READERS:
+        if leniency.limit:
+            where, mend = f"source {raw.source}", "delete `max_bad_rows` of the data set"
+            raise ConfigError(where, f"of '{raw.format}' no malformed line can be skipped", mend)
+        yield READERS[raw.format](raw_dir)
+    else:
+        hint = did_you_mean(raw.format, (*READERS, *LAYOUTS))
         raise ConfigError(f"source {raw.source}", f"no parser for format '{raw.format}'", hint)
-    return READERS[raw.format](raw_dir)
 
 
-def _check_columns(spec: DatasetSpec, frame: pl.DataFrame) -> None:
-    for name in (spec.task.label, *(field.name for field in spec.fields)):
+def _wanted(spec: DatasetSpec, frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns that the data set uses."""
+    names = [spec.task.label, *(field.name for field in spec.fields)]
+    for name in names:
         if name not in frame.columns:
             where = f"configs/datasets/{spec.name}.yaml"
             hint = did_you_mean(name, frame.columns)
             raise ConfigError(where, f"{spec.source} has no column '{name}'", hint)
+    return frame.select(names)
 
 
-def _check_content(spec: DatasetSpec, frame: pl.DataFrame, labels: npt.NDArray[np.int32]) -> None:
-    """The raw data against what the data set's file expects, whichever mirror it came from."""
-    if spec.expected is None:
-        return
-    counts = tuple(np.bincount(labels, minlength=spec.task.classes).tolist())
-    pairs: list[tuple[str, object, object]] = [("rows", spec.expected.rows, frame.height)]
-    for name, distinct in spec.expected.distinct.items():
-        pairs.append((f"distinct values of {name}", distinct, frame[name].n_unique()))
-    if spec.expected.class_counts is not None:
-        pairs.append(("rows of each class", spec.expected.class_counts, counts))
-    for what, expected, found in pairs:
-        if expected != found:
-            mend = f"run `autoloss fetch {spec.source} --force`, or correct `expected`"
-            raise DataError(spec.name, f"expected {expected} {what}, found {found}", mend)
+def _save_split(
+    rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], folder: Path
+) -> pl.Series:
+    """Write rows.npy and labels.npy; the row numbers in half the memory."""
+    check_rows(rows, len(labels))
+    np.save(folder / "rows.npy", rows, allow_pickle=False)
+    np.save(folder / "labels.npy", labels[rows], allow_pickle=False)
+    return pl.Series(rows.astype(np.uint32))
 
 
-def _save(path: Path, array: npt.NDArray[np.integer]) -> str:
-    np.save(path, array, allow_pickle=False)
-    return digest(path)
+def _encode(
+    spec: DatasetSpec,
+    table: ColumnStore,
+    order: pl.Series,
+    train: int,
+    path: Path,
+    check: ContentCheck,
+    tell: Progress,
+) -> list[FieldStats]:
+    """Write ids.npy, field by field and then row by row."""
+    columns, whole = IdColumns(table.folder, len(spec.fields)), len(order) == table.rows
+
+    def encode(k: int) -> tuple[FieldStats, int]:
+        raw = table.column(spec.fields[k].name)
+        encoded = encode_field(raw.gather(order), spec.fields[k], train)
+        columns.write(k, encoded.ids)
+        return encoded.stats, encoded.stats.distinct if whole else raw.n_unique()
+
+    found: list[FieldStats] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for stats, distinct in pool.map(encode, range(len(spec.fields))):
+                found.append(stats)
+                check.field(stats.name, distinct, stats.size_counting_all if whole else None)
+                tell(f"{len(found)} of {len(spec.fields)} fields encoded")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else the error would wait for all fields
+            raise
+    table.clear()
+    columns.join(path, len(order))
+    return found
 
 
 def _manifest(
     spec: DatasetSpec,
     raw: RawManifest,
-    raw_rows: int,
     sizes: dict[str, int],
-    fields: list[Encoded],
-    labels: npt.NDArray[np.int32],
-    digests: dict[str, str],
+    fields: list[FieldStats],
+    differences: tuple[str, ...],
+    folder: Path,
+    *,
+    raw_rows: int,
+    bad_rows: int,
 ) -> Manifest:
-    stats = tuple(field.stats for field in fields)
-    classes = spec.task.classes
+    classes, field_sizes = spec.task.classes, [field.size for field in fields]
+    labels = np.load(folder / "labels.npy", mmap_mode="r")
     parts = np.split(labels, np.cumsum(list(sizes.values()))[:-1])
-    field_sizes = [field.size for field in stats]
+    digests = {name: digest(folder / f"{name}.npy") for name in ("ids", "labels", "rows")}
     return Manifest(
         dataset=spec.name,
-        title=spec.title,
+        title=f"{spec.title} (generated)" if raw.generated else spec.title,
         stands_for=spec.stands_for,
         source=spec.source,
         mirror=raw.mirror,
         raw_files=raw.files,
         raw_rows=raw_rows,
+        bad_rows=bad_rows,
         rows=len(labels),
         split_seed=spec.split.seed,
         splits=sizes,
-        fields=stats,
+        fields=tuple(fields),
         classes=classes,
         class_counts={
             name: tuple(np.bincount(part, minlength=classes).tolist())
@@ -128,10 +203,11 @@ def _manifest(
         },
         statistics=Statistics(
             interactions=len(labels),
-            fields=len(stats),
-            feature_values=sum(field.distinct for field in stats),
+            fields=len(fields),
+            feature_values=sum(field.distinct for field in fields),
             encoded_features=sum(field_sizes),
         ),
+        differences=differences,
         arrays=digests,
         data_hash=data_hash(digests, field_sizes, classes, sizes),
     )

@@ -19,30 +19,59 @@ SPLITS = ("train", "validation", "test")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Member(Strict):
-    """A file inside an archive. Only files named here are read, each by its exact name."""
+class Pinned(Strict):
+    """What is published of a file's content; what is not, the first download records."""
 
-    path: str
-    bytes: int = Field(gt=0)
-    sha256: Sha256
+    bytes: int | None = Field(default=None, gt=0)
+    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    sha256: Sha256 | None = None
+
+
+class Member(Pinned):
+    """A file inside an archive. Only files named here are read, each by its exact name.
+
+    `max_bytes`, where the size is not published: more is refused, and the disk must hold so much.
+    """
+
+    path: str = Field(pattern=r"^([\w-][\w.-]*/)*[\w-][\w.-]*$")
+    max_bytes: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _size_is_bounded(self) -> Member:
+        if self.bytes is None and self.max_bytes is None:
+            raise ValueError("give bytes, or max_bytes where the size is not published")
+        return self
 
     @property
     def name(self) -> str:
         """The file's name in the raw folder."""
         return self.path.rsplit("/", 1)[-1]
 
+    @property
+    def limit(self) -> int:
+        """The most bytes that the file may have."""
+        return self.bytes or self.max_bytes or 0
 
-class UrlMirror(Strict):
-    """A zip archive at a URL."""
+
+Members = Annotated[tuple[Member, ...], Field(min_length=1)]
+
+
+class UrlMirror(Pinned):
+    """An archive, or with `archive: none` the single file itself, at a URL."""
 
     kind: Literal["url"]
     format: str
-    url: str
-    archive: Literal["zip"]
-    bytes: int = Field(gt=0)
-    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
-    sha256: Sha256 | None = None
-    members: tuple[Member, ...] = Field(min_length=1)
+    url: str = Field(pattern=r"^https?://")
+    archive: Literal["zip", "tar.gz", "none"]
+    members: Members
+
+    @model_validator(mode="after")
+    def _one_file_is_one_member(self) -> UrlMirror:
+        if self.archive == "none" and len(self.members) != 1:
+            raise ValueError("archive: none is one file, so it has one member")
+        if len({member.name for member in self.members}) < len(self.members):
+            raise ValueError("two members would have the same name in the raw folder")
+        return self
 
     @property
     def label(self) -> str:
@@ -56,7 +85,7 @@ class WheelMirror(Strict):
     kind: Literal["wheel"]
     format: str
     requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")
-    members: tuple[Member, ...] = Field(min_length=1)
+    members: Members
 
     @property
     def label(self) -> str:
@@ -68,20 +97,29 @@ Mirror = Annotated[UrlMirror | WheelMirror, Field(discriminator="kind")]
 
 
 class SourceSpec(Strict):
-    """Where raw data comes from: mirrors in the order they are tried, and the terms of use."""
+    """Where raw data comes from: mirrors in the order they are tried, and the terms of use.
+
+    `must_accept`: nothing is downloaded before the reader has said that the terms are accepted.
+    """
 
     name: str
     title: str
     homepage: str
     licence: str
+    must_accept: bool = False
     citation: str
     mirrors: tuple[Mirror, ...] = Field(min_length=1)
 
 
 class LabelRule(Strict):
-    """How the label column becomes a class: v − value, or 1 where v ≥ value and 0 elsewhere."""
+    """How the value v of the label column becomes a class.
 
-    kind: Literal["subtract", "at_least"]
+    `subtract`: v − value, v whole. `at_least`: 1 where v ≥ value, 0 elsewhere. `ceil`, `floor`,
+    `round`: v made whole, never below value, minus value: half stars 0.5 .. 5 become 5 classes
+    with value 1. `round` takes a half to the even neighbour, as numpy does.
+    """
+
+    kind: Literal["subtract", "at_least", "ceil", "floor", "round"]
     value: int
 
 
@@ -128,15 +166,24 @@ class SplitSpec(Strict):
 
 
 class Expected(Strict):
-    """What the complete raw data must hold: a check of its content, whatever the mirror."""
+    """What the complete raw data must hold: a check of its content, whatever the mirror.
 
-    rows: int = Field(gt=0)
-    distinct: dict[str, int] = Field(default_factory=dict)
+    `distinct` counts a missing value as one. `sizes` are numbers of ids of fields if *all* rows
+    are counted, not the training rows alone: the convention of published statistics.
+    """
+
+    rows: int | None = Field(default=None, gt=0)
     class_counts: tuple[int, ...] | None = None
+    distinct: dict[str, int] = Field(default_factory=dict)
+    sizes: dict[str, int] = Field(default_factory=dict)
 
 
 class DatasetSpec(Strict):
-    """A data set: one task on one source, and how its fields are encoded and its rows split."""
+    """A data set: one task on one source, and how its fields are encoded and its rows split.
+
+    Data that differ from `expected`, which is published, are refused; of a difference from
+    `inferred`, which is not, preparation warns. `max_bad_rows` malformed lines are skipped.
+    """
 
     name: str
     title: str
@@ -146,6 +193,8 @@ class DatasetSpec(Strict):
     fields: tuple[FieldSpec, ...] = Field(min_length=1)
     split: SplitSpec
     expected: Expected | None = None
+    inferred: Expected | None = None
+    max_bad_rows: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _fields_are_distinct(self) -> DatasetSpec:
@@ -154,6 +203,17 @@ class DatasetSpec(Strict):
             raise ValueError(f"a field appears twice in {names}")
         if self.task.label in names:
             raise ValueError(f"the label '{self.task.label}' cannot be an input field")
+        return self
+
+    @model_validator(mode="after")
+    def _checks_name_fields(self) -> DatasetSpec:
+        names = {field.name for field in self.fields}
+        for checks in filter(None, (self.expected, self.inferred)):
+            for name in (*checks.distinct, *checks.sizes):
+                if name not in names:
+                    raise ValueError(f"there is no field '{name}' to check")
+            if checks.class_counts and len(checks.class_counts) != self.task.classes:
+                raise ValueError(f"class_counts must be {self.task.classes} numbers")
         return self
 
 

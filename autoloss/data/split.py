@@ -16,7 +16,7 @@ def split_rows(
 
     With `max_rows` a random sample of that size is split in the same proportions.
     """
-    order = np.random.default_rng(spec.seed).permutation(rows).astype(np.int64)
+    order = np.random.default_rng(spec.seed).permutation(rows).astype(np.int64, copy=False)
     if max_rows is not None:
         order = order[: max(max_rows, 0)]
     validation, test = round(spec.validation * len(order)), round(spec.test * len(order))
@@ -31,6 +31,7 @@ def check_rows(rows: npt.NDArray[np.int64], raw_rows: int) -> None:
     if len(rows) and (rows.min() < 0 or rows.max() >= raw_rows):
         found = f"row numbers {rows.min()} to {rows.max()}"
         raise DataError("split", f"{found}, expected 0 to {raw_rows - 1}", "prepare again")
-    if len(np.unique(rows)) < len(rows):
-        repeated = len(rows) - len(np.unique(rows))
+    seen = np.zeros(raw_rows, dtype=np.bool_)
+    seen[rows] = True
+    if repeated := len(rows) - np.count_nonzero(seen):
         raise DataError("split", f"{repeated} rows are in more than one place", "prepare again")

@@ -31,6 +31,7 @@ from autoloss.report.outcomes import GROUP_TITLES, all_outcomes
 from autoloss.report.pictures import missing, pictures
 from autoloss.report.products import make_table
 from autoloss.report.tables import MARKS
+from autoloss.report.verdicts import verdicts
 from autoloss.report.versus import PAPER, is_the_papers, versus
 from autoloss.study import Study
 
@@ -64,6 +65,7 @@ def _content(study: Study) -> dict[str, Any]:
         "newest": evidence.newest,
         "runs": len(evidence.records),
         "notes": evidence.left_out,
+        "verdicts": verdicts(evidence),
         "outcomes": all_outcomes(evidence),
         "tables": [table for table in tables if table["name"] in ("table_1", *evidence.groups)],
         "marks": MARKS,

@@ -40,6 +40,8 @@ def write_reference(study: Study) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
     for part in ("tables", "statistics", "budget"):
         shutil.copytree(study.results / part, results / part)
+    for file in study.results.glob("verdicts*.*"):
+        shutil.copy(file, results)
     shutil.copytree(study.figures_folder, pictures)
     runs = all_runs(study)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
@@ -105,7 +107,8 @@ def _write_readme(results: Path, pictures: Path) -> Path:
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         mend = f"put these two lines in it, each once:\n{BEGIN}\n{END}"
         raise RecordError(str(readme), "has no place for the reference", mend)
-    parts = [
+    parts = [_verdicts(results / "verdicts.md")] if (results / "verdicts.md").exists() else []
+    parts += [
         (results / "tables" / f"{name}.md").read_text(encoding="utf-8").strip()
         for name in SHOWN
         if (results / "tables" / f"{name}.md").exists()
@@ -118,3 +121,9 @@ def _write_readme(results: Path, pictures: Path) -> Path:
         )
     head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
     return write_text(f"{head}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{tail}", readme)
+
+
+def _verdicts(file: Path) -> str:
+    """The claims with their verdicts, without the comparisons that follow."""
+    text = file.read_text(encoding="utf-8")
+    return text[: text.find("\n### ", 1)].strip()

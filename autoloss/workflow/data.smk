@@ -1,4 +1,8 @@
-"""Raw files and prepared arrays."""
+"""Raw files and prepared arrays.
+
+Terms that must be accepted first are accepted by the environment, which jobs inherit:
+AUTOLOSS_ACCEPT_LICENCE=criteo,avazu-x4. A download that failed goes on where it stopped.
+"""
 
 
 rule fetch:

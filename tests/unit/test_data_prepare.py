@@ -74,7 +74,7 @@ def test_hand_worked_encoding():
     encoded = encode_field(pl.Series("f", values), field, train=8)
     # Training holds b three times, NULL and a twice, c once: b=1, then NULL before a (by value).
     assert encoded.ids.tolist() == [3, 1, 3, 1, 1, 0, 2, 2, 3, 0, 2]
-    assert encoded.ids.dtype == np.int32
+    assert encoded.ids.dtype == np.uint8
     stats = encoded.stats
     assert (stats.size, stats.distinct, stats.folded, stats.min_count) == (4, 5, 2, 2)
 
@@ -247,6 +247,18 @@ def test_an_error_in_the_middle_leaves_nothing_or_the_old(raw, tmp_path, monkeyp
             prepare(dataset(split=SPLIT | {"seed": 1}), raw, tmp_path / "out")
     assert PreparedData.open(tmp_path / "out").manifest == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
+
+
+def test_what_a_killed_preparation_left_is_cleared_away(raw, tmp_path):
+    (tmp_path / ".out.0123abcd.partial").mkdir()
+    (tmp_path / ".out.0123abcd.partial" / "ids.npy").write_bytes(b"half")
+    prepare(dataset(), raw, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
+
+
+def test_no_lines_can_be_skipped_of_a_format_that_is_read_as_a_whole(raw, tmp_path):
+    with pytest.raises(ConfigError, match="delete `max_bad_rows`"):
+        prepare(dataset(max_bad_rows=1), raw, tmp_path / "out")
 
 
 def test_a_wrong_raw_byte_stops_preparation(raw, tmp_path):

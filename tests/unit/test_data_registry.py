@@ -43,7 +43,18 @@ def test_tasks_of_the_shipped_data_sets():
     assert load_dataset("ml100k-ctr", ROOT).task.task.binary
     assert len(load_dataset("ml100k-ctr", ROOT).fields) == 8
     assert load_dataset("adult", ROOT).task.task.binary
+    assert load_dataset("ml-20m", ROOT).task.task.outputs == 5
     assert len(load_dataset("adult", ROOT).fields) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "feature_values"), [("criteo", 39, 1_086_810), ("avazu", 22, 2_018_012)]
+)
+def test_sizes_sum_to_the_published_numbers_of_feature_values(name, fields, feature_values):
+    spec = load_dataset(name, ROOT)
+    assert list(spec.inferred.sizes) == [field.name for field in spec.fields]
+    assert (len(spec.fields), sum(spec.inferred.sizes.values())) == (fields, feature_values)
+    assert sum(spec.inferred.class_counts) == spec.expected.rows
 
 
 @pytest.mark.parametrize(
@@ -60,6 +71,32 @@ def test_both_mirrors_of_a_source_are_pinned_and_its_terms_stated(name, terms, a
 
 
 @pytest.mark.parametrize(
+    ("name", "files", "author"),
+    [
+        ("criteo", ["train.txt"], "Criteo"),
+        ("criteo-x1", ["train.csv", "valid.csv", "test.csv"], "Zhu"),
+        ("criteo-x4", ["train.csv", "valid.csv", "test.csv"], "Zhu"),
+        ("avazu-x4", ["train.csv", "valid.csv", "test.csv"], "Avazu"),
+        ("movielens-20m", ["ratings.csv"], "Harper"),
+    ],
+)
+def test_the_papers_own_data_have_terms_to_accept_and_an_archive_of_known_content(
+    name, files, author
+):
+    source = load_source(name, ROOT)
+    assert source.must_accept
+    assert author in source.citation
+    for mirror in source.mirrors:
+        assert [member.name for member in mirror.members] == files
+        assert mirror.bytes
+        assert mirror.md5 or mirror.sha256
+
+
+def test_laptop_data_need_no_acceptance():
+    assert not any(load_source(name, ROOT).must_accept for name in ("adult", "movielens-100k"))
+
+
+@pytest.mark.parametrize(
     ("kind", "name", "change", "parts"),
     [
         ("datasets", "ml100k", lambda c: c.update(sorce="x"), ["'sorce'", "'source'"]),
@@ -71,12 +108,35 @@ def test_both_mirrors_of_a_source_are_pinned_and_its_terms_stated(name, terms, a
         ),
         ("datasets", "ml100k", lambda c: c["task"]["rule"].update(valeu=1), ["task.rule", "valeu"]),
         ("sources", "movielens-100k", lambda c: c["mirrors"][0].update(md6="0"), ["md6", "'md5'"]),
+        (
+            "sources",
+            "movielens-20m",
+            lambda c: c["mirrors"][0]["members"][0].pop("bytes"),
+            ["mirrors.0", "members.0", "max_bytes"],
+        ),
+        (
+            "sources",
+            "movielens-20m",
+            lambda c: c["mirrors"][0]["members"][0].update(path="../ratings.csv"),
+            ["mirrors.0", "members.0.path", "'../ratings.csv'"],
+        ),
+        ("sources", "criteo-x4", lambda c: c["mirrors"][0].update(archive="none"), ["one member"]),
+        (
+            "sources",
+            "criteo-x4",
+            lambda c: c["mirrors"][0]["members"][0].update(path="a/test.csv"),
+            ["the same name"],
+        ),
         ("datasets", "ml100k", lambda c: c.pop("split"), ["split", "missing"]),
         ("datasets", "ml100k", lambda c: c["split"].update(test=0.3), ["must be 1"]),
         ("datasets", "ml100k", lambda c: c.update(name="ml"), ["'ml'", "file's name"]),
         ("datasets", "ml100k", lambda c: c["task"].update(classes=1), ["task.classes", "found 1"]),
         ("datasets", "ml100k", lambda c: c["fields"].append({"name": "user"}), ["twice"]),
         ("datasets", "ml100k", lambda c: c["fields"].append({"name": "rating"}), ["label"]),
+        ("datasets", "criteo", lambda c: c["inferred"]["sizes"].update(I14=3), ["field 'I14'"]),
+        ("datasets", "criteo", lambda c: c["inferred"].update(class_counts=[1]), ["be 2 numbers"]),
+        ("datasets", "ml-20m", lambda c: c["task"]["rule"].update(kind="up"), ["task.rule.kind"]),
+        ("datasets", "criteo", lambda c: c.update(max_bad_rows=-1), ["max_bad_rows"]),
         (
             "datasets",
             "ml100k",

@@ -1,0 +1,52 @@
+"""One process at a time brings a source; what a killed one left behind is cleared away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from autoloss.data.fetching.terms import Say
+from autoloss.data.manifest import MANIFEST
+
+
+@contextmanager
+def sole_owner(raw_dir: Path, say: Say) -> Iterator[None]:
+    """Hold the lock of `raw_dir` during the block; wait while another process holds it.
+
+    It is the kernel's lock on an open file, so it goes with its holder, however that ends.
+    """
+    raw_dir.parent.mkdir(parents=True, exist_ok=True)
+    path = raw_dir.parent / f".{raw_dir.name}.lock"
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{raw_dir.name}: another process is bringing it (lock {path}); waiting for it")
+        lock.acquire(poll_interval=0.2)
+    try:
+        _clear(raw_dir)
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while held: who waits on the old file opens a new one
+        lock.release()
+
+
+def _clear(raw_dir: Path) -> None:
+    """Remove a dead process's folders; put the old one back if it died between two renames.
+
+    The names are those of `atomic_folder`, whose every user holds the lock here.
+    """
+    for old in raw_dir.parent.glob(f".{raw_dir.name}.*.old"):
+        if (old / MANIFEST).exists() and not (raw_dir / MANIFEST).exists():
+            with suppress(OSError):  # only an empty folder may be in the way
+                if raw_dir.exists():
+                    raw_dir.rmdir()
+                old.rename(raw_dir)
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+    for partial in raw_dir.parent.glob(f".{raw_dir.name}.*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)

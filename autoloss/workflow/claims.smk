@@ -1,0 +1,36 @@
+"""Verdicts on the paper's claims, from the audited indexes of the groups that they name."""
+
+from autoloss.claims.schema import claimed_groups
+
+try:
+    CLAIMED = claimed_groups(study)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+
+rule make_verdicts:
+    input:
+        expand(RESULTS / "index/{group}.parquet", group=CLAIMED),
+        expand(RESULTS / "budget/{group}.csv", group=CLAIMED),
+        expand(RESULTS / "statistics/{group}.csv", group=CLAIMED),
+        "configs/claims.yaml",
+        "configs/published.yaml",
+    output:
+        multiext(str(RESULTS / "verdicts"), ".json", ".md", ".tex", ".csv"),
+        RESULTS / "verdicts_summary.csv",
+    log:
+        f"logs/{study.name}/claims.log",
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
+        statistics=study.config.statistics.model_dump(),
+    message:
+        "Judging the paper's claims"
+    shell:
+        "autoloss claims --config {params.config} >{log} 2>&1"
+
+
+rule claims:
+    input:
+        rules.make_verdicts.output,

@@ -79,7 +79,10 @@ def _claim_verdict(judged: Judged) -> ClaimVerdict:
     """The conjunction of a claim's comparisons."""
     claim, rows = judged.claim, judged.rows
     places = [k for k, row in enumerate(rows) if row.counts]
-    at_half, verdict, at_twice = (conjunction(at[k] for k in places) for at in judged.said)
+    differs = claim.direction == "differs"
+    at_half, verdict, at_twice = (
+        conjunction((at[k] for k in places), differs=differs) for at in judged.said
+    )
     with_it = [k for k in places if rows[k].verdict == verdict]
     found = Counter(rows[k].verdict for k in places)
     counts = {name: found[name] for name in VERDICTS if found[name]}

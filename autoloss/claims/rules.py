@@ -21,6 +21,8 @@ VERDICTS = REPRODUCED, DIRECTION, NOT, INCONCLUSIVE, UNASSESSABLE = (
 # A conjunction is false if one part is; it is unknown if one part is; else it is as weak as the
 # weakest part.
 WEAKEST_FIRST = (NOT, UNASSESSABLE, INCONCLUSIVE, DIRECTION, REPRODUCED)
+# Of a difference in either direction: "it makes none" is said when nothing is left open.
+OPEN_FIRST = (UNASSESSABLE, INCONCLUSIVE, NOT, DIRECTION, REPRODUCED)
 # A question that the paper does not answer cannot be reproduced: the same verdicts in other words.
 ANSWERS = {REPRODUCED: "holds", NOT: "does not hold"}
 EQUIVALENT, REVERSED, SMALLER, UNDERPOWERED = DETAILS = (
@@ -107,7 +109,9 @@ def _verdict(
     return INCONCLUSIVE, ""
 
 
-def conjunction(verdicts: Iterable[str]) -> str:
+def conjunction(verdicts: Iterable[str], *, differs: bool = False) -> str:
     """The verdict of a claim that asks for all of its comparisons."""
     found = set(verdicts)
-    return next(verdict for verdict in WEAKEST_FIRST if verdict in found)
+    return next(
+        verdict for verdict in (OPEN_FIRST if differs else WEAKEST_FIRST) if verdict in found
+    )

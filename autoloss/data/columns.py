@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from autoloss.errors import DataError
+
 BLOCK_ROWS = 1 << 17  # rows put together at a time, when columns become rows again
 
 
@@ -31,6 +33,8 @@ class ColumnStore:
 
     def column(self, name: str) -> pl.Series:
         """A column of all rows, in memory."""
+        if not self._files:
+            raise DataError(f"column '{name}'", "there are no rows", "check the raw files")
         return pl.scan_ipc(self._files).select(name).collect().to_series()
 
     def clear(self) -> None:

@@ -22,6 +22,7 @@ from autoloss.data.content import ContentCheck
 from autoloss.data.encode import encode_field, encode_labels
 from autoloss.data.fetch import to_stderr, verify_raw
 from autoloss.data.fetching.lock import sole_owner
+from autoloss.data.fetching.space import require_space
 from autoloss.data.layouts import LAYOUTS
 from autoloss.data.lines import BLOCK, Leniency, read_lines
 from autoloss.data.manifest import (
@@ -45,6 +46,7 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "uci": adult.read_uci,
     "widedeep": adult.read_widedeep,
 }
+ROOM = 15  # tenths of the raw files' size: Criteo's arrays and the table on disk need 10 to 11
 AT_ONCE = 2  # fields that are encoded at a time: each needs up to 40 bytes a row
 
 
@@ -64,36 +66,24 @@ def prepare(
     keeps a random sample, for smoke tests. `block_bytes` of a large text file are read at a time,
     and change nothing of the result.
     """
-    raw = verify_raw(raw_dir)
-    if raw.source != spec.source:
-        mend = f"run `autoloss fetch {spec.source}`"
-        raise DataError(str(raw_dir), f"holds {raw.source}, expected {spec.source}", mend)
+    raw = _verified(spec, raw_dir)
     leniency, tell = Leniency(spec.max_bad_rows, say), Progress(spec.name, say)
     check = ContentCheck(spec, raw, say)
     with sole_owner(out_dir, say), atomic_folder(out_dir) as folder:
+        needed = ROOM * sum(file.bytes for file in raw.files) // 10
+        require_space(out_dir.parent, needed, f"preparing {spec.name}")
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             table = ColumnStore(Path(scratch))
             for frame in read_raw(raw, raw_dir, leniency, block_bytes):
                 table.append(_wanted(spec, frame))
                 tell(f"{table.rows:,} rows read")
-            if not table.rows:
-                raise DataError(str(raw_dir), "holds no rows", f"fetch {spec.source} again")
             labels = encode_labels(table.column(spec.task.label), spec.task)
             check.rows(labels, leniency.skipped)
             rows, sizes = split_rows(table.rows, spec.split, max_rows)
             order = _save_split(rows, labels, folder)
             del rows  # of Criteo 367 MB, which the fields need
             fields = _encode(spec, table, order, sizes["train"], folder / "ids.npy", check, tell)
-        manifest = _manifest(
-            spec,
-            raw,
-            sizes,
-            fields,
-            tuple(check.differences),
-            folder,
-            raw_rows=table.rows,
-            bad_rows=leniency.skipped,
-        )
+        manifest = _manifest(spec, raw, table, leniency, check, sizes, fields, folder)
         write_manifest(folder, manifest)
     return manifest
 
@@ -112,6 +102,14 @@ def read_raw(
     else:
         hint = did_you_mean(raw.format, (*READERS, *LAYOUTS))
         raise ConfigError(f"source {raw.source}", f"no parser for format '{raw.format}'", hint)
+
+
+def _verified(spec: DatasetSpec, raw_dir: Path) -> RawManifest:
+    raw = verify_raw(raw_dir)
+    if raw.source != spec.source:
+        mend = f"run `autoloss fetch {spec.source}`"
+        raise DataError(str(raw_dir), f"holds {raw.source}, expected {spec.source}", mend)
+    return raw
 
 
 def _wanted(spec: DatasetSpec, frame: pl.DataFrame) -> pl.DataFrame:
@@ -171,13 +169,12 @@ def _encode(
 def _manifest(
     spec: DatasetSpec,
     raw: RawManifest,
+    table: ColumnStore,
+    leniency: Leniency,
+    check: ContentCheck,
     sizes: dict[str, int],
     fields: list[FieldStats],
-    differences: tuple[str, ...],
     folder: Path,
-    *,
-    raw_rows: int,
-    bad_rows: int,
 ) -> Manifest:
     classes, field_sizes = spec.task.classes, [field.size for field in fields]
     labels = np.load(folder / "labels.npy", mmap_mode="r")
@@ -190,8 +187,8 @@ def _manifest(
         source=spec.source,
         mirror=raw.mirror,
         raw_files=raw.files,
-        raw_rows=raw_rows,
-        bad_rows=bad_rows,
+        raw_rows=table.rows,
+        bad_rows=leniency.skipped,
         rows=len(labels),
         split_seed=spec.split.seed,
         splits=sizes,
@@ -207,7 +204,7 @@ def _manifest(
             feature_values=sum(field.distinct for field in fields),
             encoded_features=sum(field_sizes),
         ),
-        differences=differences,
+        differences=tuple(check.differences),
         arrays=digests,
         data_hash=data_hash(digests, field_sizes, classes, sizes),
     )

@@ -215,6 +215,14 @@ def test_skipped_lines_are_in_the_manifest(raw, tmp_path):
     assert any("line 502: expected 4 columns, found 2" in line for line in said)
 
 
+def test_a_file_of_a_header_alone_holds_no_rows(raw, tmp_path):
+    folder = tmp_path / "raw"
+    shutil.copytree(raw("ml-20m"), folder)
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n")
+    with pytest.raises(DataError, match="there are no rows"):
+        prepared("ml-20m", sealed(folder), tmp_path / "out")
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """Twelve times the rows need less than a third of the larger file's bytes more."""
     code = """

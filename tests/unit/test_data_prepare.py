@@ -256,6 +256,13 @@ def test_what_a_killed_preparation_left_is_cleared_away(raw, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
 
 
+def test_a_disk_without_room_is_found_before_the_work(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparing, "ROOM", 10**18)
+    with pytest.raises(DataError, match=r"preparing toy needs .* are free on this disk"):
+        prepare(dataset(), raw, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
 def test_no_lines_can_be_skipped_of_a_format_that_is_read_as_a_whole(raw, tmp_path):
     with pytest.raises(ConfigError, match="delete `max_bad_rows`"):
         prepare(dataset(max_bad_rows=1), raw, tmp_path / "out")

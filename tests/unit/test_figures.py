@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,11 @@ FROM_RECORDS = [name for name, groups in FIGURES.items() if groups]
 
 
 @pytest.fixture(scope="module")
-def drawn(studied):
+def drawn(studied, tmp_path_factory):
     """All figures of the tiny study, drawn once; the study's folder is the current one."""
-    with working_in(studied), pytest.MonkeyPatch.context() as patch:
+    folder = tmp_path_factory.mktemp("drawn") / "study"
+    shutil.copytree(studied, folder)
+    with working_in(folder), pytest.MonkeyPatch.context() as patch:
         patch.setattr(surface, "FEWEST", 2)  # the tiny validation split has 80 examples
         study = tiny_study()
         for name in FROM_RECORDS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from autoloss.registry import (
     tuning_of,
 )
 
+PAPER = "paper"  # the scale whose protocol is the paper's
 COMPARED = ("ce", "slf")  # the rows of Figure 3 beside the frozen controller
 TIMED = ("melu", "bohb", "darts", "slf", OWN)  # the bars of Figure 4 (a)
 
@@ -101,6 +102,17 @@ class Study:
         """The method that a cell's name stands for: a variant's base, or itself."""
         return self.variants[method][0] if method in self.variants else method
 
+    def plain(self, method: str) -> str:
+        """The name under which a method is run: `autoloss_every_7` is `autoloss` if 7 is usual."""
+        base, options = self.variants.get(method, (method, {}))
+        usual = self.run_config(Cell("", "", base))["method"] if options else {}
+        return base if all(usual[key] == value for key, value in options.items()) else method
+
+    def frequencies(self) -> dict[str, int]:
+        """Steps between outer steps of our method and its variants in Figure 4, by name."""
+        cells = [cell for cell in self.cells("figure_4") if self.base(cell.method) == OWN]
+        return {cell.method: self.run_config(cell)["method"]["every"] for cell in cells}
+
     def entry(self, method: str) -> Entry:
         """The method behind a cell's name."""
         return self.methods[self.base(method)]
@@ -149,8 +161,7 @@ class Study:
             names = self._chosen((*COMPARED, *frozen))
             return [Cell(pair.dataset, pair.model, m) for pair in study.targets for m in names]
         if group == "figure_4":
-            usual = self.run_config(Cell("", "", OWN))["method"]["every"]
-            others = [m for m, (_, over) in self.variants.items() if over["every"] != usual]
+            others = [method for method in self.variants if self.plain(method) == method]
             names = self._chosen((*TIMED, *others))
             return [Cell(study.source.dataset, study.source.model, m) for m in names]
         return [
@@ -170,13 +181,13 @@ class Study:
         """The method that the others of a group are compared with."""
         return f"{OWN}_frozen" if group == "figure_3" else OWN
 
+    def has(self, group: str) -> bool:
+        """Whether a group has our method: without it there is nothing to compare with."""
+        return any(cell.method == self.ours(group) for cell in self.cells(group))
+
     def figures(self) -> list[str]:
-        """The figures that can be drawn: those whose groups have our method."""
-        return [
-            name
-            for name, groups in FIGURES.items()
-            if all(any(c.method == self.ours(g) for c in self.cells(g)) for g in groups)
-        ]
+        """The figures that can be drawn: those whose groups this study has."""
+        return [name for name, groups in FIGURES.items() if all(map(self.has, groups))]
 
     def all_cells(self) -> list[Cell]:
         """The cells of all groups but `table_2_full`, each once."""
@@ -301,6 +312,11 @@ class Study:
         """The description of a data set."""
         return load_dataset(name, self.root)
 
+    def is_the_papers(self, datasets: Iterable[str]) -> bool:
+        """Whether scale and data are the paper's: only then can its numbers be confirmed."""
+        specs = map(self.dataset, datasets)
+        return self.config.scale == PAPER and all(spec.is_the_papers for spec in specs)
+
     # Where things are
 
     @property
@@ -332,6 +348,10 @@ class Study:
         """Prepared arrays of a data set; a row limit gives a folder of its own."""
         limit = self.config.study.max_rows
         return Path("data") / "prepared" / (f"{dataset}-{limit}" if limit else dataset)
+
+    def index_file(self, group: str) -> Path:
+        """One row per run of a group."""
+        return self.results / "index" / f"{group}.parquet"
 
     def cell_folder(self, cell: Cell) -> Path:
         """Run records of a cell."""

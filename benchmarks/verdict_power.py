@@ -11,7 +11,6 @@ project's own.
 from __future__ import annotations
 
 import argparse
-import gc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +72,6 @@ def simulate(rng, n, comparisons, gain, studies, ratio=1.0, skewed=False) -> lis
     for study in d:
         family = [tested(one, ratio, key=k, family="all") for k, one in enumerate(study)]
         decisions.append(decide(family, ALPHA))
-        gc.freeze()  # multipletests calls gc.collect(), which would look through all of these
     return decisions
 
 

@@ -43,7 +43,6 @@ def run_study(study: Study) -> None:
             products.write_comparisons(study, group)
     for table in ("table_1", "table_2", "table_3", "controls"):
         list(products.write_table(study, table))
-    study.write_config()
 
 
 @contextmanager

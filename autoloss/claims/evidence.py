@@ -13,10 +13,10 @@ from autoloss.claims.margins import Array
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.schema import Claim, Registry
 from autoloss.errors import RecordError
+from autoloss.records.index import CELL, RUN
 from autoloss.stats.paired import differences
-from autoloss.study import Cell, Study
+from autoloss.study import Study
 
-RUN = ["dataset", "model", "method", "seed"]
 OTHER_PROTOCOL = "other protocol"
 FAILED = "failed runs"
 
@@ -64,8 +64,8 @@ def questions(study: Study, registry: Registry, claim: Claim, runs: pd.DataFrame
             data,
             dataset,
             model,
-            study_method(study, ours),
-            study_method(study, other),
+            study.plain(ours),
+            study.plain(other),
             registry.minimum(claim, metric),
             registry.stated(claim, metric, (data, model, ours, other)),
         )
@@ -73,16 +73,6 @@ def questions(study: Study, registry: Registry, claim: Claim, runs: pd.DataFrame
         for data, model, ours, other in claim.pairs()
         for dataset in [name for name, paper in stand_in.items() if paper == data] or [None]
     ]
-
-
-def study_method(study: Study, method: str) -> str:
-    """What the study calls a method: `autoloss_every_7` is `autoloss` where 7 is its usual f."""
-    if method in study.variants:
-        base, options = study.variants[method]
-        usual = study.run_config(Cell("", "", base))["method"]
-        if all(usual[key] == value for key, value in options.items()):
-            return base
-    return method
 
 
 def evidence(claim: Claim, groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -98,7 +88,7 @@ def evidence(claim: Claim, groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     twice = runs[runs.duplicated(RUN)]
     if len(twice):
         row = twice.iloc[0]
-        name = "/".join(str(row[key]) for key in RUN[:3])
+        name = "/".join(str(row[key]) for key in CELL)
         mend = "run `snakemake --cores all claims`: it makes the indexes anew"
         raise RecordError(f"{name} seed {row['seed']}", "two indexes have different runs", mend)
     return runs

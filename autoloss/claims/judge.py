@@ -21,7 +21,6 @@ from autoloss.claims.verdicts import ClaimVerdict, Pooled, Row, Verdicts
 from autoloss.study import Study
 
 TOLERANCES = (0.5, 1.0, 2.0)  # times the minimum effect
-PAPER = "paper"  # the scale whose protocol is the paper's
 
 
 @dataclass(frozen=True)
@@ -56,23 +55,17 @@ def judge(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) 
         said = [[d.verdict if d else UNASSESSABLE for d in at[start:end]] for at in decided]
         pooled = list(pool(mine, rows, options))
         verdicts.append(_claim_verdict(Judged(claim, rows, said, pooled)))
+    used = {one.question.dataset for one in measured if one.question.dataset is not None}
     return Verdicts(
         claims_sha256=registry.sha256,
         scale=study.config.scale,
         protocol=study.config.protocol,
         alpha=options.alpha,
-        papers_own=_papers_own(study, measured),
+        papers_own=study.is_the_papers(used),
         groups=digests(groups),
         families=dict(registry.families),
         claims=verdicts,
     )
-
-
-def _papers_own(study: Study, measured: Sequence[Measured]) -> bool:
-    """Whether scale and data are the paper's: only then can its numbers be confirmed."""
-    used = {one.question.dataset for one in measured} - {None}
-    own = [str(name).lower() == study.dataset(str(name)).stands_for.lower() for name in used]
-    return study.config.scale == PAPER and all(own)
 
 
 def _claim_verdict(judged: Judged) -> ClaimVerdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from autoloss.claims.verdicts import Row
 from autoloss.config import StatisticsOptions
 from autoloss.stats import Comparison, compare
 
-ASKED = ("metric", "counts", "data", "dataset", "model", "ours", "other", "minimum", "published")
+ASKED = [f.name for f in fields(Question) if f.name != "claim"]  # a row repeats its question
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def write_verdicts(study: Study) -> Iterator[Path]:
     groups = {
         group: read_index(study, group)
         for group in claimed_groups(study)
-        if (study.results / "index" / f"{group}.parquet").exists()
+        if study.index_file(group).exists()
     }
     found = judge(study, load_claims(study.root), groups)
     texts = {

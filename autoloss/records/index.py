@@ -12,6 +12,8 @@ from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.study import Cell, Study
 
+CELL = ["dataset", "model", "method"]
+RUN = [*CELL, "seed"]
 COSTS = (
     *("forward_examples", "backward_examples", "seconds"),
     *("search_trials", "search_epochs"),

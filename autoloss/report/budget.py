@@ -10,9 +10,10 @@ from __future__ import annotations
 import pandas as pd
 
 from autoloss.errors import RecordError
-from autoloss.study import Cell, Study
+from autoloss.records.index import CELL
+from autoloss.report.frames import cell_of, rows_of
+from autoloss.study import Study
 
-CELL = ["dataset", "model", "method"]
 MEASURED = ("epochs", "search_epochs")
 
 
@@ -29,7 +30,7 @@ def budget_table(study: Study, index: pd.DataFrame) -> pd.DataFrame:
         seconds=("seconds", "mean"),
         search_seconds=("search_seconds", "max"),
     ).reset_index()
-    names = [Cell(*map(str, key)) for key in table[CELL].itertuples(index=False, name=None)]
+    names = [cell_of(row) for row in rows_of(table)]
     table["epochs_allowed"] = [study.epoch_budget(cell.method) for cell in names]
     table["search_epochs_allowed"] = [study.search_budget(cell) for cell in names]
     return table

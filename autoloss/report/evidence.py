@@ -12,7 +12,7 @@ from autoloss.errors import RecordError
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
-from autoloss.report.frames import rows_of
+from autoloss.report.frames import cell_of, rows_of
 from autoloss.report.products import read_index
 from autoloss.study import Cell, Study
 
@@ -69,7 +69,7 @@ def read_evidence(study: Study) -> Evidence:
 def _present(study: Study) -> list[str]:
     """Groups that the report needs, those with a table, and those that figures are drawn from."""
     drawn = {group for figure in FIGURES for group in FIGURES[figure]} - {*TABLES, FULL}
-    made = {g for g in drawn if (study.results / "index" / f"{g}.parquet").exists()}
+    made = {g for g in drawn if study.index_file(g).exists()}
     made |= {g for g in (*TABLES, FULL) if (study.results / "tables" / f"{g}.csv").exists()}
     return [group for group in GROUPS if group in made or group in NEEDED]
 
@@ -80,16 +80,11 @@ def _records(study: Study, group: str, index: pd.DataFrame) -> Iterator[tuple[st
         record = read_record(file)
         if record.run_id != row["run_id"]:
             raise RecordError(
-                str(study.results / "index" / f"{group}.parquet"),
+                str(study.index_file(group)),
                 f"has run {row['run_id']} where {file} is of run {record.run_id}",
                 f"run `snakemake --cores all {group}`",
             )
         yield record.run_id, record
-
-
-def cell_of(row: Mapping[str, Any]) -> Cell:
-    """The cell that a row is of."""
-    return Cell(str(row["dataset"]), str(row["model"]), str(row["method"]))
 
 
 def label_of(study: Study, method: str) -> str:

@@ -13,10 +13,11 @@ from urllib.parse import quote
 import pandas as pd
 
 from autoloss.metrics import METRICS
+from autoloss.records.index import CELL
 from autoloss.records.schema import Record
 from autoloss.registry import MODELS, OWN
-from autoloss.report.evidence import Evidence, cell_of, label_of
-from autoloss.report.frames import rows_of
+from autoloss.report.evidence import Evidence, label_of
+from autoloss.report.frames import cell_of, rows_of
 from autoloss.report.tables import Block, Table, Text
 from autoloss.study import Cell, Study
 
@@ -147,7 +148,7 @@ def _run(study: Study, cell: Cell, row: Mapping[str, Any]) -> list[Item]:
 
 def budget_grid(study: Study, budgets: pd.DataFrame, caption: str) -> Grid:
     """What each cell's runs cost, in the budget file's own columns."""
-    shown = [name for name in budgets.columns if name not in ("dataset", "model", "method")]
+    shown = [name for name in budgets.columns if name not in CELL]
     body = [
         [
             Item(str(cell_of(row)), href=f"#{anchor(cell_of(row))}"),

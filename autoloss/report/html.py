@@ -32,7 +32,7 @@ from autoloss.report.pictures import missing, pictures
 from autoloss.report.products import make_table
 from autoloss.report.tables import MARKS
 from autoloss.report.verdicts import verdicts
-from autoloss.report.versus import PAPER, is_the_papers, versus
+from autoloss.report.versus import versus
 from autoloss.study import Study
 
 GLYPHS = {"star": "*", "worse": "↓", "better": "↑"}
@@ -73,7 +73,7 @@ def _content(study: Study) -> dict[str, Any]:
         "pictures": drawn,
         "missing": missing(study, {picture.name for picture in drawn}),
         "versus": list(versus(evidence)),
-        "papers_own": _papers_own(evidence),
+        "papers_own": study.is_the_papers({cell.dataset for cell in evidence.cells()}),
         "cells": list(_cells(evidence)),
         "budgets": list(_budgets(evidence)),
         "failed": failed_grid(study, evidence.records),
@@ -96,12 +96,6 @@ def _tables(study: Study) -> Iterator[dict[str, Any]]:
             }
         elif name in ("table_1", "table_2", "table_3"):
             raise RecordError(str(file), "no such file", f"run `snakemake --cores all {name}`")
-
-
-def _papers_own(evidence: Evidence) -> bool:
-    """Whether all of the study is the paper's: its scale, and its data."""
-    study, names = evidence.study, {cell.dataset for cell in evidence.cells()}
-    return study.config.scale == PAPER and all(is_the_papers(study.dataset(n)) for n in names)
 
 
 def _cells(evidence: Evidence) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -25,7 +25,7 @@ def write_index(study: Study, group: str) -> Path:
     """One row per run of a table or figure: `index/<group>.parquet`."""
     if group not in GROUPS:
         raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
-    file = study.results / "index" / f"{group}.parquet"
+    file = study.index_file(group)
     file.parent.mkdir(parents=True, exist_ok=True)
     build_index(study, study.cells(group)).to_parquet(file, index=False)
     return file
@@ -105,7 +105,7 @@ def read_index(study: Study, group: str) -> pd.DataFrame:
     Raises:
         RecordError: it has not been made.
     """
-    return pd.read_parquet(_made(study.results / "index" / f"{group}.parquet", group))
+    return pd.read_parquet(_made(study.index_file(group), group))
 
 
 def read_comparisons(study: Study, group: str) -> pd.DataFrame:

@@ -16,13 +16,14 @@ import pandas as pd
 
 from autoloss.errors import RecordError
 from autoloss.metrics import METRICS
+from autoloss.records.index import RUN
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import FULL, GROUPS
+from autoloss.report.frames import cell_of, rows_of
 from autoloss.report.products import read_index
-from autoloss.study import Cell, Study
+from autoloss.study import Study
 
-RUN = ["dataset", "model", "method", "seed"]
 KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
 SHOWN = ("table_2", "table_3", "controls", "table_1")  # in the README
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
@@ -56,7 +57,7 @@ def all_runs(study: Study) -> pd.DataFrame:
     Raises:
         RecordError: nothing is indexed.
     """
-    groups = [group for group in GROUPS if (study.results / f"index/{group}.parquet").exists()]
+    groups = [group for group in GROUPS if study.index_file(group).exists()]
     if not groups:
         where = str(study.results / "index")
         raise RecordError(where, "no index is there", "run `snakemake --cores all`")
@@ -66,10 +67,15 @@ def all_runs(study: Study) -> pd.DataFrame:
 
 def origin(study: Study, runs: pd.DataFrame) -> dict[str, Any]:
     """Which code, data, versions and machine the runs are of; what searches chose."""
-    records = [read_record(study.record_file(cell, seed)) for cell, seed in _cells(runs)]
-    cells = dict.fromkeys(cell for cell, _ in _cells(runs))
+    cells = [cell_of(row) for row in rows_of(runs)]
+    records = [
+        read_record(study.record_file(cell, seed))
+        for cell, seed in zip(cells, runs["seed"].tolist(), strict=True)
+    ]
     searches = {
-        str(cell): read_search(study.search_file(cell)) for cell in cells if study.searches(cell)
+        str(cell): read_search(study.search_file(cell))
+        for cell in dict.fromkeys(cells)
+        if study.searches(cell)
     }
     return {
         "runs": len(records),
@@ -89,10 +95,6 @@ def origin(study: Study, runs: pd.DataFrame) -> dict[str, Any]:
         },
         "seconds": round(sum(r.budget.seconds for r in records)),
     }
-
-
-def _cells(runs: pd.DataFrame) -> list[tuple[Cell, int]]:
-    return [(Cell(*map(str, row[:3])), int(row[3])) for row in runs[RUN].itertuples(index=False)]
 
 
 def _distinct(records: list[Record], key: str) -> list[Any]:

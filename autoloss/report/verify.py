@@ -18,11 +18,11 @@ from scipy import stats
 
 from autoloss.errors import RecordError
 from autoloss.metrics import METRICS
-from autoloss.report.reference import RUN, all_runs, origin, reference_folders
+from autoloss.records.index import CELL, RUN
+from autoloss.report.reference import all_runs, origin, reference_folders
 from autoloss.study import Study
 
 FALSE_ALARM = 0.01
-CELL = RUN[:-1]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from autoloss.data.registry import DatasetSpec
 from autoloss.metrics import METRICS, Metric
+from autoloss.records.index import CELL
 from autoloss.registry import MODELS
 from autoloss.report.evidence import Evidence, label_of
 from autoloss.report.grids import Grid, Item, anchor, number
@@ -17,7 +18,6 @@ from autoloss.report.published import Cells, Key, load_published
 from autoloss.study import Cell, Study
 
 HOURS = Metric("hours", "Training time, h", higher_is_better=False)
-PAPER = "paper"  # the scale whose protocol is the paper's
 Means = Mapping[tuple[str, str, str], Mapping[Key, float]]  # data set, model, metric; then method
 
 
@@ -47,11 +47,6 @@ class Place:
         return f"{MODELS.get(self.model, self.model)}, {self.spec.title} ({self.spec.stands_for})"
 
 
-def is_the_papers(spec: DatasetSpec) -> bool:
-    """Whether a data set is the paper's own, not one that stands for it."""
-    return spec.stands_for.lower() == spec.name.lower()
-
-
 def versus(evidence: Evidence) -> Iterator[Versus]:
     """Everything that the paper has numbers of, and this study has runs of."""
     study, published = evidence.study, load_published(evidence.study.root)
@@ -68,7 +63,7 @@ def versus(evidence: Evidence) -> Iterator[Versus]:
         hours = index.assign(hours=(index["seconds"] + index["search_seconds"]) / 3600)
         title, own = "Figure 4 (a): training time", study.ours("figure_4")
         yield from _versus(study, title, published.figure_4_hours, means(hours, ["hours"]), own)
-        every, title = _frequencies(study, own), "Figure 4 (b, c): steps between outer steps"
+        every, title = study.frequencies(), "Figure 4 (b, c): steps between outer steps"
         by_f: Means = {
             place: {every[str(m)]: value for m, value in values.items() if m in every}
             for place, values in means(index, METRICS).items()
@@ -80,17 +75,11 @@ def means(index: pd.DataFrame, columns: Iterable[str]) -> Means:
     """Means over the runs that are ok."""
     ok, names = index[index["status"] == "ok"], list(columns)
     found: dict[tuple[str, str, str], dict[Key, float]] = {}
-    for key, runs in ok.groupby(["dataset", "model", "method"], sort=False):
+    for key, runs in ok.groupby(CELL, sort=False):
         dataset, model, method = map(str, key)
         for name in names:
             found.setdefault((dataset, model, name), {})[method] = float(runs[name].mean())
     return found
-
-
-def _frequencies(study: Study, own: str) -> dict[str, int]:
-    """Steps between outer steps, of our method and its variants."""
-    cells = [cell for cell in study.cells("figure_4") if study.base(cell.method) == own]
-    return {cell.method: study.run_config(cell)["method"]["every"] for cell in cells}
 
 
 def _versus(study: Study, title: str, stated: Cells, ours: Means, own: Key) -> Iterator[Versus]:
@@ -105,7 +94,7 @@ def _versus(study: Study, title: str, stated: Cells, ours: Means, own: Key) -> I
         ]
         places += [Place(spec, model, pairs)] if pairs else []
     if places:
-        comparable = study.config.scale == PAPER and all(is_the_papers(p.spec) for p in places)
+        comparable = study.is_the_papers(place.spec.name for place in places)
         numbers = [_numbers(study, place) for place in places]
         short = _short(places)
         yield Versus(title, stated.source, stated.precision, comparable, short, numbers)
@@ -149,9 +138,9 @@ def _numbers(study: Study, place: Place) -> Grid:
 
 def _names(study: Study, place: Place) -> tuple[Callable[[Key], str], Callable[[Key], str]]:
     """What a row is called, and where its number of ours leads."""
-    own, every = study.ours("figure_4"), {}
+    every = {}
     if any(isinstance(key, int) for key in place.pairs[0].paper):
-        every = {f: method for method, f in _frequencies(study, own).items()}
+        every = {f: method for method, f in study.frequencies().items()}
 
     def label(key: Key) -> str:
         return f"f = {key}" if isinstance(key, int) else label_of(study, key)

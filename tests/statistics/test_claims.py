@@ -15,7 +15,6 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
-from autoloss.claims.evidence import study_method
 from autoloss.claims.judge import judge
 from autoloss.claims.products import write_verdicts
 from autoloss.claims.rules import DIRECTION, INCONCLUSIVE, NOT, REPRODUCED, UNASSESSABLE
@@ -221,9 +220,9 @@ def test_the_projects_claims_are_what_the_paper_states():
 
 def test_every_seventh_step_is_autoloss_itself():
     study = tiny_study(frequencies=[1, 7])
-    assert study_method(study, "autoloss_every_7") == "autoloss"
-    assert study_method(study, "autoloss_every_1") == "autoloss_every_1"
-    assert study_method(study, "autoloss_every_13") == "autoloss_every_13"  # no such runs here
+    assert study.plain("autoloss_every_7") == "autoloss"
+    assert study.plain("autoloss_every_1") == "autoloss_every_1"
+    assert study.plain("autoloss_every_13") == "autoloss_every_13"  # no such runs here
 
 
 def test_a_changed_file_changes_the_hash_that_verdicts_carry(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from autoloss.stats import can_be_significant, compare, holm, seeds_needed, smallest_p
 
@@ -39,6 +40,11 @@ def test_benjamini_hochberg_1995_data():
 @given(probabilities)
 def test_equals_the_definition(p):
     assert holm(p) == pytest.approx(holm_by_hand(p))
+
+
+@given(probabilities)
+def test_equals_statsmodels_to_the_bit(p):
+    assert np.array_equal(holm(p), multipletests(p, method="holm")[1])
 
 
 @given(probabilities)

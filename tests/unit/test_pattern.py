@@ -11,7 +11,6 @@ from autoloss.metrics import METRICS
 from autoloss.report.outcomes import outcomes
 from autoloss.report.pattern import Pair
 from autoloss.report.published import load_published
-from autoloss.report.versus import is_the_papers
 from tests.studied import tiny_study
 from tests.tiny import ROOT
 
@@ -68,5 +67,5 @@ def test_every_number_of_the_papers_figures_is_there_with_its_source():
 
 def test_only_a_set_that_stands_for_itself_is_the_papers():
     spec = tiny_study().dataset("ml100k-ctr")
-    assert not is_the_papers(spec)
-    assert is_the_papers(spec.model_copy(update={"name": "criteo"}))
+    assert not spec.is_the_papers
+    assert spec.model_copy(update={"name": "criteo"}).is_the_papers

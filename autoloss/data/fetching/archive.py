@@ -19,8 +19,8 @@ from typing import Literal
 from autoloss.data.fetching.content import CHUNK, content_of, copy_member, place
 from autoloss.data.fetching.progress import progress
 from autoloss.data.fetching.space import require_space
-from autoloss.data.fetching.terms import Say
 from autoloss.data.manifest import RawFile
+from autoloss.data.progress import Say
 from autoloss.data.registry import Member
 from autoloss.errors import DataError
 

@@ -21,7 +21,7 @@ from autoloss.data.fetching.content import Content, content_of
 from autoloss.data.fetching.part import Begun, Part
 from autoloss.data.fetching.progress import progress
 from autoloss.data.fetching.space import require_space
-from autoloss.data.fetching.terms import Say
+from autoloss.data.progress import Say
 from autoloss.data.registry import Pinned
 from autoloss.errors import DataError
 

@@ -13,8 +13,9 @@ from autoloss.data.fetching.content import content_of, place
 from autoloss.data.fetching.lock import sole_owner
 from autoloss.data.fetching.publish import publish
 from autoloss.data.fetching.space import NoSpaceError, local_problem
-from autoloss.data.fetching.terms import Say, show_terms
+from autoloss.data.fetching.terms import show_terms
 from autoloss.data.manifest import MANIFEST, RawFile
+from autoloss.data.progress import Say
 from autoloss.data.registry import Mirror, Pinned, SourceSpec, WheelMirror
 from autoloss.errors import DataError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from autoloss.data.manifest import RawFile
 from autoloss.data.registry import Mirror
 from autoloss.errors import DataError
+from autoloss.records.store import write_text
 from autoloss.strict import Strict
 
 
@@ -60,8 +60,5 @@ def settle(path: Path, source: str, mirror: Mirror, files: Sequence[RawFile]) ->
                 f"keep the old files, or delete {path} if the new ones are the right ones",
             )
     if found.keys() - known.files.keys():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(f".{os.getpid()}.tmp")
         both = known.model_copy(update={"files": known.files | found})
-        new.write_text(both.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        new.replace(path)
+        write_text(both.model_dump_json(indent=2) + "\n", path)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from autoloss.data.fetching.terms import Say
 from autoloss.data.manifest import MANIFEST
+from autoloss.data.progress import Say
 
 
 @contextmanager

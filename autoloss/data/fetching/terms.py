@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
+from autoloss.data.progress import Say
 from autoloss.data.registry import SourceSpec
 from autoloss.errors import DataError
 
 ACCEPT = "AUTOLOSS_ACCEPT_LICENCE"  # names of sources, with commas: Snakemake's jobs inherit it
 OFFLINE = "AUTOLOSS_OFFLINE"
-
-Say = Callable[[str], None]
 
 
 def show_terms(source: SourceSpec, say: Say) -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from autoloss.metrics import METRICS
 from autoloss.registry import OWN
+from autoloss.report.figures.marks import reach
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import PAGE, colour
 from autoloss.report.frames import rows_of
@@ -30,11 +31,7 @@ def data(source: Source) -> pd.DataFrame:
     index["seconds"] += index["search_seconds"]
     keys = ("forward_examples", "backward_examples")
     index["passes"] = sum(index[key] + index[f"search_{key}"] for key in keys) / 1e6
-    every = {
-        cell.method: study.run_config(cell)["method"]["every"]
-        for cell in study.cells("figure_4")
-        if study.base(cell.method) == OWN
-    }
+    every = study.frequencies()
     of_part = {"cost": (TIMED, COSTS), "frequency": (every, FREQUENCY)}
     frame = pd.concat(
         [
@@ -67,9 +64,8 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _bars(axis: Axes, rows: pd.DataFrame, label: str) -> None:
     for place, row in enumerate(rows_of(rows)):
-        error = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
         axis.barh(place, row["mean"], color=colour(row["method"]), height=0.7)
-        axis.errorbar(row["mean"], place, xerr=error, color="black", elinewidth=0.8, capsize=2)
+        axis.errorbar(row["mean"], place, xerr=reach(row), color="black", elinewidth=0.8, capsize=2)
     axis.set_yticks(range(len(rows)), list(rows["label"]))
     axis.invert_yaxis()
     axis.set_xlabel(label)

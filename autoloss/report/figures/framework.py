@@ -7,6 +7,7 @@ from textwrap import wrap
 from autoloss.learned import Learned
 from autoloss.registry import MODELS, OWN, load
 from autoloss.report.figures.boxes import Row, box
+from autoloss.report.figures.style import loss_label
 from autoloss.report.figures.trace import describe, has_matrix, leaves
 from autoloss.study import Study
 from autoloss.weighting import GumbelSoftmax
@@ -44,7 +45,7 @@ class Framework:
             _box(f"weight {name}", "data", f"$p_{{{k}}}$", method=name)
             for k, name in enumerate(names, start=1)
         ]
-        labels = [study.label(name) if name in study.methods else name for name in names]
+        labels = [loss_label(name) for name in names]
         self.losses = [
             _box(
                 f"loss {name}",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from autoloss.metrics import METRICS
 from autoloss.registry import MODELS
+from autoloss.report.figures.marks import reach
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import GREY, PAGE, colour, marker
 from autoloss.report.frames import parts_of, rows_of
@@ -83,19 +84,18 @@ def draw(frame: pd.DataFrame) -> Figure:
 def _forest(axis: Axes, rows: pd.DataFrame, labels: dict[str, str]) -> None:
     """Dots with intervals around zero; the axis ends where most are, the rest is named there."""
     methods = list(labels)
-    reach = 3 * float(rows[["low", "high"]].abs().max(axis=1).median()) or 1e-6
+    edge = 3 * float(rows[["low", "high"]].abs().max(axis=1).median()) or 1e-6
     axis.axvline(0, color=GREY, linewidth=0.8)
     for row in rows_of(rows):
         place, mean = methods.index(row["method"]), row["mean"]
         style: dict[str, Any] = {"color": colour(row["method"]), "marker": marker(row["method"])}
-        if abs(mean) <= reach:
-            error = [[mean - row["low"]], [row["high"] - mean]]
-            axis.errorbar(mean, place, xerr=error, elinewidth=0.9, capsize=1.5, **style)
+        if abs(mean) <= edge:
+            axis.errorbar(mean, place, xerr=reach(row), elinewidth=0.9, capsize=1.5, **style)
         else:
             side = -1 if mean < 0 else 1
             text = f"← {mean:.2g}" if side < 0 else f"{mean:.2g} →"
             axis.text(
-                side * reach,
+                side * edge,
                 place,
                 text,
                 ha="left" if side < 0 else "right",
@@ -103,7 +103,7 @@ def _forest(axis: Axes, rows: pd.DataFrame, labels: dict[str, str]) -> None:
                 color=style["color"],
                 fontsize=6,
             )
-    axis.set_xlim(-reach * 1.05, reach * 1.05)
+    axis.set_xlim(-edge * 1.05, edge * 1.05)
     axis.set_yticks(range(len(methods)), list(labels.values()))
     axis.set_ylim(len(methods) - 0.4, -0.6)
     axis.locator_params(axis="x", nbins=3)

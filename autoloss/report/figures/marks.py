@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,13 +13,18 @@ from autoloss.report.figures.style import colour, marker
 from autoloss.report.frames import rows_of
 
 
+def reach(row: Mapping[str, float]) -> list[list[float]]:
+    """An interval as matplotlib's error bars take it: how far below and above the mean."""
+    return [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
+
+
 def dots(axis: Axes, rows: pd.DataFrame) -> None:
     """One method per line, the first on top: its `mean` with the interval `low` to `high`."""
     for place, row in enumerate(rows_of(rows)):
         axis.errorbar(
             row["mean"],
             place,
-            xerr=[[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
+            xerr=reach(row),
             color=colour(row["method"]),
             marker=marker(row["method"]),
             capsize=2,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from autoloss.report.figures.choices import choices_of
 from autoloss.report.figures.marks import band, legend_below
 from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import LOSSES, PAGE
+from autoloss.report.figures.style import PAGE, loss_label
 from autoloss.report.frames import parts_of
 
 TITLE = "Selection of the candidate losses"
@@ -46,7 +46,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axis, (label, ease) in zip(axes[line], shown, strict=True):
             panel = part[(part["class"] == label) & (part["ease"] == ease)]
             for candidate, values in parts_of(panel, "candidate"):
-                name = LOSSES.get(candidate, candidate)
+                name = loss_label(candidate)
                 band(axis, values, "epoch", candidate, name)
             axis.set_ylim(-0.03, 1.03)
             axis.set_xticks(sorted(part["epoch"].unique()))

@@ -9,8 +9,9 @@ from scipy import stats
 
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record
+from autoloss.report.frames import cell_of, rows_of
 from autoloss.report.products import read_index
-from autoloss.study import Cell, Study
+from autoloss.study import Study
 
 
 class Source:
@@ -36,9 +37,8 @@ class Source:
 
     def records(self, index: pd.DataFrame) -> Iterator[Record]:
         """The records of an index's runs."""
-        for row in index.to_dict("records"):
-            cell = Cell(row["dataset"], row["model"], row["method"])
-            yield read_record(self.study.record_file(cell, row["seed"]))
+        for row in rows_of(index):
+            yield read_record(self.study.record_file(cell_of(row), row["seed"]))
 
     def summarise(self, frame: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
         """n, mean and its t-interval over seeds, per group of `keys`, in order of appearance."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib as mpl
 
+from autoloss.registry import discover
+
 COLUMN, PAGE = 3.33, 7.0  # inches: one column, and both
 GREY, LIGHT = "#7f7f7f", "#d9d9d9"
 COLOURS = {
@@ -33,8 +35,6 @@ MARKERS = {
     "darts": "<",
     "bohb": ">",
 }
-# Names of models, metrics and losses that are drawn as words come from their registries.
-LOSSES = {"focal": "Focal", "kl": "KL", "hinge": "Hinge", "ce": "CE"}
 
 
 def colour(method: str) -> str:
@@ -45,6 +45,12 @@ def colour(method: str) -> str:
 def marker(method: str) -> str:
     """A method's marker."""
     return next((m for name, m in MARKERS.items() if is_or_varies(method, name)), "o")
+
+
+def loss_label(name: str) -> str:
+    """What a candidate loss is called: as the method that uses it alone, if there is one."""
+    methods = discover()
+    return methods[name].info.label if name in methods else name
 
 
 def is_or_varies(method: str, name: str) -> bool:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from autoloss.report.figures.choices import choices_of
 from autoloss.report.figures.marks import band, legend_below
 from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import LOSSES, PAGE
+from autoloss.report.figures.style import PAGE, loss_label
 from autoloss.report.frames import parts_of
 
 TITLE = "Decision surface of the controller"
@@ -45,7 +45,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis = axes[row][column]
             panel = cell[(cell["method"] == method) & (cell["class"] == label)]
             for candidate, values in parts_of(panel, "candidate"):
-                name = LOSSES.get(candidate, candidate)
+                name = loss_label(candidate)
                 band(axis, values, "ease", candidate, name)
             if len(panel):
                 axis.set_title(f"{panel['label'].iloc[0]}\nclass {label}", fontsize=6)

@@ -55,6 +55,7 @@ include: "autoloss/workflow/train.smk"
 include: "autoloss/workflow/analyse.smk"
 include: "autoloss/workflow/figures.smk"
 include: "autoloss/workflow/claims.smk"
+include: "autoloss/workflow/sensitivity.smk"
 include: "autoloss/workflow/report.smk"
 
 
@@ -81,4 +82,5 @@ localrules:
     table_2_full,
     controls,
     claims,
+    sensitivity,
     report,

@@ -88,6 +88,7 @@ class LossOptions(Strict):
     focal_gamma: float = Field(default=2.0, ge=0)
     kl_smoothing: Share = 0.1
     hinge_on: Literal["probability", "logit"] = "probability"
+    normalise: Literal["none", "chance"] = "none"
 
 
 class TrainingOptions(Strict):

@@ -141,6 +141,19 @@ class CandidateLosses:
 
     def __call__(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Losses `[B, n]` of every example under every candidate."""
+        values = self._values(labels, logits)
+        return values if self._units is None else values / self._units.to(values)
+
+    def _values(self, labels: Tensor, logits: Tensor) -> Tensor:
         prediction = Prediction(self.task, labels, logits)
         values = [LOSSES[name](prediction, self.options) for name in self.names]
         return torch.stack(values, dim=-1)
+
+    @cached_property
+    def _units(self) -> Tensor | None:
+        """What each candidate is divided by, `[n]`: its value for a model that knows nothing."""
+        if self.options.normalise == "none":
+            return None
+        labels = torch.zeros(1, dtype=torch.long)
+        logits = torch.zeros(1) if self.task.binary else torch.zeros(1, self.task.classes)
+        return self._values(labels, logits).squeeze(0)

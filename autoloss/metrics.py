@@ -23,6 +23,10 @@ class Metric:
         return ours - other if self.higher_is_better else other - ours
 
 
+# One-vs-rest AUC by the other usual average, over the classes' shares. Kept of tasks with more than
+# two classes, for the sensitivity study.
+AUC_WEIGHTED = "auc_weighted"
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (

@@ -35,8 +35,12 @@ FIGURES = {  # each figure, and the groups of runs that it is drawn from
     "calibration": ("table_2",),
     "selection": ("table_2", "table_3"),
     "surface": ("table_2", "table_3"),
+    "sensitivity": ("sensitivity",),
 }
-GROUPS = (*TABLES, FULL, "figure_3", "figure_4")  # of runs: what is indexed, audited and tested
+# Of runs: what is indexed, audited and tested; and those of them that `all` does without.
+GROUPS = (*TABLES, FULL, "figure_3", "figure_4", "sensitivity")
+APART = (FULL, "sensitivity")
+UNTESTED = ("sensitivity",)  # not ours against each other method: autoloss/report/sensitivity.py
 DOMAINS = ("log", "uniform", "choice")
 MODELS = {  # autoloss/models/<name>.py, and the class in it
     "deepfm": "DeepFM",

@@ -17,9 +17,11 @@ from typing import Any
 from autoloss.config import Config, load_config, overlay, read_config
 from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, did_you_mean
+from autoloss.grid import Cell, cells_of
 from autoloss.records.fingerprint import preparation_code, search_code, training_code
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import (
+    APART,
     FIGURES,
     FULL,
     GROUPS,
@@ -30,22 +32,11 @@ from autoloss.registry import (
     options_of,
     tuning_of,
 )
+from autoloss.variants import Sensitivity, Variant, frequency_variants, load_sensitivity
+
+__all__ = ["PAPER", "Cell", "Study"]
 
 PAPER = "paper"  # the scale whose protocol is the paper's
-COMPARED = ("ce", "slf")  # the rows of Figure 3 beside the frozen controller
-TIMED = ("melu", "bohb", "darts", "slf", OWN)  # the bars of Figure 4 (a)
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """Data set x model x method; with a seed it is a run."""
-
-    dataset: str
-    model: str
-    method: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}/{self.model}/{self.method}"
 
 
 @dataclass(frozen=True)
@@ -93,20 +84,31 @@ class Study:
         return discover()
 
     @cached_property
-    def variants(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Methods with an option changed, by the name that their cells have: base and options."""
-        frequencies = self.config.study.frequencies
-        return {f"{OWN}_every_{every}": (OWN, {"every": every}) for every in frequencies}
+    def sensitivity(self) -> Sensitivity:
+        """The readings of the paper's open choices."""
+        return load_sensitivity(self.root, self.methods)
+
+    @cached_property
+    def variants(self) -> dict[str, Variant]:
+        """Methods with something changed, by the name that their cells have."""
+        found = frequency_variants(self.config.study.frequencies)
+        for reading in self.sensitivity.readings:
+            found |= reading.variants()
+        return found
+
+    def variant(self, method: str) -> Variant:
+        """What a cell's name stands for: a method with something changed, or as it is."""
+        return self.variants.get(method, Variant(method))
 
     def base(self, method: str) -> str:
         """The method that a cell's name stands for: a variant's base, or itself."""
-        return self.variants[method][0] if method in self.variants else method
+        return self.variant(method).base
 
     def plain(self, method: str) -> str:
         """The name under which a method is run: `autoloss_every_7` is `autoloss` if 7 is usual."""
-        base, options = self.variants.get(method, (method, {}))
-        usual = self.run_config(Cell("", "", base))["method"] if options else {}
-        return base if all(usual[key] == value for key, value in options.items()) else method
+        base = self.base(method)
+        alike = self.varied(Cell("", "", method)).config == self.varied(Cell("", "", base)).config
+        return base if alike else method
 
     def frequencies(self) -> dict[str, int]:
         """Steps between outer steps of our method and its variants in Figure 4, by name."""
@@ -119,9 +121,8 @@ class Study:
 
     def label(self, method: str) -> str:
         """What tables and figures call a cell's method."""
-        label = self.entry(method).info.label
-        options = self.variants[method][1] if method in self.variants else {}
-        return label + "".join(f" ({key} = {value})" for key, value in options.items())
+        changed = self.variant(method).label
+        return self.entry(method).info.label + (f" ({changed})" if changed else "")
 
     # The grid
 
@@ -155,27 +156,7 @@ class Study:
 
     def cells(self, group: str) -> list[Cell]:
         """The cells of a table or a figure, in its order."""
-        study = self.config.study
-        if group == "figure_3":
-            frozen = [name for name, entry in self.methods.items() if entry.info.frozen]
-            names = self._chosen((*COMPARED, *frozen))
-            return [Cell(pair.dataset, pair.model, m) for pair in study.targets for m in names]
-        if group == "figure_4":
-            others = [method for method in self.variants if self.plain(method) == method]
-            names = self._chosen((*TIMED, *others))
-            return [Cell(study.source.dataset, study.source.model, m) for m in names]
-        return [
-            Cell(dataset, model, method)
-            for dataset in self.table_datasets(group)
-            for model in self.table_models(group)
-            for method in self.table_methods(group)
-        ]
-
-    def _chosen(self, methods: tuple[str, ...]) -> list[str]:
-        """Of these, the ones that `study.methods` leaves (a frozen method goes with its source)."""
-        chosen, known = self.config.study.methods, (*self.methods, *self.variants)
-        of = {m: self.entry(m).info.frozen or self.base(m) for m in methods if m in known}
-        return [m for m, needed in of.items() if chosen is None or needed in chosen or m in chosen]
+        return cells_of(self, group)
 
     def ours(self, group: str) -> str:
         """The method that the others of a group are compared with."""
@@ -186,13 +167,17 @@ class Study:
         return any(cell.method == self.ours(group) for cell in self.cells(group))
 
     def figures(self) -> list[str]:
-        """The figures that can be drawn: those whose groups this study has."""
-        return [name for name, groups in FIGURES.items() if all(map(self.has, groups))]
+        """The figures of `all` that can be drawn: those whose groups this study has."""
+        return [
+            name
+            for name, groups in FIGURES.items()
+            if all(map(self.has, groups)) and not set(groups) & set(APART)
+        ]
 
     def all_cells(self) -> list[Cell]:
-        """The cells of all groups but `table_2_full`, each once."""
+        """The cells of all groups but those apart, each once."""
         return list(
-            dict.fromkeys(c for group in GROUPS if group != FULL for c in self.cells(group))
+            dict.fromkeys(c for group in GROUPS if group not in APART for c in self.cells(group))
         )
 
     def controller_of(self, cell: Cell) -> Cell | None:
@@ -230,10 +215,9 @@ class Study:
 
     def varied(self, cell: Cell) -> Study:
         """The study with a variant's options laid over it."""
-        if cell.method not in self.variants:
+        over = self.variant(cell.method).over
+        if not over:
             return self
-        base, options = self.variants[cell.method]
-        over = {"methods": {base: options}}
         return Study(overlay(self.config, over, f"variant {cell.method}"), self.root)
 
     def run_key(self, cell: Cell) -> str:
@@ -263,7 +247,7 @@ class Study:
         """What the tuned protocol searches for a method: key -> domain."""
         shared = {f"training.{key}": domain for key, domain in self.config.tuning.shared}
         own = tuning_of(self.entry(method).info, self.methods)
-        fixed = self.variants[method][1] if method in self.variants else {}
+        fixed = self.variant(method).options
         return {
             **shared,
             **{f"method.{key}": domain for key, domain in own.items() if key not in fixed},

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoloss.config import overlay
-from autoloss.registry import FULL, GROUPS
+from autoloss.registry import APART, GROUPS
 from autoloss.report import products
 from autoloss.search.run import search
 from autoloss.study import Study
@@ -37,7 +37,7 @@ def run_study(study: Study) -> None:
         for first, last in study.shards():
             runner.train_shard(cell, first, last)
     for group in GROUPS:
-        if group != FULL:
+        if group not in APART:
             products.write_index(study, group)
             products.write_budget(study, group)
             products.write_comparisons(study, group)

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from autoloss.errors import RecordError
-from autoloss.metrics import METRICS
+from autoloss.metrics import AUC_WEIGHTED, METRICS
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.study import Cell, Study
@@ -51,7 +51,7 @@ def _row(record: Record) -> dict[str, object]:
         "seed": record.seed,
         "status": record.status,
         "run_id": record.run_id,
-        **{name: test.get(name, math.nan) for name in METRICS},
+        **{name: test.get(name, math.nan) for name in (*METRICS, AUC_WEIGHTED)},
         "best_epoch": record.budget.best_epoch,
         "epochs": record.budget.epochs,
         "steps": record.budget.steps,

@@ -77,6 +77,8 @@ def number(value: Any, digits: int = 4) -> Item:
 
 def table_grids(table: Table) -> list[Grid]:
     """A table of the paper: the same cells as its Markdown, each leading to its runs."""
+    if "reading" in table.long:
+        return [_text_grid(block, "reading") for block in table.blocks]
     if "method" not in table.long:
         return [_data_grid(table.blocks[0], table.long)]
     parts = [part for _, part in table.long.groupby("dataset", sort=False)]
@@ -93,6 +95,19 @@ def _data_grid(block: Block, long: pd.DataFrame) -> Grid:
         for names in [list(row)[1:]]
     ]
     return Grid(block.heading, "data set", block.columns, body)
+
+
+def _text_grid(block: Block, corner: str) -> Grid:
+    """A block whose texts begin with the numbers that they sort by."""
+    body = [[Item(name), *map(_by_first_number, texts)] for name, texts in block.rows]
+    return Grid(block.heading, corner, block.columns, body)
+
+
+def _by_first_number(text: Text) -> Item:
+    try:
+        return _item(text, float(text.text.split()[0]))
+    except (IndexError, ValueError):
+        return _item(text)
 
 
 def _block_grid(block: Block, part: pd.DataFrame) -> Grid:

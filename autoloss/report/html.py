@@ -84,7 +84,7 @@ def _content(study: Study) -> dict[str, Any]:
 
 def _tables(study: Study) -> Iterator[dict[str, Any]]:
     """Tables 1 to 3, and the others that have been made."""
-    for name in ("table_1", "table_2", "table_3", *TABLES[2:], FULL):
+    for name in ("table_1", "table_2", "table_3", *TABLES[2:], FULL, "sensitivity"):
         file = study.results / "tables" / f"{name}.csv"
         if file.exists():
             table = make_table(study, name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from autoloss.metrics import METRICS
+from autoloss.registry import UNTESTED
 from autoloss.report.evidence import Evidence, label_of
 from autoloss.report.grids import Grid, Item
 from autoloss.report.products import read_comparisons
@@ -64,7 +65,8 @@ class Outcomes:
 def all_outcomes(evidence: Evidence) -> list[Outcomes]:
     """Those of every group that is there."""
     study = evidence.study
-    read = {group: read_comparisons(study, group) for group in evidence.groups}
+    tested = [group for group in evidence.groups if group not in UNTESTED]
+    read = {group: read_comparisons(study, group) for group in tested}
     return [outcomes(study, group, found) for group, found in read.items() if len(found)]
 
 

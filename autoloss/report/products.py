@@ -16,6 +16,7 @@ from autoloss.registry import FULL, GROUPS, TABLES
 from autoloss.report.budget import budget_table, check_budget
 from autoloss.report.published import load_published
 from autoloss.report.render import to_latex, to_markdown
+from autoloss.report.sensitivity_table import sensitivity_table
 from autoloss.report.tables import Table, data_table, methods_table
 from autoloss.stats import compare_family, describe
 from autoloss.study import Study
@@ -73,9 +74,11 @@ def write_table(study: Study, name: str) -> Iterator[Path]:
 
 def make_table(study: Study, name: str) -> Table:
     """A table's content, from the data's manifests or from an index and its comparisons."""
-    known = ("table_1", *TABLES, FULL)
+    known = ("table_1", *TABLES, FULL, "sensitivity")
     if name not in known:
         raise ConfigError("table", f"there is no '{name}'", did_you_mean(name, known))
+    if name == "sensitivity":
+        return sensitivity_table(study, read_index(study, name))
     return _data_table(study) if name == "table_1" else _methods_table(study, name)
 
 

@@ -25,7 +25,7 @@ from autoloss.report.products import read_index
 from autoloss.study import Study
 
 KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
-SHOWN = ("table_2", "table_3", "controls", "table_1")  # in the README
+SHOWN = ("table_2", "table_3", "controls", "sensitivity", "table_1")  # in the README
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 

@@ -25,6 +25,7 @@ TITLES = {
     "table_3": "Table 3: components of AutoLoss, test split",
     "controls": "Controls: methods beyond the paper, test split",
     "table_2_full": "Table 2, in full: every method everywhere, test split",
+    "sensitivity": "Sensitivity: every open choice read otherwise, one at a time, test split",
 }
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from autoloss.data.batches import Batches
 from autoloss.errors import DataError
+from autoloss.metrics import AUC_WEIGHTED
 from autoloss.task import Task
 
 Array = NDArray[np.float64]
@@ -36,8 +37,8 @@ def predict(model: nn.Module, batches: Batches, device: torch.device) -> tuple[L
     return np.concatenate(labels), np.concatenate(logits)
 
 
-def auc(task: Task, labels: Labels, logits: Array) -> float:
-    """Area under the ROC curve; with C classes one-vs-rest, macro-averaged."""
+def auc(task: Task, labels: Labels, logits: Array, *, weighted: bool = False) -> float:
+    """Area under the ROC curve; with C classes one-vs-rest, macro-averaged, or by their shares."""
     present = np.unique(labels)
     if len(present) < task.classes:
         missing = sorted(set(range(task.classes)) - set(present.tolist()))
@@ -47,7 +48,8 @@ def auc(task: Task, labels: Labels, logits: Array) -> float:
     if task.binary:
         return _auc(labels == 1, logits)
     probabilities = softmax(logits, axis=1)
-    return float(np.mean([_auc(labels == c, probabilities[:, c]) for c in range(task.classes)]))
+    found = [_auc(labels == c, probabilities[:, c]) for c in range(task.classes)]
+    return float(np.average(found, weights=np.bincount(labels) if weighted else None))
 
 
 def _auc(positive: NDArray[np.bool_], scores: Array) -> float:
@@ -122,3 +124,16 @@ def _log_probabilities(x: Array, coefficients: Array) -> Array:
 def judge(task: Task, labels: Labels, logits: Array) -> dict[str, float]:
     """AUC and raw log loss of a split."""
     return {"auc": auc(task, labels, logits), "logloss": logloss(task, labels, logits)}
+
+
+def judge_fully(
+    task: Task, calibrator: Calibrator, labels: Labels, logits: Array
+) -> dict[str, float]:
+    """All that a record keeps of a split."""
+    found = {
+        **judge(task, labels, logits),
+        "logloss_calibrated": calibrator.logloss(labels, logits),
+    }
+    if not task.binary:
+        found[AUC_WEIGHTED] = auc(task, labels, logits, weighted=True)
+    return found

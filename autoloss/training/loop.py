@@ -30,7 +30,7 @@ from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import keep_freed_memory, make_deterministic, select_device
-from autoloss.training.evaluate import Array, Calibrator, Labels, judge, predict
+from autoloss.training.evaluate import Array, Calibrator, Labels, judge, judge_fully, predict
 from autoloss.training.observe import choice, reliability
 from autoloss.training.optimizer import ModelAdam
 from autoloss.training.passes import Passes
@@ -236,11 +236,7 @@ class Trainer:
         self.reliability = reliability(self.task, *predicted["test"])
         calibrator = Calibrator.fit(self.task, *predicted["validation"])
         return {
-            split: {
-                **judge(self.task, *found),
-                "logloss_calibrated": calibrator.logloss(*found),
-            }
-            for split, found in predicted.items()
+            split: judge_fully(self.task, calibrator, *found) for split, found in predicted.items()
         }
 
     def _predict(self, split: str) -> tuple[Labels, Array]:

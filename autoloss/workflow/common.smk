@@ -1,6 +1,7 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
 from autoloss.records.fingerprint import drawing_code
+from autoloss.registry import UNTESTED
 from autoloss.study import Cell
 
 
@@ -62,8 +63,12 @@ def either(names):
 
 def groups_of_figure(wildcards):
     """The audited indexes that a figure is drawn from."""
+    tested = {True: "statistics", False: "budget"}
     return [
-        RESULTS / folder / f"{group}.{suffix}"
+        RESULTS / folder / name
         for group in FIGURES[wildcards.figure]
-        for folder, suffix in (("index", "parquet"), ("statistics", "csv"))
+        for folder, name in (
+            ("index", f"{group}.parquet"),
+            (tested[group not in UNTESTED], f"{group}.csv"),
+        )
     ]

@@ -41,6 +41,15 @@ def test_auc_of_tied_scores_is_sklearns(levels):
     assert auc(BINARY, labels, tied) == pytest.approx(roc_auc_score(labels, tied), abs=1e-15)
 
 
+def test_both_averages_of_the_one_vs_rest_auc_are_sklearns():
+    labels, logits = planted(RATING)
+    labels[:1500] = 0  # unequal shares, or both would be about the same
+    chances = softmax(logits, axis=1)
+    for weighted, average in ((False, "macro"), (True, "weighted")):
+        expected = roc_auc_score(labels, chances, multi_class="ovr", average=average)
+        assert auc(RATING, labels, logits, weighted=weighted) == pytest.approx(expected, abs=1e-14)
+
+
 @pytest.mark.parametrize("task", [BINARY, RATING])
 def test_recalibration_is_sklearns_logistic_regression(task):
     (fit_labels, fit_logits), (labels, logits) = planted(task, seed=1), planted(task, seed=2)

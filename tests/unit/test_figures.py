@@ -13,7 +13,7 @@ from scipy import stats
 
 from autoloss.errors import ConfigError
 from autoloss.records.store import read_record
-from autoloss.registry import FIGURES
+from autoloss.registry import APART, FIGURES
 from autoloss.report.figures import drawing, render, surface, write_figure
 from autoloss.report.figures.style import COLOURS, MARKERS, PAGE, colour
 from autoloss.study import Cell
@@ -21,7 +21,7 @@ from tests.studied import tiny_study, working_in
 
 pytestmark = pytest.mark.xdist_group("studied")  # one worker: the study is made once
 
-FROM_RECORDS = [name for name, groups in FIGURES.items() if groups]
+FROM_RECORDS = [name for name, groups in FIGURES.items() if groups and not set(groups) & set(APART)]
 
 
 @pytest.fixture(scope="module")

@@ -272,3 +272,20 @@ def test_an_unknown_candidate_is_named_with_its_nearest():
         CandidateLosses(Task(), LossOptions(), ["focall"])
     with pytest.raises(ConfigError, match=r"losses\.candidates"):
         CandidateLosses(Task(), LossOptions(candidates=("ce", "mse")))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_normalised_candidates_are_1_where_nothing_is_known_and_else_only_scaled(classes):
+    options = LossOptions(normalise="chance")
+    known_nothing = torch.zeros(3) if classes == 2 else torch.zeros(3, classes)
+    values = losses(classes, torch.tensor([0, 1, 1]), known_nothing, options)
+    for value in values.values():
+        torch.testing.assert_close(value, torch.ones(3))
+    labels, logits = sample(classes)
+    plain, scaled = losses(classes, labels, logits), losses(classes, labels, logits, options)
+    units = {"ce": math.log(classes), "focal": (1 - 1 / classes) ** 2 * math.log(classes)}
+    for name, unit in units.items():
+        torch.testing.assert_close(scaled[name] * unit, plain[name], rtol=1e-6, atol=0)
+    for name in NAMES:
+        ratio = plain[name] / scaled[name]
+        torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))

@@ -55,7 +55,8 @@ def test_makes_every_table_in_every_format(finished):
 
 def test_makes_every_figure_in_every_format_with_its_numbers_and_runs(finished):
     pictures = finished.folder / "figures" / "smoke"
-    names = {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "csv", "json")}
+    drawn = [name for name in FIGURES if name != "sensitivity"]
+    names = {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png", "csv", "json")}
     assert {path.name for path in pictures.iterdir()} == names
     frozen = pd.read_csv(pictures / "figure_3.csv").query("method == 'autoloss_frozen'")
     assert set(zip(frozen["dataset"], frozen["model"], strict=True)) == {

@@ -6,13 +6,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from autoloss.grid import TIMED
 from autoloss.metrics import METRICS
 from autoloss.registry import OWN
 from autoloss.report.figures.marks import reach
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import PAGE, colour
 from autoloss.report.frames import rows_of
-from autoloss.study import TIMED
 
 TITLE = "Figure 4: efficiency, and the frequency of outer steps"
 CAPTION = (

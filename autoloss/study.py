@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.config import Config, load_config, overlay, read_config
+from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
 from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.grid import Cell, cells_of
@@ -297,9 +298,20 @@ class Study:
         return load_dataset(name, self.root)
 
     def is_the_papers(self, datasets: Iterable[str]) -> bool:
-        """Whether scale and data are the paper's: only then can its numbers be confirmed."""
-        specs = map(self.dataset, datasets)
-        return self.config.scale == PAPER and all(spec.is_the_papers for spec in specs)
+        """Whether scale and data are the paper's: only then can its numbers be confirmed.
+
+        A sample of its data is not, and generated data in their format are not.
+        """
+        if self.config.scale != PAPER or self.config.study.max_rows is not None:
+            return False
+        return all(self.dataset(name).is_the_papers and self._is_real(name) for name in datasets)
+
+    def _is_real(self, dataset: str) -> bool:
+        """Whether the data set has been prepared, and not from generated files."""
+        folder = self.prepared_folder(dataset)
+        if not (folder / MANIFEST).exists():
+            return False
+        return not read_manifest(folder, Manifest, "run snakemake again").generated
 
     # Where things are
 

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
+from autoloss.data.manifest import write_manifest
 from autoloss.errors import ConfigError
 from autoloss.records.fingerprint import code_hash
 from autoloss.study import Cell, Study
-from tests.tiny import ROOT
+from tests.tiny import ROOT, tiny_manifest
 
 
 def study(**overrides):
@@ -100,6 +101,28 @@ def test_a_run_is_rerun_for_what_can_change_it_and_nothing_else():
     assert all(study(**overrides).run_key(cell) != key for overrides in other)
     assert plan.run_id(cell, 0, "a") != plan.run_id(cell, 1, "a")
     assert plan.run_id(cell, 0, "a") != plan.run_id(cell, 0, "b")
+
+
+@pytest.mark.parametrize(
+    ("keys", "mirror", "is_theirs"),
+    [
+        ({}, "https://example.org/criteo.tar.gz", True),
+        ({}, "generated, seed 0", False),
+        ({"study": {"max_rows": 1000}}, "https://example.org/criteo.tar.gz", False),
+        ({"scale": "laptop"}, "https://example.org/criteo.tar.gz", False),
+    ],
+)
+def test_only_all_of_the_real_data_at_the_papers_scale_are_the_papers(
+    tmp_path, monkeypatch, keys, mirror, is_theirs
+):
+    plan = Study.load({"scale": "paper", **keys}, ROOT)
+    monkeypatch.chdir(tmp_path)
+    assert not plan.is_the_papers(["criteo"])  # nothing is prepared
+    manifest = tiny_manifest("criteo", 2, 460, {}).model_copy(update={"mirror": mirror})
+    plan.prepared_folder("criteo").mkdir(parents=True)
+    write_manifest(plan.prepared_folder("criteo"), manifest)
+    assert plan.is_the_papers(["criteo"]) == is_theirs
+    assert not plan.is_the_papers(["criteo", "ml100k"])
 
 
 def test_comments_and_docstrings_do_not_change_the_code_hash(tmp_path):

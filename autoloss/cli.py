@@ -110,6 +110,26 @@ def plan(
 
 
 @app.command()
+def status(
+    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
+    config: Annotated[Path | None, typer.Option(help="In place of the scale's last one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(min=1, help="Look again every so many seconds.")
+    ] = None,
+    fresh: Annotated[
+        float | None, typer.Option(help="Seconds without a sign until a job counts as stopped.")
+    ] = None,
+) -> None:
+    """Show how far a study is, from its files alone: runs, jobs, rate, time left."""
+    from rich.console import Console
+
+    from autoloss.status.command import run
+
+    run(scale, config, Console(), as_json=as_json, watch=watch, fresh=fresh)
+
+
+@app.command()
 def train(
     dataset: str,
     model: str,

@@ -102,11 +102,12 @@ def plan(
     from rich.console import Console
 
     from autoloss.plan.command import Options, run
+    from autoloss.plan.page import wide
 
     options = Options(
         scale, config, cores, gpus, jobs_per_gpu, device, epochs, as_json, measure, actual
     )
-    run(options, Console(soft_wrap=True))
+    run(options, wide(Console(soft_wrap=True)))
 
 
 @app.command()
@@ -124,9 +125,10 @@ def status(
     """Show how far a study is, from its files alone: runs, jobs, rate, time left."""
     from rich.console import Console
 
+    from autoloss.plan.page import wide
     from autoloss.status.command import run
 
-    run(scale, config, Console(), as_json=as_json, watch=watch, fresh=fresh)
+    run(scale, config, wide(Console()), as_json=as_json, watch=watch, fresh=fresh)
 
 
 @app.command()

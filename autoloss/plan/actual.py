@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from autoloss.errors import RecordError
 from autoloss.plan.jobs import cells_of
 from autoloss.plan.training import Training
-from autoloss.records.store import read_record
+from autoloss.records.store import read_record, read_search
 from autoloss.strict import Strict
+from autoloss.study import Cell
 
 
 class MethodCost(Strict):
-    """Means of a method's runs: epochs and seconds, as they were and as planned."""
+    """Means of a method's runs, or searches: epochs and seconds, as they were and as planned."""
 
     method: str
     runs: int
@@ -23,12 +26,14 @@ class MethodCost(Strict):
 
 
 class Actual(Strict):
-    """All runs that there are, without their searches and the start of their jobs."""
+    """All runs and searches that there are, without the start of their jobs."""
 
     runs: int
     damaged: int
     actual_hours: float
     planned_hours: float
+    peak_memory_gb: float
+    planned_memory_gb: float
     methods: tuple[MethodCost, ...]
 
     @property
@@ -37,38 +42,66 @@ class Actual(Strict):
         return self.actual_hours / self.planned_hours if self.planned_hours else 0.0
 
 
+@dataclass
+class _Found:
+    """Per method (epochs, planned epochs, seconds, planned seconds) of what there is."""
+
+    rows: dict[str, list[tuple[float, float, float, float]]]
+    damaged: int = 0
+    peak_mb: float = 0.0
+    runs: int = 0
+
+
 def compare(training: Training) -> Actual:
     """What the runs of `snakemake all` that there are took, beside the plan's."""
-    study, damaged = training.study, 0
-    found: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
-    start = training.devices.fixed.run
-    for cell in cells_of(study):
-        for seed in range(study.config.study.seeds):
-            file = study.record_file(cell, seed)
-            if not file.exists():
-                continue
-            try:
-                budget = read_record(file).budget
-            except RecordError:
-                damaged += 1
-                continue
-            planned = training.run_epochs(cell), training.run_seconds(cell) - start
-            found[cell.method].append((budget.epochs, planned[0], budget.seconds, planned[1]))
-    rows = [
-        MethodCost(
-            method=method,
-            runs=len(runs),
-            **{
-                key: sum(run[k] for run in runs) / len(runs)
-                for k, key in enumerate(("epochs", "planned_epochs", "seconds", "planned_seconds"))
-            },
-        )
-        for method, runs in found.items()
-    ]
+    found = _Found(defaultdict(list))
+    for cell in cells_of(training.study):
+        if training.study.searches(cell):
+            _add_search(found, training, cell)
+        for seed in range(training.study.config.study.seeds):
+            _add_run(found, training, cell, seed)
     return Actual(
-        runs=sum(row.runs for row in rows),
-        damaged=damaged,
-        actual_hours=sum(row.runs * row.seconds for row in rows) / 3600,
-        planned_hours=sum(row.runs * row.planned_seconds for row in rows) / 3600,
-        methods=tuple(rows),
+        runs=found.runs,
+        damaged=found.damaged,
+        actual_hours=sum(row[2] for rows in found.rows.values() for row in rows) / 3600,
+        planned_hours=sum(row[3] for rows in found.rows.values() for row in rows) / 3600,
+        peak_memory_gb=round(found.peak_mb / 1e3, 2),
+        planned_memory_gb=round(max(map(training.memory_gb, cells_of(training.study))), 2),
+        methods=tuple(_mean(method, rows) for method, rows in found.rows.items()),
     )
+
+
+def _add_run(found: _Found, training: Training, cell: Cell, seed: int) -> None:
+    file = training.study.record_file(cell, seed)
+    if not file.exists():
+        return
+    try:
+        budget = read_record(file).budget
+    except RecordError:
+        found.damaged += 1
+        return
+    planned = training.run_seconds(cell) - training.devices.fixed.run
+    row = (budget.epochs, training.run_epochs(cell), budget.seconds, planned)
+    found.rows[cell.method].append(row)
+    found.peak_mb = max(found.peak_mb, budget.peak_memory_mb)
+    found.runs += 1
+
+
+def _add_search(found: _Found, training: Training, cell: Cell) -> None:
+    file = training.study.search_file(cell)
+    if not file.exists():
+        return
+    try:
+        search = read_search(file)
+    except RecordError:
+        found.damaged += 1
+        return
+    planned = training.search_seconds(cell) - training.devices.fixed.train_start
+    row = (search.epochs, training.search_epochs(cell), search.cost["search_seconds"], planned)
+    found.rows[f"{cell.method}, search"].append(row)
+
+
+def _mean(method: str, rows: Sequence[tuple[float, float, float, float]]) -> MethodCost:
+    means = [sum(row[k] for row in rows) / len(rows) for k in range(4)]
+    names = ("epochs", "planned_epochs", "seconds", "planned_seconds")
+    return MethodCost(method=method, runs=len(rows), **dict(zip(names, means, strict=True)))

@@ -11,6 +11,15 @@ from rich.table import Table
 from autoloss.plan.actual import Actual
 from autoloss.plan.estimate import Plan, Range
 
+LOG_WIDTH = 140
+
+
+def wide(console: Console) -> Console:
+    """`console`, where it is a log or a pipe wide enough for every column."""
+    if not console.is_terminal:
+        console.width = max(console.width, LOG_WIDTH)
+    return console
+
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Print the plan."""
@@ -49,12 +58,15 @@ def show_actual(actual: Actual, console: Console) -> None:
     """Print what the runs that there are took, beside what the plan says of them."""
     console.print(
         f"\nEstimate against {actual.runs:,} runs that there are: {_hours(actual.planned_hours)}"
-        f" planned, {_hours(actual.actual_hours)} taken, a factor of {actual.factor:.2f}",
+        f" planned, {_hours(actual.actual_hours)} taken, a factor of {actual.factor:.2f};"
+        f" memory {actual.planned_memory_gb:.2f} GB planned, {actual.peak_memory_gb:.2f} GB taken",
         highlight=False,
     )
+    if actual.damaged:
+        console.print(f"{actual.damaged} records could not be read (`autoloss status`).")
     _show(
         console,
-        ("method", "runs", "epochs", "planned", "seconds a run", "planned", "actual / planned"),
+        ("method", "runs", "epochs", "planned", "seconds", "planned", "factor"),
         (
             (
                 row.method,

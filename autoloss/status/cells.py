@@ -25,7 +25,8 @@ SHARDS, RECORDS = "seeds_*-*.json", "seed_*.json"
 class CellState:
     """A cell's runs: state by seed, and by seed when its record was written, and its identity.
 
-    `search` is None where nothing is searched. `damaged` files are those that cannot be read.
+    `search` is None where nothing is searched; `searched`: when it was written. `damaged`: files
+    that cannot be read.
     """
 
     cell: Cell
@@ -34,6 +35,7 @@ class CellState:
     ids: dict[int, str] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
     search: str | None = None
+    searched: float = 0.0
     damaged: list[Path] = field(default_factory=list)
 
     @property
@@ -69,6 +71,7 @@ def read_cell(study: Study, cell: Cell, data_hash: str | None) -> CellState:
         elif state.runs[seed] == "failed":
             _read_failure(state, study.record_file(cell, seed), seed)
     if study.searches(cell):
+        state.searched = files.get(study.search_file(cell).name, 0.0)
         state.search = _search_state(study, state, data_hash)
     _mark_stale(study, state, data_hash)
     return state

@@ -56,7 +56,7 @@ class Status(Strict):
 
 @dataclass(frozen=True)
 class _Weights:
-    """What a run and an epoch of a cell take by the plan, in seconds of a reference core."""
+    """What a cell's run (with its share of a job's start) and search take by the plan."""
 
     run: Callable[[Cell], float]
     search: Callable[[Cell], float]
@@ -147,6 +147,11 @@ def _progress(
         for seed, written in state.written.items()
         if state.runs[seed] in ("done", "failed") and now - WINDOW <= written <= now
     )
+    searched = [
+        (state.searched, weights.search(cell))
+        for cell, state in states.items()
+        if state.search == "done" and now - WINDOW <= state.searched <= now
+    ]
     left = sum(
         weights.run(cell) * sum(state.counts[s] for s in ("running", "stale", "damaged", "missing"))
         + (weights.search(cell) if state.search not in (None, "done") else 0.0)
@@ -157,11 +162,13 @@ def _progress(
     running = [job for job in jobs if job.running]
     if not running:
         return None, None
-    elapsed = now - made[0][0] if made else 0.0
-    if len(made) > 2 and elapsed > 0:  # the first one was begun before this time
-        speed = sum(weight for _, weight in made[1:]) / elapsed
-        return (len(made) - 1) / elapsed * 3600, left / speed / 3600
-    return None, left / len(running) / 3600
+    work = sorted([*made, *searched])
+    elapsed = now - work[0][0] if work else 0.0
+    if len(work) <= 2 or elapsed <= 0:
+        return None, left / len(running) / 3600
+    speed = sum(weight for _, weight in work[1:]) / elapsed  # the first began before this time
+    runs = sum(written > work[0][0] for written, _ in made)
+    return runs / elapsed * 3600, left / speed / 3600
 
 
 def _group(name: str, states: list[CellState]) -> Group:
@@ -192,4 +199,9 @@ def _weights(study: Study) -> _Weights:
             plan.run_seconds(cell)
     except UserError:
         return _Weights(lambda cell: 1.0, lambda cell: 1.0, lambda cell: 1)
-    return _Weights(plan.run_seconds, plan.search_seconds, plan.run_epochs)
+    together = study.config.study.seeds_per_job
+    return _Weights(
+        lambda cell: plan.job_seconds(cell, together) / together,
+        plan.search_seconds,
+        plan.run_epochs,
+    )

@@ -185,6 +185,12 @@ def test_runs_that_there_are_are_set_against_the_plan(studied):
         found = compare(Training(of, DEVICES, MEASURED, resources(), 1))
     assert found.runs == len(cells_of(of)) * 2
     assert found.damaged == 0
+    assert 0 < found.peak_memory_gb < 5
+    searches = [row for row in found.methods if row.method == "bohb, search"]
+    assert sum(row.runs for row in searches) == sum(map(of.searches, cells_of(of)))
+    assert sum(row.runs * row.seconds for row in found.methods) == pytest.approx(
+        found.actual_hours * 3600
+    )
     ce = next(row for row in found.methods if row.method == "ce")
     assert 1 <= ce.epochs <= 2
     assert ce.seconds > 0

@@ -28,13 +28,14 @@ def show_plan(plan: Plan, console: Console) -> None:
     _show(console, ("", "guess", "from", "to"), _summary(plan))
     _show(
         console,
-        ("stage", "jobs", "hours", "from", "to", "longest job", "memory of a job"),
+        ("stage", "jobs", "hours", "from", "to", "longest job", "at most", "memory of a job"),
         (
             (
                 stage.stage,
                 f"{stage.jobs:,}",
                 *map(_hours, (stage.hours.guess, stage.hours.low, stage.hours.high)),
                 _hours(stage.longest_job_hours.guess),
+                _hours(stage.longest_job_hours.high),
                 f"{stage.memory_gb:.1f} GB",
             )
             for stage in plan.stages

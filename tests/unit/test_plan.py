@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -194,6 +195,21 @@ def test_runs_that_there_are_are_set_against_the_plan(studied):
     ce = next(row for row in found.methods if row.method == "ce")
     assert 1 <= ce.epochs <= 2
     assert ce.seconds > 0
+
+
+def test_the_page_shows_what_runs_took_and_which_records_are_damaged(studied, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(studied, folder)
+    (folder / "configs").symlink_to(ROOT / "configs")
+    of = tiny_study()
+    (folder / "config.json").write_text(of.config.model_dump_json())
+    with working_in(folder):
+        of.record_file(Cell("adult", "deepfm", "ce"), 0).write_text('{"half')
+        done = CliRunner().invoke(app, ["plan", "--config", "config.json"])
+    assert done.exit_code == 0
+    assert f"against {len(cells_of(of)) * 2 - 1} runs" in done.stdout
+    assert re.search(r"^autoloss_ce +\d+ +2\.0 +2\.0 ", done.stdout, re.MULTILINE)
+    assert "1 records could not be read" in done.stdout
 
 
 def test_measuring_makes_costs_that_later_plans_take(tmp_path):

@@ -191,3 +191,18 @@ def test_the_page_and_the_json_say_the_same(made):
     assert f"{found['runs']['done']} of {total} runs done" in page.stdout
     assert "seed 1, epoch 3" in page.stdout
     assert "AUC 0.7757" in page.stdout
+
+
+def test_watching_looks_again_until_it_is_stopped(made, monkeypatch):
+    (made / "configs").symlink_to(ROOT / "configs")
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("autoloss.status.command.time.sleep", pause)
+    done = CliRunner().invoke(app, ["status", "--scale", "smoke", "--watch", "5"])
+    assert (done.exit_code, pauses) == (0, [5, 5, 5])
+    assert "runs done" in done.stdout

@@ -82,6 +82,56 @@ def prepare(dataset: str, config: Resolved = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
+def plan(
+    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A configuration, as for snakemake --configfile.")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Default: this machine's.")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="0: runs are trained on the cores.")] = 0,
+    jobs_per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on a GPU.")] = 1,
+    device: Annotated[str | None, typer.Option(help="A row of configs/devices.yaml.")] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="Of a run, in place of the guess: 4, or 3,4,10.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    measure: Annotated[bool, typer.Option(help="Measure this machine's costs first.")] = False,
+    actual: Annotated[bool, typer.Option(help="Say so if there are no runs to compare.")] = False,
+) -> None:
+    """Say what a study will cost before anything runs: jobs, hours, memory, disk, wall time."""
+    from rich.console import Console
+
+    from autoloss.plan.command import Options, run
+    from autoloss.plan.page import wide
+
+    options = Options(
+        scale, config, cores, gpus, jobs_per_gpu, device, epochs, as_json, measure, actual
+    )
+    run(options, wide(Console(soft_wrap=True)))
+
+
+@app.command()
+def status(
+    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
+    config: Annotated[Path | None, typer.Option(help="In place of the scale's last one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(min=1, help="Look again every so many seconds.")
+    ] = None,
+    fresh: Annotated[
+        float | None, typer.Option(help="Seconds without a sign until a job counts as stopped.")
+    ] = None,
+) -> None:
+    """Show how far a study is, from its files alone: runs, jobs, rate, time left."""
+    from rich.console import Console
+
+    from autoloss.plan.page import wide
+    from autoloss.status.command import run
+
+    run(scale, config, wide(Console()), as_json=as_json, watch=watch, fresh=fresh)
+
+
+@app.command()
 def train(
     dataset: str,
     model: str,

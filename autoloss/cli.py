@@ -6,6 +6,7 @@ Heavy imports are inside the commands, so that `--help` and the light ones are q
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -145,9 +146,9 @@ def train(
 
     first, last = _seed_range(seeds)
     study = Study.read(config)
+    cell = Cell(dataset, model, method)
     with reporting(study.config.training.max_epochs, last - first + 1) as report:
-        file = Runner(study, report).train_shard(Cell(dataset, model, method), first, last)
-    typer.echo(file)
+        typer.echo(_stoppable(lambda: Runner(study, report).train_shard(cell, first, last)))
 
 
 @app.command()
@@ -157,9 +158,9 @@ def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CON
     from autoloss.training.progress import reporting
 
     study = Study.read(config)
+    cell = Cell(dataset, model, method)
     with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
-        file = search_cell(study, Cell(dataset, model, method), report)
-    typer.echo(file)
+        typer.echo(_stoppable(lambda: search_cell(study, cell, report)))
 
 
 @app.command()
@@ -292,6 +293,18 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit(_message(error))
+
+
+def _stoppable(work: Callable[[], Path]) -> Path:
+    """Do it; asked to stop by a signal, exit with a status that says "again, please"."""
+    from autoloss.training.stop import EXIT_STATUS, StoppedError, stopping_between_steps
+
+    try:
+        with stopping_between_steps():
+            return work()
+    except StoppedError as stopped:
+        typer.echo(f"Stopped by {stopped}; run it again, it goes on from here.", err=True)
+        raise typer.Exit(EXIT_STATUS) from None
 
 
 def _message(error: UserError) -> int:

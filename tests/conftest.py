@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
+from autoloss.training import stop
+from autoloss.training.loop import Trainer
 from tests.studied import run_study, tiny_study, working_in
 from tests.tiny import TASKS, tiny_data
 
@@ -22,3 +27,33 @@ def studied(tmp_path_factory):
     with working_in(folder):
         run_study(tiny_study())
     return folder
+
+
+@dataclass
+class Stops:
+    """Stops a run as a signal would, with its checkpoint in `file`."""
+
+    file: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def at(self, step: int, run: Trainer) -> None:
+        """Train until `step` steps are done, then as if SIGTERM had come."""
+        asked: list[int] = []
+
+        def counting(inner_step=run.inner_step):
+            found = inner_step()
+            asked.extend([15] * (run.progress.steps == step))
+            return found
+
+        with self.monkeypatch.context() as patch:
+            patch.setattr(stop, "_asked", asked)
+            patch.setattr(run, "inner_step", counting)
+            with pytest.raises(stop.StoppedError):
+                run.run()
+        assert run.progress.steps == step
+
+
+@pytest.fixture
+def stops(tmp_path, monkeypatch):
+    """For runs that are to be stopped."""
+    return Stops(tmp_path / "state.pt", monkeypatch)

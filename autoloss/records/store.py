@@ -22,7 +22,7 @@ def write_text(text: str, file: Path) -> Path:
     return write_bytes(text.encode(), file)
 
 
-def write_bytes(content: bytes, file: Path) -> Path:
+def write_bytes(content: bytes | memoryview, file: Path) -> Path:
     """Write `file` by a temporary name and a rename, so that no reader sees half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoloss.data.prepared import PreparedData
 from autoloss.errors import UserError
+from autoloss.lock import sole_holder
 from autoloss.method import Searched
 from autoloss.records.store import read_search, write_record
 from autoloss.registry import load
@@ -20,11 +21,17 @@ def search(study: Study, cell: Cell, report: Callable[[str], None]) -> Path:
     """Make `search.json` of a cell; one that is there and of this very search is kept."""
     data = PreparedData.open(study.prepared_folder(cell.dataset))
     file, key = study.search_file(cell), study.search_key(cell)
-    if _is_done(file, key, data.data_hash):
-        report(f"{cell}: already searched ({key})")
-        return file
     journal = file.parent / ".state" / f"search-{key}-{data.data_hash[:16]}.json"
-    lab = Lab(study, cell, data, journal, report)
+    with sole_holder(journal.with_suffix(".lock"), lambda line: report(f"{cell}: {line}")):
+        if _is_done(file, key, data.data_hash):
+            report(f"{cell}: already searched ({key})")
+        else:
+            _search(Lab(study, cell, data, journal, report), file)
+    return file
+
+
+def _search(lab: Lab, file: Path) -> None:
+    study, cell, journal = lab.study, lab.cell, lab.journal
     method = load(study.base(cell.method))
     try:
         if issubclass(method, Searched):
@@ -34,9 +41,8 @@ def search(study: Study, cell: Cell, report: Callable[[str], None]) -> Path:
     except BudgetSpentError:
         pass  # a searcher may simply go on until there is nothing left
     write_record(lab.record(lab.choose()), file)
-    for left in journal.parent.glob(f"{journal.stem}*"):
-        left.unlink()
-    return file
+    for left in (journal, *journal.parent.glob(f"{journal.stem}.*.pt")):
+        left.unlink(missing_ok=True)
 
 
 def _published(study: Study, cell: Cell) -> dict[str, Any]:

@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from autoloss.records.store import write_bytes
+
 
 def save(state: dict[str, Any], file: Path) -> None:
     """Write `state` (tensors, numbers, strings, containers of these) to `file`, whole or not."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        torch.save(state, temporary)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(buffer.getbuffer(), file)
 
 
 def load(file: Path, device: torch.device) -> dict[str, Any]:
     """The state in `file`, with its tensors on `device`."""
     state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     return state
+
+
+def save_next(state: dict[str, Any], file: Path) -> None:
+    """As `save`, and what `file` held before is kept as the one before it."""
+    if file.exists():
+        os.replace(file, _before(file))
+    save(state, file)
+
+
+def load_last(
+    file: Path, device: torch.device, report: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """What `save_next` wrote last; the one before it where that is damaged; None where both are."""
+    for place in (file, _before(file)):
+        if not place.exists():
+            continue
+        try:
+            return load(place, device)
+        except Exception as error:  # zip, pickle, tensors: damage shows itself anywhere
+            what = str(error).partition("\n")[0]
+            report(f"the checkpoint {place} is damaged and left aside ({what})")
+    return None
+
+
+def remove(file: Path) -> None:
+    """Both checkpoints of `save_next`."""
+    for place in (file, _before(file)):
+        place.unlink(missing_ok=True)
+
+
+def _before(file: Path) -> Path:
+    return file.with_suffix(".before.pt")
 
 
 def tensors_digest(*states: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 An epoch of inner steps, each preceded by the method's own outer step if one is due; validation;
 early stopping with the best weights restored; then one look at the test split. Every random draw
-is seeded by its address (autoloss.seeds), so a run can stop after any epoch and go on elsewhere.
+is seeded by its address (autoloss.seeds), so a run can stop after any step and go on elsewhere.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from autoloss.training.evaluate import Array, Calibrator, Labels, judge, judge_f
 from autoloss.training.observe import choice, reliability
 from autoloss.training.optimizer import ModelAdam
 from autoloss.training.passes import Passes
+from autoloss.training.stop import asked_to_stop, stop_if_asked
 
 EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch statistics
 
@@ -59,6 +60,28 @@ class Progress:
     mean_weights: list[list[float]] = field(default_factory=list)
     selection: list[list[float]] = field(default_factory=list)
     choices: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Sums:
+    """Over the steps of the epoch at hand: the loss, and each candidate's weight and share."""
+
+    loss: Tensor
+    weights: Tensor
+    selected: Tensor
+
+    @classmethod
+    def zero(cls, candidates: int, device: torch.device) -> Sums:
+        """Of no step: a scalar and twice `[n]`."""
+        return cls(torch.zeros((), device=device), *torch.zeros(2, candidates, device=device))
+
+    def add(self, loss: Tensor, weights: Tensor) -> None:
+        """A step's loss (scalar) and weights, `[n]` or `[B, n]`."""
+        weights = weights.expand(1, -1) if weights.dim() == 1 else weights
+        self.loss += loss
+        self.weights += weights.mean(dim=0)
+        counts = torch.bincount(weights.argmax(dim=-1), minlength=weights.shape[1])
+        self.selected += counts / len(weights)
 
 
 class Trainer:
@@ -113,21 +136,23 @@ class Trainer:
             self.model, options, self.train.ids.shape[1] * options.batch_size
         )
         self.progress = Progress()
+        self.sums = Sums.zero(len(self.method.candidates), self.device)
         self.best: dict[str, Tensor] = {}
         self.reliability: Reliability | None = None
         self._saved_at = time.monotonic()
-        if state is not None and state.exists():
-            self.load_state(checkpoint.load(state, self.device))
+        found = state and checkpoint.load_last(state, self.device, report)
+        if found:
+            self.load_state(found)
 
     def run(self) -> dict[str, dict[str, float]]:
         """Train to the end and return metrics by split, of the best weights on validation.
 
         Raises:
             TrainingDivergedError: the loss became infinite or NaN.
+            StoppedError: a signal asked for it; the checkpoint is written.
         """
         while not self.finished:
-            self.run_epoch()
-            self.save_state()
+            self.run_epoch(self._between_steps)
         self.model.load_state_dict(self.best)
         return self.evaluate()
 
@@ -157,31 +182,26 @@ class Trainer:
         waited = done.epoch - done.best_epoch
         return done.epoch >= self.options.max_epochs or waited >= self.options.patience
 
-    def run_epoch(self) -> None:
-        """One pass over the training split, then one over the validation split."""
-        started = time.perf_counter()
-        done, n = self.progress, len(self.method.candidates)
+    def run_epoch(self, between_steps: Callable[[], None] = stop_if_asked) -> None:
+        """One pass over the training split, or what is left of it, then one over validation."""
+        self._started = time.perf_counter()
+        done = self.progress
         self.model.train()
         self.method.train()
-        total = torch.zeros((), device=self.device)
-        weights, chosen = torch.zeros(2, n, device=self.device)
-        for _ in range(self.train.count):
-            loss, used = self.inner_step()
-            total += loss
-            used = used.expand(1, n) if used.dim() == 1 else used
-            weights += used.mean(dim=0)
-            chosen += torch.bincount(used.argmax(dim=-1), minlength=n) / len(used)
-        train_loss = float(total) / self.train.count
+        for _ in range(done.steps % self.train.count, self.train.count):
+            between_steps()
+            self.sums.add(*self.inner_step())
+        sums, self.sums = self.sums, Sums.zero(len(self.method.candidates), self.device)
+        train_loss = float(sums.loss) / self.train.count
         if not math.isfinite(train_loss):
             raise TrainingDivergedError(f"training loss is {train_loss} in epoch {done.epoch + 1}")
         done.epoch += 1
         done.examples += self.train.examples
-        done.mean_weights.append((weights / self.train.count).tolist())
-        done.selection.append((chosen / self.train.count).tolist())
+        done.mean_weights.append((sums.weights / self.train.count).tolist())
+        done.selection.append((sums.selected / self.train.count).tolist())
         self.optimizer.settle()
         self._validate(train_loss)
-        self._count_passes()
-        done.seconds += time.perf_counter() - started
+        self._count()
 
     def inner_step(self) -> tuple[Tensor, Tensor]:
         """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
@@ -225,10 +245,14 @@ class Trainer:
             + ", ".join(f"{METRICS[k].label} {v:.4f}" for k, v in metrics.items())
         )
 
-    def _count_passes(self) -> None:
+    def _count(self) -> None:
+        """Bring passes and seconds up to now."""
         forward, backward = self.passes.take()
         self.progress.forward_examples += forward
         self.progress.backward_examples += backward
+        now = time.perf_counter()
+        self.progress.seconds += now - self._started
+        self._started = now
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Metrics of the current weights on validation and test; sets `reliability` (on test)."""
@@ -254,6 +278,7 @@ class Trainer:
         """All that a run needs to go on with the same bits (no generator: seeds are addresses)."""
         return {
             "progress": vars(self.progress),
+            "sums": vars(self.sums),
             "model": self.model.state_dict(),
             "best": self.best,
             "method": self.method.state_dict(),
@@ -262,16 +287,17 @@ class Trainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self.progress = Progress(**state["progress"])
+        self.progress, self.sums = Progress(**state["progress"]), Sums(**state["sums"])
         self.model.load_state_dict(state["model"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best = state["best"]
 
-    def save_state(self) -> None:
-        """Checkpoint, if the last one is old enough."""
-        if self.state_file is None:
-            return
-        if time.monotonic() - self._saved_at >= self.options.checkpoint_seconds:
-            checkpoint.save(self.state(), self.state_file)
+    def _between_steps(self) -> None:
+        """Checkpoint if the last one is old enough, or if it is time to stop."""
+        late = time.monotonic() - self._saved_at >= self.options.checkpoint_seconds
+        if self.state_file is not None and (late or asked_to_stop()):
+            self._count()
+            checkpoint.save_next(self.state(), self.state_file)
             self._saved_at = time.monotonic()
+        stop_if_asked()

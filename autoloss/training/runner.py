@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import resource
@@ -15,12 +16,14 @@ from autoloss.controller import controller_digest, save_controller
 from autoloss.data.prepared import PreparedData
 from autoloss.errors import RecordError, UserError
 from autoloss.learned import Parametric
+from autoloss.lock import sole_holder
 from autoloss.method import Method
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import Budget, Choice, Controller, Curve, Failure, Record, Weights
 from autoloss.records.store import read_record, read_search, write_record, write_text
 from autoloss.registry import load
 from autoloss.study import Cell, Study
+from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.loop import Progress, Trainer
 
@@ -45,12 +48,21 @@ class Runner:
         return file
 
     def train_seed(self, cell: Cell, seed: int, data: PreparedData) -> Record:
-        """One run; a finished one with the same identity is taken as it is."""
+        """One run; a finished one with the same identity is taken as it is.
+
+        One process at a time: an orphan of a killed workflow and its successor never write the same
+        run; who comes second waits, and takes what the first one leaves.
+        """
         run_id = self.study.run_id(cell, seed, data.data_hash)
-        file = self.study.record_file(cell, seed)
-        if (done := _finished(file, run_id)) is not None:
-            self.report(f"{cell} seed {seed}: already done ({run_id})")
-            return done
+        file, name = self.study.record_file(cell, seed), f"{cell} seed {seed}"
+        lock = self.study.state_file(cell, run_id).with_suffix(".lock")
+        with sole_holder(lock, lambda line: self.report(f"{name}: {line}")):
+            if (done := _finished(file, run_id)) is not None:
+                self.report(f"{name}: already done ({run_id})")
+                return done
+            return self._train(cell, seed, run_id, data)
+
+    def _train(self, cell: Cell, seed: int, run_id: str, data: PreparedData) -> Record:
         study, state = self.study.chosen(cell), self.study.state_file(cell, run_id)
         controller = self._taken(cell, seed)
         if source := self.study.controller_of(cell):
@@ -81,15 +93,16 @@ class Runner:
         except UserError:
             raise  # wrong input is wrong for every seed: say so and stop
         except Exception as error:  # a run that fails is a result
+            _refuse_disk_errors(error)
             trace = traceback.format_exc()
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
         record = self._record(cell, seed, run_id, study.run_config(cell), phases, metrics, failure)
         record = record.model_copy(update={"controller": controller})
-        write_record(record, file)
+        write_record(record, self.study.record_file(cell, seed))
         for phase in phases:
             assert phase.state_file is not None
-            phase.state_file.unlink(missing_ok=True)
+            checkpoint.remove(phase.state_file)
         return record
 
     def _record(
@@ -192,6 +205,13 @@ def _finished(file: Path, run_id: str) -> Record | None:
     own = record.controller is not None and record.controller.run_id == run_id
     lost = own and not file.with_suffix(".controller.pt").exists()
     return None if lost else record
+
+
+def _refuse_disk_errors(error: Exception) -> None:
+    """A disk that is full or broken says nothing of the method: nothing is recorded."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        mend = "make room, then run snakemake again: the run goes on from its last checkpoint"
+        raise RecordError(str(error.filename), f"cannot be written: {error}", mend) from error
 
 
 def _check_still(method: Method, taken: Controller) -> None:

@@ -7,32 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from autoloss.data.manifest import MANIFEST
 from autoloss.data.progress import Say
+from autoloss.lock import sole_holder
 
 
 @contextmanager
 def sole_owner(raw_dir: Path, say: Say) -> Iterator[None]:
-    """Hold the lock of `raw_dir` during the block; wait while another process holds it.
-
-    It is the kernel's lock on an open file, so it goes with its holder, however that ends.
-    """
-    raw_dir.parent.mkdir(parents=True, exist_ok=True)
+    """Hold the lock of `raw_dir` during the block; wait while another process holds it."""
     path = raw_dir.parent / f".{raw_dir.name}.lock"
-    lock = FileLock(path, fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{raw_dir.name}: another process is bringing it (lock {path}); waiting for it")
-        lock.acquire(poll_interval=0.2)
-    try:
+    with sole_holder(path, lambda line: say(f"{raw_dir.name}: {line}")):
         _clear(raw_dir)
         yield
-    finally:
-        path.unlink(missing_ok=True)  # while held: who waits on the old file opens a new one
-        lock.release()
 
 
 def _clear(raw_dir: Path) -> None:

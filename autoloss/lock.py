@@ -1,0 +1,50 @@
+"""One process at a time: the kernel's lock on a file, which goes with its holder, however it ends.
+
+On one machine no lock can be stale. Over a shared file system it is as good as that system's flock:
+NFS since version 4 and Lustre with `-o flock` pass it on to other hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def sole_holder(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file `path` during the block; wait, and `say` for whom, while another does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(path, fallback_to_soft=False), path.with_name(f"{path.name}.owner")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another process has it ({_described(owner)}, lock {path}); waiting for it")
+        lock.acquire(poll_interval=0.2)
+    try:
+        owner.write_text(json.dumps(_myself()), encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # while held: who waits on the old file opens a new one
+        lock.release()
+
+
+def _myself() -> dict[str, object]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
+
+
+def _described(owner: Path) -> str:
+    """Who holds it, as far as can be read: its holder may be about to write this or to go."""
+    try:
+        found = json.loads(owner.read_text(encoding="utf-8"))
+        return f"process {found['pid']} on {found['host']} since {found['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not known"

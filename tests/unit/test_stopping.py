@@ -1,0 +1,210 @@
+"""Runs that are stopped, killed beside each other or short of disk: nothing lost, nothing half."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from autoloss.config import overlay
+from autoloss.errors import RecordError
+from autoloss.lock import sole_holder
+from autoloss.records.store import read_record
+from autoloss.registry import load
+from autoloss.study import Cell, Study
+from autoloss.training import checkpoint
+from autoloss.training.loop import Trainer
+from autoloss.training.runner import Runner
+from tests.studied import working_in
+from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
+
+CELL = Cell("ml100k-ctr", "deepfm", "autoloss")
+CPU = torch.device("cpu")
+
+
+def silent(line: str) -> None:
+    """No report."""
+
+
+def small_study(root: Path = ROOT, **training: object) -> Study:
+    return Study(overlay(tiny_config(**training), {"study": {"seeds": 1}}, "test"), root)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with configuration and tiny data, for commands to run in."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    with working_in(tmp_path):
+        study = small_study(Path(), max_epochs=60, patience=60, checkpoint_seconds=0)
+        tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+        study.write_config()
+    return tmp_path
+
+
+@dataclass
+class Job:
+    """`autoloss train`, with what it says in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def end(self) -> int:
+        return self.process.wait(timeout=120)
+
+
+@pytest.fixture
+def train(project):
+    """Starts jobs; at the end none is left."""
+    jobs: list[Job] = []
+
+    def start() -> Job:
+        log = project / f"{len(jobs)}.log"
+        command = ["autoloss", "train", *str(CELL).split("/"), "--seeds", "0-0"]
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command, "--config", "results/smoke/config.json"],
+                cwd=project,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stderr=stream,
+            )
+        jobs.append(Job(process, log))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.process.kill()
+        job.process.wait()
+
+
+def test_a_signal_stops_with_status_75_and_the_run_goes_on_to_the_same_bits(project, train):
+    first, deadline = train(), time.monotonic() + 60
+    while ": epoch 3:" not in first.said:
+        assert time.monotonic() < deadline, first.said
+        time.sleep(0.02)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.end() == 75, first.said
+    assert "run it again" in first.said
+    record = project / small_study().record_file(CELL, 0)
+    assert not record.exists()
+    second = train()
+    assert second.end() == 0, second.said
+    assert 0 < second.said.count(": epoch ") <= 57  # it went on, and did not begin anew
+    stopped = read_record(record)
+    assert not list(record.parent.glob(".state/*"))
+    shutil.rmtree(record.parent)
+    assert train().end() == 0
+    assert read_record(record).digest == stopped.digest
+
+
+def test_two_processes_make_a_run_once(train):
+    both = [train(), train()]
+    assert [job.end() for job in both] == [0, 0], [job.said for job in both]
+    assert sum("already done" in job.said for job in both) == 1
+    assert sum("another process has it (process" in job.said for job in both) == 1
+
+
+def test_the_lock_of_a_dead_process_is_free(tmp_path):
+    path = tmp_path / "run.lock"
+    code = (
+        "import sys, time; from pathlib import Path; from autoloss.lock import sole_holder\n"
+        "with sole_holder(Path(sys.argv[1]), print):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    about = json.loads((tmp_path / "run.lock.owner").read_text())
+    assert about["pid"] == holder.pid
+    holder.kill()
+    holder.communicate()
+    said: list[str] = []
+    with sole_holder(path, said.append):
+        assert said == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"nothing of ours", None])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(damage, tiny, stops):
+    def trainer(report=silent):
+        config = tiny_config(checkpoint_seconds=0)
+        return Trainer(
+            config, tiny["binary"], "deepfm", load("autoloss"), 0, state=stops.file, report=report
+        )
+
+    whole = trainer()
+    expected = (whole.run(), whole.weights_digest())
+    checkpoint.remove(stops.file)
+    stops.at(7, trainer())
+    newest = stops.file.read_bytes()
+    stops.file.write_bytes(newest[: len(newest) // 2] if damage is None else damage)
+    said: list[str] = []
+    resumed = trainer(said.append)
+    assert resumed.progress.steps == 6
+    assert "is damaged and left aside" in said[0]
+    assert (resumed.run(), resumed.weights_digest()) == expected
+    for left in stops.file.parent.glob("*.pt"):
+        left.write_bytes(b"")
+    assert trainer().progress.steps == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_full_disk_is_an_error_and_no_failed_run(number, tmp_path, monkeypatch):
+    study = small_study(checkpoint_seconds=0)
+    monkeypatch.chdir(tmp_path)
+    data = tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+    write_bytes, writes = Path.write_bytes, []
+
+    def failing(self, content):
+        writes.append(self)
+        if len(writes) > 4:
+            write_bytes(self, bytes(content)[:100])
+            raise OSError(number, os.strerror(number), str(self))
+        return write_bytes(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", failing)
+    with pytest.raises(RecordError, match="make room"):
+        Runner(study, silent).train_seed(CELL, 0, data)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    folder = study.cell_folder(CELL)
+    assert not list(folder.rglob("*.tmp"))
+    assert not study.record_file(CELL, 0).exists()
+    said: list[str] = []
+    record = Runner(study, said.append).train_seed(CELL, 0, data)
+    assert record.status == "ok"
+    assert not any("damaged" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("no memory"), torch.cuda.OutOfMemoryError("CUDA"), RuntimeError("a baseline's")],
+)
+def test_out_of_memory_and_a_baselines_error_are_failed_runs(error, tmp_path, monkeypatch):
+    study = small_study()
+    monkeypatch.chdir(tmp_path)
+    data = tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+
+    def raising(self):
+        raise error
+
+    monkeypatch.setattr(Trainer, "inner_step", raising)
+    record = Runner(study, silent).train_seed(CELL, 0, data)
+    assert record.status == "failed"
+    assert record.failure is not None
+    assert record.failure.kind == type(error).__name__
+    assert "inner_step" in record.failure.traceback

@@ -13,6 +13,7 @@ import typer
 
 from autoloss.data.registry import load_dataset, load_source
 from autoloss.errors import ConfigError, UserError
+from autoloss.leases import leased_gpu
 from autoloss.study import Cell, Study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -90,25 +91,27 @@ def train(
     config: Resolved = DEFAULT_CONFIG,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
-    from autoloss.training.progress import reporting
-    from autoloss.training.runner import Runner
-
     first, last = _seed_range(seeds)
     study = Study.read(config)
-    with reporting(study.config.training.max_epochs, last - first + 1) as report:
-        file = Runner(study, report).train_shard(Cell(dataset, model, method), first, last)
+    with leased_gpu(study.config.training, typer.echo):
+        from autoloss.training.progress import reporting
+        from autoloss.training.runner import Runner
+
+        with reporting(study.config.training.max_epochs, last - first + 1) as report:
+            file = Runner(study, report).train_shard(Cell(dataset, model, method), first, last)
     typer.echo(file)
 
 
 @app.command()
 def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CONFIG) -> None:
     """Find a cell's weights, or in the tuned protocol its hyper-parameters, on validation."""
-    from autoloss.search.run import search as search_cell
-    from autoloss.training.progress import reporting
-
     study = Study.read(config)
-    with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
-        file = search_cell(study, Cell(dataset, model, method), report)
+    with leased_gpu(study.config.training, typer.echo):
+        from autoloss.search.run import search as search_cell
+        from autoloss.training.progress import reporting
+
+        with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
+            file = search_cell(study, Cell(dataset, model, method), report)
     typer.echo(file)
 
 

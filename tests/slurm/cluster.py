@@ -41,7 +41,7 @@ MpiDefault=none
 ReturnToService=2
 KillWait=5
 MinJobAge=600
-PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=32000\n"

@@ -43,7 +43,7 @@ def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm
         (tmp_path / name).mkdir()
     local, remote = Project(tmp_path / "local"), Project(tmp_path / "remote")
     # Long enough to be cancelled in the middle, and a checkpoint after every epoch.
-    training = {"max_epochs": 300, "patience": 300, "checkpoint_seconds": 0}
+    training = {"max_epochs": 80, "patience": 80, "checkpoint_seconds": 0}
     config = local.config(training=training, study={"methods": ["ce", "autoloss"]})
     shutil.copy(local.folder / config, remote.folder)
     made = local.snakemake("table_2", "--configfile", config)
@@ -61,7 +61,7 @@ def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm
         )
     try:
         cancel_in_the_middle(remote.folder)
-        assert workflow.wait(timeout=400) == 0, output.read_text()
+        assert workflow.wait(timeout=300) == 0, output.read_text()
     finally:
         workflow.terminate()
         workflow.wait()

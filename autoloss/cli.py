@@ -228,6 +228,15 @@ def methods(
 
 
 @app.command()
+def artifact() -> None:
+    """Print docs/artifact.md: steps, hardware, and claims with the commands that test them."""
+    from autoloss.registry import project_root
+    from autoloss.report.artifact import artifact_page
+
+    typer.echo(artifact_page(project_root()), nl=False)
+
+
+@app.command()
 def new_baseline(name: str) -> None:
     """Write baselines/NAME.py, a working method to change, from the template."""
     from autoloss.registry import project_root, write_baseline

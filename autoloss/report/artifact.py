@@ -1,4 +1,4 @@
-"""`docs/artifact.md`: what a reviewer of the artifact needs, from the claims and the committed run."""
+"""`docs/artifact.md`: what a reviewer needs, from the claims and the committed run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Written by `autoloss artifact`; do not edit.
 
 ## Steps
 
-Python 3.11 or newer and make; no GPU. The network is needed for packages and for two small data sets.
+Python 3.11 or newer and make; no GPU. Packages and two small data sets come from the network.
 
 1. `make smoke`: the whole workflow on samples, minutes. Its numbers mean nothing.
 2. `make reproduce`: the study at laptop scale. It ends with the path of every product and Table 2.

@@ -7,8 +7,8 @@ import re
 import pytest
 import yaml
 
-from autoloss.report.figures import render
 from autoloss.report.artifact import artifact_page
+from autoloss.report.figures import render
 from autoloss.report.methods import method_rows, methods_page
 from tests.tiny import ROOT
 

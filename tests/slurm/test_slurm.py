@@ -55,7 +55,12 @@ def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm
         workflow = subprocess.Popen(
             command,
             cwd=remote.folder,
-            env={**os.environ, "PYTHONPATH": f"{remote.folder}:{os.environ['PYTHONPATH']}"},
+            # Unbuffered, so that a killed job's log has every epoch that it trained.
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": f"{remote.folder}:{os.environ.get('PYTHONPATH', '')}",
+            },
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
-.PHONY: setup reproduce smoke test lint benchmark format lock clean
+.PHONY: setup reproduce smoke test test-slurm lint benchmark format lock clean
 
 setup: $(READY)
 
@@ -29,6 +29,11 @@ smoke: setup
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# The workflow on a Slurm that the test starts: as root, apt-get install slurm-wlm munge. Minutes.
+test-slurm: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c requirements.lock '.[cluster]'
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import typer
 
 from autoloss.data.registry import load_dataset, load_source
 from autoloss.errors import ConfigError, UserError
+from autoloss.leases import leased_gpu
 from autoloss.study import Cell, Study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -141,26 +142,28 @@ def train(
     config: Resolved = DEFAULT_CONFIG,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
-    from autoloss.training.progress import reporting
-    from autoloss.training.runner import Runner
-
     first, last = _seed_range(seeds)
     study = Study.read(config)
     cell = Cell(dataset, model, method)
-    with reporting(study.config.training.max_epochs, last - first + 1) as report:
-        typer.echo(_stoppable(lambda: Runner(study, report).train_shard(cell, first, last)))
+    with leased_gpu(study.config.training, typer.echo):
+        from autoloss.training.progress import reporting
+        from autoloss.training.runner import Runner
+
+        with reporting(study.config.training.max_epochs, last - first + 1) as report:
+            typer.echo(_stoppable(lambda: Runner(study, report).train_shard(cell, first, last)))
 
 
 @app.command()
 def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CONFIG) -> None:
     """Find a cell's weights, or in the tuned protocol its hyper-parameters, on validation."""
-    from autoloss.search.run import search as search_cell
-    from autoloss.training.progress import reporting
-
     study = Study.read(config)
     cell = Cell(dataset, model, method)
-    with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
-        typer.echo(_stoppable(lambda: search_cell(study, cell, report)))
+    with leased_gpu(study.config.training, typer.echo):
+        from autoloss.search.run import search as search_cell
+        from autoloss.training.progress import reporting
+
+        with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
+            typer.echo(_stoppable(lambda: search_cell(study, cell, report)))
 
 
 @app.command()
@@ -273,6 +276,15 @@ def methods(
     for name, entry in discover().items():
         file = entry.file.relative_to(project_root())
         typer.echo(f"{name:18} {entry.info.label:22} {file}: {entry.info.summary}")
+
+
+@app.command()
+def artifact() -> None:
+    """Print docs/artifact.md: steps, hardware, and claims with the commands that test them."""
+    from autoloss.registry import project_root
+    from autoloss.report.artifact import artifact_page
+
+    typer.echo(artifact_page(project_root()), nl=False)
 
 
 @app.command()

@@ -103,6 +103,7 @@ class TrainingOptions(Strict):
     decoupled_weight_decay: bool = False
     table_updates: Literal["auto", "dense", "deferred"] = "auto"
     device: str = Field(pattern=r"^(cpu|cuda(:\d+)?|auto)$")
+    jobs_per_gpu: Positive = Field(default=1, description="jobs that share a GPU of this machine")
     threads: Positive = Field(description="threads of one job, on the CPU")
     checkpoint_seconds: float = Field(ge=0, description="at most so often, at the end of an epoch")
 

@@ -196,7 +196,7 @@ class Study:
     def run_config(self, cell: Cell) -> dict[str, Any]:
         """All of the configuration that a run's numbers can depend on."""
         config, base = self.varied(cell).config, self.base(cell.method)
-        placement = {"device", "threads", "checkpoint_seconds"}
+        placement = {"device", "jobs_per_gpu", "threads", "checkpoint_seconds"}
         found = {
             "model": config.model.model_dump(mode="json"),
             "losses": config.losses.model_dump(mode="json"),

@@ -9,6 +9,9 @@ LEARNED = [
 ]
 FIXED = [name for name in METHODS if name not in LEARNED]
 
+# What a job asks a scheduler for. On one machine autoloss/leases.py hands the GPUs out.
+GPUS = 0 if study.config.training.device == "cpu" else 1
+
 
 # Searches first of all: a cell's seeds wait for its search.
 rule search:
@@ -24,6 +27,8 @@ rule search:
     conda:
         "../../environment.yml"
     threads: study.config.training.threads
+    resources:
+        gpu=GPUS,
     params:
         key=search_key,
         config=CONFIG,
@@ -50,6 +55,8 @@ rule train:
     conda:
         "../../environment.yml"
     threads: study.config.training.threads
+    resources:
+        gpu=GPUS,
     params:
         key=run_key,
         config=CONFIG,

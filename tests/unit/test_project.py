@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from autoloss.report.artifact import artifact_page
 from autoloss.report.figures import render
 from autoloss.report.methods import method_rows, methods_page
 from tests.tiny import ROOT
@@ -59,3 +60,8 @@ def test_the_page_of_methods_is_that_of_the_metadata():
     assert len(rows) >= 22
     assert set(rows) <= set(method_rows()), "write it again: autoloss methods --markdown"
     assert page.startswith(methods_page().partition("| method")[0])
+
+
+def test_the_page_for_reviewers_is_that_of_the_claims_and_the_committed_run():
+    page = (ROOT / "docs" / "artifact.md").read_text()
+    assert page == artifact_page(ROOT), "write it again: autoloss artifact"

@@ -1,0 +1,118 @@
+"""The workflow on a real Slurm: as the profile is typed, one job cancelled, the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slurm import cluster
+from tests.workflow.project import Project
+
+WHY_NOT = cluster.missing()
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(WHY_NOT is not None, reason=f"no Slurm: {WHY_NOT}"),
+]
+# The profile as it is, but for what a 2-core machine without accounting has to change.
+SLURM = (
+    *("--executor", "slurm", "--workflow-profile", "configs/profiles/slurm"),
+    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"),
+)
+CANCELLED = "ml100k-ctr deepfm autoloss"
+
+
+@pytest.fixture
+def slurm():
+    """A running Slurm; its folder's name is short, because sockets' paths must be."""
+    folder = Path(f"/tmp/slurm-{os.getpid()}")
+    folder.mkdir(mode=0o755)
+    with cluster.running(folder):
+        yield folder
+
+
+def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm, tmp_path):
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+    local, remote = Project(tmp_path / "local"), Project(tmp_path / "remote")
+    # Long enough to be cancelled in the middle, and a checkpoint after every epoch.
+    training = {"max_epochs": 80, "patience": 80, "checkpoint_seconds": 0}
+    config = local.config(training=training, study={"methods": ["ce", "autoloss"]})
+    shutil.copy(local.folder / config, remote.folder)
+    made = local.snakemake("table_2", "--configfile", config)
+    assert made.returncode == 0, made.stdout
+
+    command = [sys.executable, "-m", "snakemake", *SLURM, "--configfile", config, "--", "table_2"]
+    output = remote.folder / "snakemake.log"
+    with output.open("w") as log:
+        workflow = subprocess.Popen(
+            command,
+            cwd=remote.folder,
+            # Unbuffered, so that a killed job's log has every epoch that it trained.
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": f"{remote.folder}:{os.environ.get('PYTHONPATH', '')}",
+            },
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        cancel_in_the_middle(remote.folder)
+        assert workflow.wait(timeout=300) == 0, output.read_text()
+    finally:
+        workflow.terminate()
+        workflow.wait()
+    log = output.read_text()
+    assert "CANCELLED" in log
+    assert "Trying to restart job" in log
+    trained = next(remote.folder.glob("logs/smoke/train/ml100k-ctr/deepfm/autoloss_0-1.log"))
+    epochs = re.findall(r"seed \d: epoch \d+", trained.read_text())
+    assert len(epochs) - len(set(epochs)) <= 1  # none anew, but for one that was not saved yet
+    assert digests(remote.folder) == digests(local.folder)
+    assert len(digests(local.folder)) == 8
+    table = "results/smoke/tables/table_2.csv"
+    assert (remote.folder / table).read_bytes() == (local.folder / table).read_bytes()
+
+
+def cancel_in_the_middle(folder: Path) -> None:
+    """`scancel` the job that trains `CANCELLED`, once it has left a checkpoint."""
+    state = folder / "results/smoke/runs" / CANCELLED.replace(" ", "/") / ".state"
+    for _ in range(2000):
+        job = job_of(f"autoloss train {CANCELLED}")
+        if job and list(state.glob("*.pt")):
+            subprocess.run(["scancel", job], check=True)
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{CANCELLED} did not start")
+
+
+def job_of(command: str) -> str | None:
+    """The Slurm job of the process that has `command` in its command line."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+            environment = (process / "environ").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if words[1:2] == ["-m"] and " ".join(words[2:]).startswith(command):
+            found = dict(entry.partition("=")[::2] for entry in environment)
+            return found.get("SLURM_JOB_ID")
+    return None
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """What every run's metrics and final weights hash to."""
+    records = (folder / "results").glob("*/runs/*/*/*/seed_*.json")
+    return {
+        str(file.relative_to(folder)): json.loads(file.read_text())["digest"]
+        for file in records
+        if not file.stem.startswith("seeds")
+    }

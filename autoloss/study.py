@@ -189,6 +189,11 @@ class Study:
         """The figures that can be drawn: those whose groups this study has."""
         return [name for name, groups in FIGURES.items() if all(map(self.has, groups))]
 
+    def reported_groups(self) -> list[str]:
+        """The groups that `snakemake all` makes: the report's tables, and those of the figures."""
+        drawn = (group for name in self.figures() for group in FIGURES[name])
+        return list(dict.fromkeys(["table_2", "table_3", *drawn]))
+
     def all_cells(self) -> list[Cell]:
         """The cells of all groups but `table_2_full`, each once."""
         return list(

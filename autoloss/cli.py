@@ -175,6 +175,36 @@ def index(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
+def check(
+    config: Resolved = DEFAULT_CONFIG,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Remove what is wrong: snakemake makes it anew.")
+    ] = False,
+) -> None:
+    """Check every record of a study: there, unchanged, of this code, data and configuration."""
+    from autoloss.report.check import check_study
+
+    report = check_study(Study.read(config))
+    typer.echo("\n".join(report.lines))
+    if rerun:
+        typer.echo(f"Removed {len(report.remove())} files: snakemake makes anew what they were of.")
+    raise typer.Exit(0 if report.sound else 1)
+
+
+@app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(help="Another machine's results/<scale>.")],
+    config: Resolved = DEFAULT_CONFIG,
+) -> None:
+    """Take over the runs of another results tree of the same study, each checked first."""
+    from autoloss.records.merge import Merge
+
+    merged = Merge(Study.read(config), folder).run()
+    typer.echo("\n".join(merged.report()))
+    raise typer.Exit(1 if merged.refused else 0)
+
+
+@app.command()
 def budget(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
     """Write what the runs of a table or figure cost; fail if a method had more than it may."""
     from autoloss.report.products import write_budget

@@ -175,6 +175,11 @@ class Study:
             if all(map(self.has, groups)) and not set(groups) & set(APART)
         ]
 
+    def reported_groups(self) -> list[str]:
+        """The groups that `snakemake all` makes: the report's tables, and those of the figures."""
+        drawn = (group for name in self.figures() for group in FIGURES[name])
+        return list(dict.fromkeys(["table_2", "table_3", *drawn]))
+
     def all_cells(self) -> list[Cell]:
         """The cells of all groups but those apart, each once."""
         return list(

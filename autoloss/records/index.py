@@ -8,8 +8,9 @@ import pandas as pd
 
 from autoloss.errors import RecordError
 from autoloss.metrics import AUC_WEIGHTED, METRICS
+from autoloss.records.expected import prepared_hash, why_not
 from autoloss.records.schema import Record
-from autoloss.records.store import read_record
+from autoloss.records.store import MEND, read_record
 from autoloss.study import Cell, Study
 
 CELL = ["dataset", "model", "method"]
@@ -25,24 +26,24 @@ def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
     """Runs of `cells` with seeds 0 .. study.seeds-1: identity, test metrics and cost.
 
     Raises:
-        RecordError: a record is missing, damaged, or not of this configuration.
+        RecordError: a record is missing, damaged or edited, or not of the study's run.
     """
-    rows = []
+    rows, data = [], {c.dataset: prepared_hash(study, c.dataset) for c in cells}
     for cell in cells:
         for seed in range(study.config.study.seeds):
-            record = read_record(study.record_file(cell, seed))
-            expected = study.run_id(cell, seed, record.provenance.data_hash)
-            if record.run_id != expected:
-                raise RecordError(
-                    str(study.record_file(cell, seed)),
-                    f"is of run {record.run_id}, the configuration asks for {expected}",
-                    "run snakemake again: the run is repeated",
-                )
-            rows.append(_row(record))
+            file = study.record_file(cell, seed)
+            record = read_record(file)
+            # Where the prepared data are gone, the first record says what data all must be of.
+            known = data[cell.dataset] = data[cell.dataset] or record.provenance.data_hash
+            problem = why_not(study, cell, seed, record, known)
+            if problem:
+                raise RecordError(str(file), problem, MEND)
+            rows.append(row_of(record))
     return pd.DataFrame(rows)
 
 
-def _row(record: Record) -> dict[str, object]:
+def row_of(record: Record) -> dict[str, object]:
+    """A run's row."""
     test = record.metrics.get("test", {})
     return {
         "dataset": record.dataset,

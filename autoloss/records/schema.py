@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat, model_validator
 
 from autoloss.strict import Strict
 
@@ -109,9 +109,9 @@ class Provenance(Strict):
 
 
 class Record(Strict):
-    """A run. A failed one has a `failure` and no metrics; it is a record like any other."""
+    """A run. A failed one has a `failure` and no digest; it is a record like any other."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     run_id: str
     scale: str
     dataset: str
@@ -121,7 +121,7 @@ class Record(Strict):
     status: Literal["ok", "failed"]
     failure: Failure | None = None
     config: dict[str, Any]
-    metrics: dict[str, dict[str, float]]
+    metrics: dict[str, dict[str, FiniteFloat]]
     curves: list[Curve]
     weights: Weights
     reliability: Reliability | None = Field(description="none where the run failed")
@@ -129,6 +129,15 @@ class Record(Strict):
     budget: Budget
     digest: str | None
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Record:
+        """A success has test metrics and a digest, a failure has a reason and no digest."""
+        good = "test" in self.metrics and self.digest is not None and self.failure is None
+        bad = self.digest is None and self.failure is not None
+        if not (good if self.status == "ok" else bad):
+            raise ValueError(f"status '{self.status}' does not fit metrics, digest and failure")
+        return self
 
 
 class Trial(Strict):
@@ -154,7 +163,7 @@ class Trial(Strict):
 class Search(Strict):
     """A cell's search: its trials in the order they were begun, and what was chosen."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     cell: str
     key: str
     data_hash: str

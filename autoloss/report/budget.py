@@ -12,9 +12,13 @@ import pandas as pd
 from autoloss.errors import RecordError
 from autoloss.records.index import CELL
 from autoloss.report.frames import cell_of, rows_of
-from autoloss.study import Study
+from autoloss.study import Cell, Study
 
 MEASURED = ("epochs", "search_epochs")
+MEND = (
+    "a search trains through lab.train only; give more to all by tuning.trials or "
+    "training.max_epochs"
+)
 
 
 def budget_table(study: Study, index: pd.DataFrame) -> pd.DataFrame:
@@ -36,20 +40,23 @@ def budget_table(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def over_budget(table: pd.DataFrame) -> list[tuple[Cell, str]]:
+    """Each cell in which a method had more than it may, and what it had and may have."""
+    found = []
+    for measure in MEASURED:
+        what = "in its search" if measure == "search_epochs" else "in a run"
+        for row in rows_of(table[table[measure] > table[f"{measure}_allowed"]]):
+            allowed = row[f"{measure}_allowed"]
+            problem = f"trained {row[measure]} epochs {what}, {allowed} are allowed"
+            found.append((cell_of(row), problem))
+    return found
+
+
 def check_budget(table: pd.DataFrame) -> None:
     """Refuse a table in which a method had more than it may.
 
     Raises:
         RecordError: naming the first such cell, what it had and what it may have.
     """
-    for measure in MEASURED:
-        over = table[table[measure] > table[f"{measure}_allowed"]]
-        if len(over):
-            row = over.iloc[0]
-            what = "in its search" if measure == "search_epochs" else "in a run"
-            raise RecordError(
-                "/".join(str(row[key]) for key in CELL),
-                f"trained {row[measure]} epochs {what}, {row[f'{measure}_allowed']} are allowed",
-                "a search trains through lab.train only; give more to all by tuning.trials or "
-                "training.max_epochs",
-            )
+    for cell, problem in over_budget(table):
+        raise RecordError(str(cell), problem, MEND)

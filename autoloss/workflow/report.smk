@@ -67,21 +67,12 @@ rule table_2_full:
         expand(RESULTS / "tables/table_2_full.{format}", format=FORMATS),
 
 
-REPORTED = dict.fromkeys(
-    [
-        "table_2",
-        "table_3",
-        *(group for name in study.figures() for group in FIGURES[name]),
-    ]
-)
-
-
 # It also shows the controls and `table_2_full`, if they have been made.
 rule make_report:
     input:
         expand(RESULTS / "tables/{table}.csv", table=["table_1", "table_2", "table_3"]),
-        expand(RESULTS / "statistics/{group}.csv", group=REPORTED),
-        expand(RESULTS / "budget/{group}.csv", group=REPORTED),
+        expand(RESULTS / "statistics/{group}.csv", group=study.reported_groups()),
+        expand(RESULTS / "budget/{group}.csv", group=study.reported_groups()),
         expand(study.figures_folder / "{figure}.pdf", figure=study.figures()),
         "configs/published.yaml",
     output:

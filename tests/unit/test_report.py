@@ -82,7 +82,8 @@ def fail(study, cell, seed):
     """Make a run's record one of a failed run."""
     file = study.record_file(cell, seed)
     failure = Failure(kind="TrainingDivergedError", message="loss is nan <i>", traceback="")
-    over = {"status": "failed", "failure": failure, "metrics": {}, "reliability": None}
+    over = {"status": "failed", "failure": failure, "metrics": {}, "digest": None}
+    over["reliability"] = None
     write_record(read_record(file).model_copy(update=over), file)
 
 

@@ -1,0 +1,168 @@
+"""Is every run of the study there, whole, and the one that the configuration asks for?
+
+Everything that is wrong in a results tree, by kind. Reads records, lists and controllers; nothing
+is trained, and nothing is believed that a file says about itself alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoloss.errors import RecordError
+from autoloss.records.controllers import check_controller, owns_controller
+from autoloss.records.expected import prepared_hash, why_no_search, why_not
+from autoloss.records.schema import Record
+from autoloss.records.shards import agrees
+from autoloss.records.store import read_limited, read_record, read_search
+from autoloss.registry import GROUPS
+from autoloss.study import Cell, Study
+
+KINDS = {
+    "damaged": "changed after they were written, cut short, or of another schema",
+    "stale": "sound, but not of the run that configuration, code and data ask for",
+    "missing": "never made, or lost",
+    "failed": "ended with an error, which the record has; tables count them as failed",
+    "unlisted": "lists of a job's runs that do not say what the records say",
+    "mixed": "a data set's runs were made on different data",
+    "over budget": "trained more than their method may",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: its kind, where (a run is a cell with a seed), what it is; and the files
+    without which it is made anew."""
+
+    kind: str
+    where: str
+    problem: str
+    remove: tuple[Path, ...] = ()
+    seed: int | None = None
+
+
+@dataclass
+class Tree:
+    """What a results tree holds: the sound records of its study, and what is wrong with it."""
+
+    study: Study
+    records: dict[tuple[Cell, int], Record] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, study: Study) -> Tree:
+        """Look through everything that the study has, or should have."""
+        tree = cls(study)
+        data = {c.dataset: prepared_hash(study, c.dataset) for c in study.all_cells()}
+        for cell in expected_cells(study):
+            tree._search(cell, data.get(cell.dataset))
+            for first, last in study.shards():
+                tree._shard(cell, first, last, data.get(cell.dataset))
+        tree.findings += tree._mixed()
+        return tree
+
+    def _search(self, cell: Cell, data_hash: str | None) -> None:
+        if not self.study.searches(cell):
+            return
+        file = self.study.search_file(cell)
+        try:
+            problem = why_no_search(self.study, cell, read_search(file), data_hash)
+        except RecordError as error:
+            kind = _kind(file)
+            problem = "no search" if kind == "missing" else error.problem
+            self._find(kind, f"{cell} search", problem, file)
+            return
+        if problem:
+            self._find("stale", f"{cell} search", problem, file)
+
+    def _shard(self, cell: Cell, first: int, last: int, data_hash: str | None) -> None:
+        """Each seed of a job, then whether its list says the same."""
+        listed = self.study.shard_file(cell, first, last)
+        found = [self._run(cell, seed, listed, data_hash) for seed in range(first, last + 1)]
+        records = [record for record in found if record is not None]
+        if len(records) == len(found) and not _agrees(cell, records, listed):
+            self._find("unlisted", str(listed), "says otherwise, or is not there", listed)
+
+    def _run(self, cell: Cell, seed: int, listed: Path, data_hash: str | None) -> Record | None:
+        """A seed's record, if it is sound and the right one; what is wrong is found."""
+        file = self.study.record_file(cell, seed)
+
+        def found(kind: str, problem: str, *files: Path) -> None:
+            self.findings.append(Finding(kind, str(cell), problem, (*files, listed), seed))
+
+        try:
+            record = read_record(file)
+        except RecordError as error:
+            kind = _kind(file)
+            found(kind, "no record" if kind == "missing" else error.problem, file)
+            return None
+        try:
+            problem = why_not(self.study, cell, seed, record, data_hash)
+        except RecordError as error:
+            problem = f"depends on {error.where}, which {error.problem}"
+        if problem:
+            found("stale", problem)
+            return None
+        if record.failure:
+            found("failed", f"{record.failure.kind}: {record.failure.message}")
+        elif owns_controller(record):
+            left = self.study.controller_file(cell, seed)
+            try:
+                check_controller(read_limited(left), record)
+            except RecordError as error:
+                found(_kind(left), f"its controller {error.problem}", left)
+                return None
+        self.records[cell, seed] = record
+        return record
+
+    def _find(self, kind: str, where: str, problem: str, *remove: Path) -> None:
+        self.findings.append(Finding(kind, where, problem, remove))
+
+    def _mixed(self) -> Iterator[Finding]:
+        """Data sets whose prepared data are gone: then all their runs must be of one hash."""
+        hashes: dict[str, set[str]] = {}
+        for (cell, _), record in self.records.items():
+            hashes.setdefault(cell.dataset, set()).add(record.provenance.data_hash[:16])
+        for dataset, found in hashes.items():
+            if len(found) > 1:
+                yield Finding("mixed", dataset, f"data hashes {', '.join(sorted(found))}")
+
+
+def expected_cells(study: Study) -> list[Cell]:
+    """The cells of all that `snakemake all` makes, and of every other group that was begun.
+
+    A source comes before the cells that take its controllers.
+    """
+    made = set(study.reported_groups())
+    made |= {group for group in GROUPS if study.index_file(group).exists()}
+    cells = dict.fromkeys(
+        cell
+        for group in GROUPS
+        for cell in study.cells(group)
+        if group in made or study.cell_folder(cell).exists()
+    )
+    return sorted(cells, key=lambda cell: study.controller_of(cell) is not None)
+
+
+def remove(findings: list[Finding]) -> list[Path]:
+    """Remove what keeps the workflow from making the found runs anew; returns what was removed.
+
+    All paths are the study's own; a sound record of another run stays until it is replaced.
+    """
+    files = dict.fromkeys(file for finding in findings for file in finding.remove)
+    there = [file for file in files if file.is_file() or file.is_symlink()]
+    for file in there:
+        file.unlink()
+    return there
+
+
+def _kind(file: Path) -> str:
+    return "damaged" if file.exists() or file.is_symlink() else "missing"
+
+
+def _agrees(cell: Cell, records: list[Record], file: Path) -> bool:
+    try:
+        return agrees(cell, records, file)
+    except RecordError:
+        return False

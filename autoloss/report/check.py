@@ -1,0 +1,114 @@
+"""`autoloss check`: a results tree's findings in words, each kind with its count and its mend."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from autoloss.records.check import KINDS, Finding, Tree, expected_cells, remove
+from autoloss.records.index import row_of
+from autoloss.records.schema import Record
+from autoloss.report.budget import budget_table, over_budget
+from autoloss.study import Cell, Study
+
+MENDS = {
+    "mixed": "prepare the data again (snakemake does), then check again",
+    "over budget": "a search trains through lab.train only; see docs/statistics.md",
+    "failed": "its record has the traceback; remove the cause, or keep it as the result that it is",
+}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: lines for people, and the findings."""
+
+    lines: list[str]
+    findings: list[Finding]
+
+    @property
+    def sound(self) -> bool:
+        """Whether all is well."""
+        return not self.findings
+
+    def remove(self) -> list[Path]:
+        """Remove what is wrong; returns the files."""
+        return remove(self.findings)
+
+
+def check_study(study: Study) -> Checked:
+    """Look through a study's results tree."""
+    tree = Tree.read(study)
+    findings = [*tree.findings, *_over_budget(tree)]
+    return Checked(list(_report(tree, findings)), findings)
+
+
+def _report(tree: Tree, findings: list[Finding]) -> Iterator[str]:
+    study, cells = tree.study, expected_cells(tree.study)
+    yield f"{study.results}: {len(tree.records)} sound runs, in {len(cells)} cells."
+    yield from machines(tree.records.values())
+    yield from _outside(study, cells)
+    for kind, meaning in KINDS.items():
+        found = [finding for finding in findings if finding.kind == kind]
+        if found:
+            yield f"{kind} ({len(found)}): {meaning}"
+            yield from _lines(found)
+            if kind in MENDS:
+                yield f"  To mend it: {MENDS[kind]}"
+    if any(finding.remove for finding in findings):
+        yield f"To make them anew: `autoloss check --rerun --config {study.config_file}`, then"
+        yield f"`{_snakemake(study)}`"
+    if not findings:
+        yield "All is well."
+
+
+def machines(records: Iterable[Record]) -> Iterator[str]:
+    """A line per machine and set of versions, where the runs are of more than one."""
+    made: Counter[str] = Counter()
+    for record in records:
+        about = record.provenance
+        hardware = {key: about.hardware.get(key) for key in ("cpu", "gpu")}
+        versions = {key: about.versions.get(key) for key in ("python", "torch", "numpy")}
+        made[json.dumps(hardware | versions, sort_keys=True)] += 1
+    if len(made) > 1:
+        yield f"The runs are of {len(made)} machines or sets of versions; pairs may mix them:"
+        yield from (f"  {count} runs: {about}" for about, count in made.most_common())
+
+
+def _over_budget(tree: Tree) -> Iterator[Finding]:
+    """What the audit of budgets would refuse."""
+    if tree.records:
+        index = pd.DataFrame([row_of(record) for record in tree.records.values()])
+        for cell, problem in over_budget(budget_table(tree.study, index)):
+            yield Finding("over budget", str(cell), problem)
+
+
+def _outside(study: Study, cells: list[Cell]) -> Iterator[str]:
+    """Records that nothing reads: of seeds or methods that the study no longer has."""
+    seeds = range(study.config.study.seeds)
+    asked = {study.record_file(cell, seed) for cell in cells for seed in seeds}
+    left = set(study.results.glob("runs/*/*/*/seed_*.json")) - asked
+    if left:
+        yield f"{len(left)} records are outside this study, and nothing reads them."
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    """A line per cell: its seeds, and what is wrong with the first."""
+    by_cell: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_cell.setdefault(finding.where, []).append(finding)
+    for where, found in by_cell.items():
+        seeds = ", ".join(str(one.seed) for one in found if one.seed is not None)
+        named = f"{where} seed{'s' if len(found) > 1 else ''} {seeds}" if seeds else where
+        yield f"  {named}: {found[0].problem}"
+
+
+def _snakemake(study: Study) -> str:
+    files = [f"configs/scale/{study.config.scale}.yaml"]
+    if study.config.protocol != "published":
+        files.append(f"configs/protocol/{study.config.protocol}.yaml")
+    return f"snakemake --cores all --configfile {' '.join(files)}"

@@ -108,7 +108,7 @@ class Study:
     def plain(self, method: str) -> str:
         """The name under which a method is run: `autoloss_every_7` is `autoloss` if 7 is usual."""
         base = self.base(method)
-        alike = self.varied(Cell("", "", method)).config == self.varied(Cell("", "", base)).config
+        alike = self.run_config(Cell("", "", method)) == self.run_config(Cell("", "", base))
         return base if alike else method
 
     def frequencies(self) -> dict[str, int]:

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoloss.controller import controller_digest, save_controller
+from autoloss.controller import save_controller
 from autoloss.data.prepared import PreparedData
 from autoloss.errors import RecordError, UserError
 from autoloss.learned import Parametric
 from autoloss.lock import sole_holder
 from autoloss.method import Method
+from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import Budget, Choice, Controller, Curve, Failure, Record, Weights
-from autoloss.records.store import read_record, read_search, write_record, write_text
+from autoloss.records.shards import write_shard
+from autoloss.records.store import read_limited, read_record, read_search, write_record
 from autoloss.registry import load
 from autoloss.study import Cell, Study
 from autoloss.training import checkpoint
@@ -39,12 +41,8 @@ class Runner:
         """Runs of seeds `first` to `last`, then the file that lists them."""
         data = PreparedData.open(self.study.prepared_folder(cell.dataset))
         records = [self.train_seed(cell, seed, data) for seed in range(first, last + 1)]
-        listed = [
-            {"seed": r.seed, "run_id": r.run_id, "status": r.status, "digest": r.digest}
-            for r in records
-        ]
         file = self.study.shard_file(cell, first, last)
-        write_text(json.dumps({"cell": str(cell), "runs": listed}, indent=1) + "\n", file)
+        write_shard(cell, records, file)
         return file
 
     def train_seed(self, cell: Cell, seed: int, data: PreparedData) -> Record:
@@ -181,17 +179,13 @@ class Runner:
         source = self.study.controller_of(cell)
         if source is None:
             return None
-        record, file = (
-            self.study.record_file(source, seed),
-            self.study.controller_file(source, seed),
-        )
-        mend = f"delete {record} and run snakemake again: {source} is trained anew"
-        found = read_record(record).controller
-        if found is None or not file.exists():
-            raise RecordError(str(file), "this run left no controller", mend)
-        if controller_digest(file) != found.sha256:
-            raise RecordError(str(file), f"is not the controller that {record} names", mend)
-        return found
+        record = self.study.record_file(source, seed)
+        found = read_record(record)
+        if not owns_controller(found):
+            mend = f"delete {record} and run snakemake again: {source} is trained anew"
+            raise RecordError(str(record), "this run left no controller", mend)
+        check_controller(read_limited(self.study.controller_file(source, seed)), found)
+        return found.controller
 
 
 def _finished(file: Path, run_id: str) -> Record | None:
@@ -202,8 +196,7 @@ def _finished(file: Path, run_id: str) -> Record | None:
         return None
     if record.run_id != run_id or record.status != "ok":
         return None
-    own = record.controller is not None and record.controller.run_id == run_id
-    lost = own and not file.with_suffix(".controller.pt").exists()
+    lost = owns_controller(record) and not file.with_suffix(".controller.pt").exists()
     return None if lost else record
 
 

@@ -66,10 +66,10 @@ def test_a_damaged_record_is_trained_again_to_the_same_bits(study):
 def test_a_run_that_diverges_is_a_failed_record_and_the_others_go_on(study, monkeypatch):
     run_epoch = Trainer.run_epoch
 
-    def diverge(self):
+    def diverge(self, between_steps):
         if self.seed == 0:
             raise TrainingDivergedError("training loss is nan in epoch 1")
-        run_epoch(self)
+        run_epoch(self, between_steps)
 
     monkeypatch.setattr(Trainer, "run_epoch", diverge)
     file = Runner(study, lambda line: None).train_shard(CELL, 0, 1)

@@ -10,14 +10,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.strict import Strict, check, load_yaml, read_yaml
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Domain = tuple[Literal["log", "uniform"], float, float]
+
+def _no_truth(value: Any) -> Any:
+    """Python takes true for 1; a configuration that says so was not meant so."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")
+    return value
+
+
+def _in_order(domain: tuple[str, float, float]) -> tuple[str, float, float]:
+    kind, low, high = domain
+    if not low < high or (kind == "log" and low <= 0):
+        raise ValueError("give the lower end first, and for 'log' one above 0")
+    return domain
+
+
+def _once(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is in it more than once")
+    return names
+
+
+# A float may be written 1e-3, which is text in YAML; an int is an int.
+Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Positive = Annotated[Whole, Field(ge=1)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+Domain = Annotated[
+    tuple[Literal["log", "uniform"], Number, Number],
+    AfterValidator(_in_order),
+]
+Names = Annotated[tuple[str, ...], AfterValidator(_once)]
 
 
 class Pair(Strict):
@@ -33,24 +63,22 @@ class Pair(Strict):
 class StudyOptions(Strict):
     """What is run: the grid of the tables, and what the figures need beyond it."""
 
-    datasets: tuple[str, ...] = Field(min_length=1, description="data sets of Table 2")
-    component_datasets: tuple[str, ...] = Field(
+    datasets: Names = Field(min_length=1, description="data sets of Table 2")
+    component_datasets: Names = Field(
         min_length=1, description="data sets of Table 3 (the paper: Criteo alone)"
     )
-    models: tuple[str, ...] = Field(min_length=1)
-    control_models: tuple[str, ...] = Field(
-        min_length=1, description="models of the controls' table"
-    )
+    models: Names = Field(min_length=1)
+    control_models: Names = Field(min_length=1, description="models of the controls' table")
     source: Pair = Field(
         description="where Figure 3's controller is trained, and where Figure 4 looks"
     )
-    targets: tuple[Pair, ...] = Field(
+    targets: Annotated[tuple[Pair, ...], AfterValidator(_once)] = Field(
         min_length=1, description="Figure 3: what the frozen controller trains"
     )
-    frequencies: tuple[Positive, ...] = Field(
+    frequencies: Annotated[tuple[Positive, ...], AfterValidator(_once)] = Field(
         min_length=1, description="Figure 4 (b, c): steps between outer steps"
     )
-    methods: tuple[str, ...] | None = Field(
+    methods: Names | None = Field(
         default=None, description="only these methods; null: all that are found"
     )
     seeds: Positive = Field(description="runs per cell; run s has seed s")
@@ -66,7 +94,7 @@ class ModelOptions(Strict):
     embedding_dim: Positive = 16
     hidden: tuple[Positive, ...] = (128, 128)
     dropout: Share = 0.2
-    batch_norm: bool = True
+    batch_norm: Switch = True
     attention_dim: Positive = Field(default=16, description="AutoInt's, of all heads together")
     attention_heads: Positive = Field(default=2, description="AutoInt's; they divide its dim")
     attention_layers: Positive = Field(default=3, description="AutoInt's")
@@ -84,8 +112,8 @@ class ModelOptions(Strict):
 class LossOptions(Strict):
     """The candidate losses and their constants (the paper names them and gives none)."""
 
-    candidates: tuple[str, ...] = Field(default=("focal", "kl", "hinge", "ce"), min_length=1)
-    focal_gamma: float = Field(default=2.0, ge=0)
+    candidates: Names = Field(default=("focal", "kl", "hinge", "ce"), min_length=1)
+    focal_gamma: Number = Field(default=2.0, ge=0)
     kl_smoothing: Share = 0.1
     hinge_on: Literal["probability", "logit"] = "probability"
     normalise: Literal["none", "chance"] = "none"
@@ -94,18 +122,18 @@ class LossOptions(Strict):
 class TrainingOptions(Strict):
     """The training loop, the same for every method."""
 
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[Whole, Field(ge=2)]
     max_epochs: Positive
     patience: Positive = Field(description="epochs without a better validation value, then stop")
     monitor: Literal["auc", "logloss"] = "auc"
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    decoupled_weight_decay: bool = False
+    lr: Number = Field(gt=0)
+    weight_decay: Number = Field(ge=0)
+    decoupled_weight_decay: Switch = False
     table_updates: Literal["auto", "dense", "deferred"] = "auto"
     device: str = Field(pattern=r"^(cpu|cuda(:\d+)?|auto)$")
     jobs_per_gpu: Positive = Field(default=1, description="jobs that share a GPU of this machine")
     threads: Positive = Field(description="threads of one job, on the CPU")
-    checkpoint_seconds: float = Field(ge=0, description="at most so often, at the end of an epoch")
+    checkpoint_seconds: Number = Field(ge=0, description="at most so often, between two steps")
 
 
 class SharedDomains(Strict):
@@ -123,16 +151,16 @@ class TuningOptions(Strict):
     """
 
     trials: Positive
-    seed: int = Field(ge=0, description="of the trials' trainings and of the sampler")
+    seed: Whole = Field(ge=0, description="of the trials' trainings and of the sampler")
     shared: SharedDomains
 
 
 class StatisticsOptions(Strict):
     """Significance and intervals (docs/statistics.md)."""
 
-    alpha: float = Field(gt=0, lt=1)
-    confidence: float = Field(gt=0, lt=1)
-    resamples: Annotated[int, Field(ge=100)]
+    alpha: Number = Field(gt=0, lt=1)
+    confidence: Number = Field(gt=0, lt=1)
+    resamples: Annotated[Whole, Field(ge=100)]
 
 
 class Config(Strict):

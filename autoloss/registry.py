@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import keyword
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ GROUPS = (*TABLES, FULL, "figure_3", "figure_4", "sensitivity")
 APART = (FULL, "sensitivity")
 UNTESTED = ("sensitivity",)  # not ours against each other method: autoloss/report/sensitivity.py
 DOMAINS = ("log", "uniform", "choice")
+# Options of these names have a range, whichever method has them.
+POSITIVE = ("every", "lr", "hidden", "temperature", "tau_start", "tau_floor")
+SHARES = ("dropout", "betas")
 MODELS = {  # autoloss/models/<name>.py, and the class in it
     "deepfm": "DeepFM",
     "ipnn": "IPNN",
@@ -123,6 +127,17 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
                 )
         _check_tuning(entry, entries)
     return entries
+
+
+@cache
+def losses() -> tuple[str, ...]:
+    """The candidate losses that there are, from the source text of losses.py, which needs torch."""
+    file = Path(__file__).with_name("losses.py")
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "LOSSES":
+            assert isinstance(node.value, ast.Dict)
+            return tuple(ast.literal_eval(key) for key in node.value.keys if key is not None)
+    raise AssertionError(f"{file} has no LOSSES")
 
 
 def options_of(
@@ -270,12 +285,27 @@ def _check_option(where: str, value: Any, default: Any, choices: tuple[str, ...]
         if value not in choices:
             raise ConfigError(where, f"is {value!r}", did_you_mean(str(value), choices))
         return
+    if isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
+        for item in value:
+            _check_option(where, item, default[0] if default else 0.0, None)
+        return
     kinds = (int, float) if isinstance(default, float) else (type(default),)
-    sequence = isinstance(default, (list, tuple)) and isinstance(value, (list, tuple))
-    fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
-    if not (fits or sequence):
+    if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool):
         raise ConfigError(
             where,
             f"is {value!r}, a {type(value).__name__}",
             f"give a {type(default).__name__}, as in the default {default!r}",
         )
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        _check_range(where, value, default)
+
+
+def _check_range(where: str, value: float, default: float) -> None:
+    """Finite, not below 0 unless the default is, and in the range that its name has."""
+    key = where.rpartition(".")[2]
+    if not math.isfinite(value) or (value < 0 <= default):
+        raise ConfigError(where, f"is {value!r}", "give a finite number, 0 or more")
+    if key in POSITIVE and value <= 0:
+        raise ConfigError(where, f"is {value!r}", "give a number above 0")
+    if key in SHARES and value >= 1:
+        raise ConfigError(where, f"is {value!r}", "give a number below 1")

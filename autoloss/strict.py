@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,13 +36,53 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+MAX_NODES = 100_000  # values in a file, each counted as often as it is referred to
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Plain data only: no objects; no key twice, of which the last would win unseen; no aliases of
+    which a few lines unfold to gigabytes."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """As it is, but for its size when unfolded."""
+        node = super().get_single_node()
+        if node is not None and _unfolded(node, {}) > MAX_NODES:
+            raise yaml.YAMLError(f"its aliases unfold to more than {MAX_NODES:,} values")
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """As it is, but for keys that are there twice."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                problem = f"the key '{key.value}' is there twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(key.value)
+        return node
+
+
+def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values under a node, itself one; infinite where it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf  # while it is being counted
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [part for pair in node.value for part in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(_unfolded(part, known) for part in inner)
+    return known[id(node)]
+
+
 def read_yaml(path: Path) -> Any:
     """What the YAML file `path` holds; a ConfigError names the file, and the line of bad syntax."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(str(path), "no such file", "create it, or correct the name") from None
-    except yaml.YAMLError as error:
+        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+    except OSError as error:
+        problem = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise ConfigError(str(path), problem, "create it, or correct the name") from None
+    # ValueError: not UTF-8, or a date that there is not; RecursionError: nested without end
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(str(path), f"not valid YAML: {error}", "correct the syntax") from None
 
 

@@ -30,6 +30,7 @@ from autoloss.registry import (
     OWN,
     Entry,
     discover,
+    losses,
     options_of,
     tuning_of,
 )
@@ -71,6 +72,10 @@ class Study:
         for name in (*study.models, *study.control_models, *(p.model for p in pairs)):
             if name not in MODELS:
                 raise ConfigError("study.models", f"no model '{name}'", did_you_mean(name, MODELS))
+        for name in self.config.losses.candidates:
+            if name not in losses():
+                mend = did_you_mean(name, losses())
+                raise ConfigError("losses.candidates", f"no loss is called '{name}'", mend)
         for name in (*(study.methods or ()), *self.config.methods):
             if name not in self.methods:
                 raise ConfigError(

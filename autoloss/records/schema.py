@@ -84,13 +84,13 @@ class Budget(Strict):
     examples: int
     forward_examples: int
     backward_examples: int
-    seconds: float
-    peak_memory_mb: float
+    seconds: FiniteFloat
+    peak_memory_mb: FiniteFloat
     search_trials: int = 0
     search_epochs: int = 0
     search_forward_examples: int = 0
     search_backward_examples: int = 0
-    search_seconds: float = 0.0
+    search_seconds: FiniteFloat = 0.0
 
 
 class Provenance(Strict):

@@ -27,6 +27,7 @@ MENDS = {
 class Checked:
     """What a check found: lines for people, and the findings."""
 
+    study: Study
     lines: list[str]
     findings: list[Finding]
 
@@ -36,15 +37,29 @@ class Checked:
         return not self.findings
 
     def remove(self) -> list[Path]:
-        """Remove what is wrong; returns the files."""
-        return remove(self.findings)
+        """Remove what is wrong; returns the files. All that was made of runs goes with it.
+
+        For Snakemake, a table that is there is done, whatever has become of the runs behind it.
+        """
+        removed = remove(self.findings)
+        for file in products(self.study) if removed else ():
+            file.unlink()
+        return removed
+
+
+def products(study: Study) -> Iterator[Path]:
+    """Every file that is made of records: a minute's work to make again."""
+    patterns = ("index/*", "budget/*", "statistics/*", "tables/*", "verdicts*", "report.html")
+    for pattern in patterns:
+        yield from study.results.glob(pattern)
+    yield from study.figures_folder.glob("*")
 
 
 def check_study(study: Study) -> Checked:
     """Look through a study's results tree."""
     tree = Tree.read(study)
     findings = [*tree.findings, *_over_budget(tree)]
-    return Checked(list(_report(tree, findings)), findings)
+    return Checked(study, list(_report(tree, findings)), findings)
 
 
 def _report(tree: Tree, findings: list[Finding]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,41 @@ def test_a_second_run_has_nothing_to_do(finished):
     done = finished.snakemake("--configfile", finished.config())
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
+
+
+def test_an_edited_record_is_found_and_made_anew_to_the_same_bits(finished):
+    config = ("--config", "results/smoke/config.json")
+    sound = finished.autoloss("check", *config)
+    assert sound.returncode == 0, sound.stdout
+    record = next(finished.folder.glob("results/smoke/runs/*/*/al1/seed_1.json"))
+    before = json.loads(record.read_text())["digest"]
+    record.write_text(record.read_text().replace('"auc": 0.', '"auc": 0.9', 1))
+    found = finished.autoloss("check", *config)
+    assert found.returncode == 1
+    assert re.search(r"/al1 seed 1: .*checksum is off", found.stdout)
+    refused = finished.autoloss("index", "table_3", *config)
+    assert (refused.returncode, "checksum is off" in refused.stdout) == (2, True)
+    assert finished.autoloss("check", "--rerun", *config).returncode == 1
+    done = finished.snakemake("all", "controls", "--configfile", finished.config())
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count(": Training ") == 1
+    assert json.loads(record.read_text())["digest"] == before
+    assert finished.autoloss("check", *config).returncode == 0
+
+
+def test_another_machines_runs_are_taken_and_not_trained_again(finished, project):
+    shutil.copytree(finished.folder / "data", project.folder / "data", dirs_exist_ok=True)
+    config = project.config()
+    planned = project.snakemake("-n", "--configfile", config).stdout
+    assert ": Training " in planned
+    tree = str(finished.folder / "results" / "smoke")
+    merged = project.autoloss("merge", tree, "--config", "results/smoke/config.json")
+    assert merged.returncode == 0, merged.stdout
+    assert " 0 differ, 0 refused" in merged.stdout
+    planned = project.snakemake("-n", "--configfile", config).stdout
+    assert ": Collecting the runs" in planned
+    assert ": Training " not in planned
+    assert ": Searching " not in planned
 
 
 def test_one_new_file_is_a_new_row_and_trains_nothing_else(finished):

@@ -33,6 +33,8 @@ _UNSOUND = (
     zlib.error,
     NotImplementedError,  # a compression that zipfile does not know
     RuntimeError,  # an encrypted member
+    ValueError,  # a place or a size that cannot be, in a header
+    OSError,  # the same, found by the seek to it
 )
 
 

@@ -1,0 +1,208 @@
+"""Kills and restarts of the real workflow: python benchmarks/soak.py [--kills 100] [--seed 0]
+
+Runs the smoke scale undisturbed in one copy of the project; in another, kills it at random moments
+and starts it again, round after round, until so many kills were made and the last round is through.
+Allowed is one outcome: every record has the digest, and every table the bytes, of the undisturbed
+run, and nothing is left behind. Anything else is counted, and the exit status is 1.
+
+Kinds of kills: `everything`, the workflow and its jobs; `workflow`, which leaves its jobs orphans
+beside its successor's; `job`, one of them; `job, asked`, by SIGTERM, as a cluster preempts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = (
+    "Snakefile",
+    "environment.yml",
+    "README.md",
+    "autoloss",
+    "baselines",
+    "configs",
+    "profiles",
+)
+KINDS = ("everything", "workflow", "job", "job, asked")
+# Checkpoints at every step that takes long enough: what a kill loses is little.
+CONFIG = "scale: smoke\ntraining: {checkpoint_seconds: 0.2}\n"
+PAUSE = (2.0, 9.0)  # seconds between a start, or a kill of one job, and the next kill
+
+
+@dataclass
+class Copy:
+    """A copy of the project in which the workflow is run."""
+
+    folder: Path
+    targets: list[str]
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            source = ROOT / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, self.folder / part)
+        (self.folder / "soak.yaml").write_text(CONFIG)
+        self.log = self.folder / "snakemake.log"
+
+    def start(self, *extra: str) -> psutil.Popen:
+        """The workflow, as a process group of its own."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "soak.yaml"]
+        with self.log.open("ab") as log:
+            return psutil.Popen(
+                [*command, *extra, *self.targets],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(self.folder)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def digests(self) -> dict[str, str]:
+        """Of every run, by its record's path."""
+        records = self.folder.glob("results/smoke/runs/*/*/*/seed_*.json")
+        return {
+            str(file.relative_to(self.folder)): json.loads(file.read_text())["digest"]
+            for file in records
+        }
+
+    def tables(self) -> dict[str, bytes]:
+        """Every table's bytes."""
+        files = self.folder.glob("results/smoke/tables/*.csv")
+        return {file.name: file.read_bytes() for file in files}
+
+    def left(self) -> list[Path]:
+        """Checkpoints, locks and half files that should be gone."""
+        results = self.folder / "results"
+        return [*results.rglob("*.tmp"), *results.rglob("*.pt.*"), *results.rglob(".state/*")]
+
+
+def wait(copy: Copy, process: psutil.Popen) -> None:
+    """Until the workflow is through.
+
+    Raises:
+        SystemExit: it failed without having been killed.
+    """
+    if process.wait() != 0:
+        sys.exit(f"the workflow failed; see {copy.log}")
+
+
+def kill(process: psutil.Popen, kind: str, draw: random.Random) -> bool:
+    """Kill; whether there was something of that kind to kill."""
+    try:
+        family = process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return False
+    jobs = [child for child in family if _is_job(child)]
+    if kind == "everything":
+        victims, number = [process, *family], signal.SIGKILL
+    elif kind == "workflow":
+        victims, number = [process], signal.SIGKILL
+    else:
+        victims = [draw.choice(jobs)] if jobs else []
+        number = signal.SIGTERM if kind == "job, asked" else signal.SIGKILL
+    for victim in victims:
+        try:
+            victim.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
+    return bool(victims)
+
+
+def _is_job(process: psutil.Process) -> bool:
+    try:
+        command = process.cmdline()
+    except psutil.Error:
+        return False
+    return command[1:3] == ["-m", "autoloss"] and command[3] in ("train", "search")
+
+
+def disturbed(copy: Copy, kills: Counter[str], wanted: int, draw: random.Random) -> int:
+    """One round: kill until the workflow is through or there were enough; the starts it took."""
+    starts = 0
+    while True:
+        subprocess.run(
+            [sys.executable, "-m", "snakemake", "--unlock", "--configfile", "soak.yaml"],
+            cwd=copy.folder,
+            env={**os.environ, "PYTHONPATH": str(copy.folder)},
+            capture_output=True,
+            check=True,
+        )
+        process, starts = copy.start("--rerun-incomplete"), starts + 1
+        while kills.total() < wanted:
+            try:
+                if process.wait(timeout=draw.uniform(*PAUSE)) == 0:
+                    return starts
+                break
+            except psutil.TimeoutExpired:
+                kind = draw.choice(KINDS)
+                kills[kind] += kill(process, kind, draw)
+        if kills.total() >= wanted and process.wait() == 0:
+            return starts
+
+
+def differences(copy: Copy, whole: Copy) -> dict[str, int]:
+    """What is not as in the undisturbed run."""
+    expected, found = whole.digests(), copy.digests()
+    tables, of_whole = copy.tables(), whole.tables()
+    return {
+        "runs compared": len(expected),
+        "lost": len(set(expected) - set(found)),
+        "different": sum(found.get(k, v) != v for k, v in expected.items()),
+        "tables different": sum(tables.get(name) != text for name, text in of_whole.items()),
+        "left behind": len(copy.left()),
+    }
+
+
+def main() -> int:
+    """Print the table; 1 if anything was lost, different or left."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help="with its raw/ fetched")
+    parser.add_argument("targets", nargs="*", default=["table_2", "table_3"])
+    options = parser.parse_args()
+    draw, kills = random.Random(options.seed), Counter[str]()
+    bad, rounds, starts = Counter[str](), 0, 0
+    with tempfile.TemporaryDirectory() as place:
+        copies = []
+        for name in ("whole", "disturbed"):
+            folder = Path(place) / name
+            folder.mkdir()
+            copies.append(Copy(folder, options.targets))
+            shutil.copytree(options.data / "raw", folder / "data" / "raw")
+        whole, copy = copies
+        began = time.monotonic()
+        wait(whole, whole.start())
+        print(f"undisturbed: {len(whole.digests())} runs in {time.monotonic() - began:.0f} s")
+        while kills.total() < options.kills:
+            shutil.rmtree(copy.folder / "results", ignore_errors=True)
+            starts += disturbed(copy, kills, options.kills, draw)
+            rounds += 1
+            found = differences(copy, whole)
+            bad.update(found)
+            shown = ", ".join(f"{value} {key}" for key, value in found.items())
+            print(f"round {rounds}, {kills.total()} kills, {starts} starts: {shown}", flush=True)
+    for kind in KINDS:
+        print(f"{kind:12} {kills[kind]:4} kills")
+    del bad["runs compared"]
+    print(f"{'in all':12} {kills.total():4} kills, {starts} starts, {rounds} rounds: {dict(bad)}")
+    return 1 if bad.total() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

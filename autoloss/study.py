@@ -113,6 +113,8 @@ class Study:
     def plain(self, method: str) -> str:
         """The name under which a method is run: `autoloss_every_7` is `autoloss` if 7 is usual."""
         base = self.base(method)
+        if base == method:
+            return method
         alike = self.run_config(Cell("", "", method)) == self.run_config(Cell("", "", base))
         return base if alike else method
 

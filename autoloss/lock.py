@@ -10,11 +10,13 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from autoloss.training.stop import stop_if_asked
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def sole_holder(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         say(f"another process has it ({_described(owner)}, lock {path}); waiting for it")
-        lock.acquire(poll_interval=0.2)
+        _wait(lock)
     try:
         owner.write_text(json.dumps(_myself()), encoding="utf-8")
         yield
@@ -34,6 +36,14 @@ def sole_holder(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         owner.unlink(missing_ok=True)
         path.unlink(missing_ok=True)  # while held: who waits on the old file opens a new one
         lock.release()
+
+
+def _wait(lock: FileLock) -> None:
+    """Until it is free, or a signal asks to stop."""
+    while not lock.is_locked:
+        stop_if_asked()
+        with suppress(Timeout):
+            lock.acquire(timeout=0.2)
 
 
 def _myself() -> dict[str, object]:

@@ -40,6 +40,7 @@ PARTS = (
 KINDS = ("everything", "workflow", "job", "job, asked")
 # Checkpoints at every step that takes long enough: what a kill loses is little.
 CONFIG = "scale: smoke\ntraining: {checkpoint_seconds: 0.2}\n"
+PATIENCE = 4  # failures in a row that no kill explains, but for the last kills' own
 PAUSE = (2.0, 9.0)  # seconds between a start, or a kill of one job, and the next kill
 
 
@@ -133,8 +134,9 @@ def _is_job(process: psutil.Process) -> bool:
 
 def disturbed(copy: Copy, kills: Counter[str], wanted: int, draw: random.Random) -> int:
     """One round: kill until the workflow is through or there were enough; the starts it took."""
-    starts = 0
+    starts, unprovoked = 0, 0
     while True:
+        before = kills.total()
         subprocess.run(
             [sys.executable, "-m", "snakemake", "--unlock", "--configfile", "soak.yaml"],
             cwd=copy.folder,
@@ -153,6 +155,22 @@ def disturbed(copy: Copy, kills: Counter[str], wanted: int, draw: random.Random)
                 kills[kind] += kill(process, kind, draw)
         if kills.total() >= wanted and process.wait() == 0:
             return starts
+        unprovoked = 0 if kills.total() > before else unprovoked + 1
+        if unprovoked == PATIENCE:
+            sys.exit(f"the workflow fails without a kill; see {copy.log}")
+
+
+def wait_for_orphans(copy: Copy) -> None:
+    """Jobs of killed workflows may still be at seeds that their successors have made."""
+    of_copy = [p for p in psutil.process_iter() if _is_job(p) and _works_in(p, copy.folder)]
+    psutil.wait_procs(of_copy, timeout=600)
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return Path(process.cwd()) == folder
+    except psutil.Error:
+        return False
 
 
 def differences(copy: Copy, whole: Copy) -> dict[str, int]:
@@ -192,6 +210,7 @@ def main() -> int:
         while kills.total() < options.kills:
             shutil.rmtree(copy.folder / "results", ignore_errors=True)
             starts += disturbed(copy, kills, options.kills, draw)
+            wait_for_orphans(copy)
             rounds += 1
             found = differences(copy, whole)
             bad.update(found)

@@ -6,6 +6,7 @@ written (an edit by hand, a bad disk, half a copy) is found before a number of i
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -36,12 +37,21 @@ def write_text(text: str, file: Path) -> Path:
 
 
 def write_bytes(content: bytes | memoryview, file: Path) -> Path:
-    """Write `file` by a temporary name and a rename, so that no reader sees half of it."""
+    """Write `file` by a temporary name and a rename, so that no reader sees half of it.
+
+    Raises:
+        RecordError: the disk is full or broken; what `file` held before is still there.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)
         os.replace(temporary, file)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        mend = "make room, then run snakemake again: it goes on from the last checkpoint"
+        raise RecordError(str(file), f"cannot be written: {error.strerror}", mend) from error
     finally:
         temporary.unlink(missing_ok=True)
     return file

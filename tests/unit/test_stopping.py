@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from autoloss.config import overlay
+from autoloss.data.prepared import PreparedData
 from autoloss.errors import RecordError
 from autoloss.lock import sole_holder
 from autoloss.records.store import read_record
@@ -117,6 +118,21 @@ def test_two_processes_make_a_run_once(train):
     assert sum("another process has it (process" in job.said for job in both) == 1
 
 
+def test_waiting_for_a_lock_can_be_stopped(project, train):
+    study = small_study()
+    with working_in(project):
+        data = PreparedData.open(study.prepared_folder(CELL.dataset))
+        run_id = Study.read(study.config_file).run_id(CELL, 0, data.data_hash)
+    lock = (project / study.state_file(CELL, run_id)).with_suffix(".lock")
+    with sole_holder(lock, silent):
+        waiting, deadline = train(), time.monotonic() + 60
+        while "waiting for it" not in waiting.said:
+            assert time.monotonic() < deadline, waiting.said
+            time.sleep(0.02)
+        waiting.process.send_signal(signal.SIGTERM)
+        assert waiting.end() == 75
+
+
 def test_the_lock_of_a_dead_process_is_free(tmp_path):
     path = tmp_path / "run.lock"
     code = (
@@ -173,11 +189,11 @@ def test_a_full_disk_is_an_error_and_no_failed_run(number, tmp_path, monkeypatch
         writes.append(self)
         if len(writes) > 4:
             write_bytes(self, bytes(content)[:100])
-            raise OSError(number, os.strerror(number), str(self))
+            raise OSError(number, os.strerror(number))  # as write(2) fails: it knows no name
         return write_bytes(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", failing)
-    with pytest.raises(RecordError, match="make room"):
+    with pytest.raises(RecordError, match=r"(?s)results/smoke.*make room"):
         Runner(study, silent).train_seed(CELL, 0, data)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)

@@ -47,6 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axis, metric in zip(axes, SHOWN, strict=False):
             _changes(axis, rows[rows["metric"] == metric], labels)
             axis.set_xlabel(f"change, {METRICS[metric].label}")
+            axis.locator_params(axis="x", nbins=4)
         _orders(axes[-1], rows[rows["metric"] == SHOWN[0]], labels)
         for axis in axes[1:]:
             axis.tick_params(labelleft=False)

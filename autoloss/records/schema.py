@@ -21,9 +21,9 @@ class Curve(Strict):
     """One epoch: mean training loss (of the method's own mixture) and validation metrics."""
 
     epoch: int
-    train_loss: float
-    auc: float
-    logloss: float
+    train_loss: FiniteFloat
+    auc: FiniteFloat
+    logloss: FiniteFloat
 
 
 class Choice(Strict):
@@ -35,8 +35,8 @@ class Choice(Strict):
     """
 
     counts: list[list[int]]
-    weights: list[list[list[float]]]
-    selection: list[list[list[float]]]
+    weights: list[list[list[FiniteFloat]]]
+    selection: list[list[list[FiniteFloat]]]
 
 
 class Weights(Strict):
@@ -45,8 +45,8 @@ class Weights(Strict):
     """
 
     candidates: tuple[str, ...]
-    mean: list[list[float]]
-    selection: list[list[float]]
+    mean: list[list[FiniteFloat]]
+    selection: list[list[FiniteFloat]]
     choices: list[Choice]
 
 
@@ -55,8 +55,8 @@ class Reliability(Strict):
     are, their mean, and the share that came true."""
 
     counts: list[int]
-    predicted: list[float | None]
-    observed: list[float | None]
+    predicted: list[FiniteFloat | None]
+    observed: list[FiniteFloat | None]
 
 
 class Controller(Strict):

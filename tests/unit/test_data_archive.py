@@ -1,5 +1,6 @@
 """Extraction: named members only, whole and no larger than they may be, wherever they point."""
 
+import errno
 import gzip
 import io
 import stat
@@ -114,3 +115,13 @@ def test_room_is_asked_for_before_it_is_unpacked(unpack, monkeypatch, tmp_path, 
     with pytest.raises(NoSpaceError, match="unpacking"):
         unpack(kind, pack(PLAIN))
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(("kind", "pack"), WAYS)
+def test_a_disk_that_is_full_says_nothing_of_the_archive(unpack, monkeypatch, kind, pack):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("autoloss.data.fetching.archive.copy_member", full)
+    with pytest.raises(OSError, match="No space left"):
+        unpack(kind, pack(PLAIN))

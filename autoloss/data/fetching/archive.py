@@ -6,6 +6,7 @@ Links, devices and folders are refused, and all other members are ignored.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import stat
 import tarfile
@@ -34,7 +35,6 @@ _UNSOUND = (
     NotImplementedError,  # a compression that zipfile does not know
     RuntimeError,  # an encrypted member
     ValueError,  # a place or a size that cannot be, in a header
-    OSError,  # the same, found by the seek to it
 )
 
 
@@ -123,6 +123,9 @@ def _require_one(count: int, member: Member, name: str) -> None:
 def _sound(name: str, kind: Kind) -> Iterator[None]:
     try:
         yield
-    except _UNSOUND as error:
+    except (*_UNSOUND, OSError) as error:
+        # The seek to a place that cannot be. Other numbers are the disk's, which is full or broken.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         problem = f"is no sound {kind} archive: {str(error) or type(error).__name__}"
         raise DataError(name, problem, "try again later") from None

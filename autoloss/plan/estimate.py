@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoloss.plan.costs import Devices, Measured
-from autoloss.plan.jobs import ANALYSIS, Seconds, cells_of, groups_of, jobs_of
+from autoloss.plan.jobs import ANALYSIS, Seconds, cells_of, jobs_of
 from autoloss.plan.schedule import Job, critical_path, schedule
 from autoloss.plan.sizes import DataSize, SourceSize, source_size
 from autoloss.plan.training import CASES, Resources, Training
@@ -132,7 +132,7 @@ def make_plan(
         stages=_stages(study, cases),
         groups=tuple(
             Group(group=group, cells=len(found), runs=len(found) * seeds)
-            for group in groups_of(study)
+            for group in study.reported_groups()
             if (found := study.cells(group))
         ),
         data=tuple(guess.sizes.values()),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from autoloss.plan.schedule import Job
-from autoloss.registry import FIGURES, FULL, GROUPS
+from autoloss.registry import FIGURES
 from autoloss.study import Cell, Study
 
 TABLES = ("table_2", "table_3")  # of `all`, beside Table 1
@@ -35,16 +35,9 @@ def jobs_of(study: Study, seconds: Seconds, *, places: int = 0) -> list[Job]:
     return _Dag(study, seconds, places).all()
 
 
-def groups_of(study: Study) -> list[str]:
-    """The groups of runs that `snakemake all` makes."""
-    drawn = [group for name in study.figures() for group in FIGURES[name]]
-    named = {*TABLES, *drawn}
-    return [group for group in GROUPS if group in named and group != FULL]
-
-
 def cells_of(study: Study) -> list[Cell]:
     """The cells of `snakemake all`, each once; those of controllers that others take among them."""
-    cells = [cell for group in groups_of(study) for cell in study.cells(group)]
+    cells = [cell for group in study.reported_groups() for cell in study.cells(group)]
     sources = [source for cell in cells if (source := study.controller_of(cell))]
     return list(dict.fromkeys([*cells, *sources]))
 
@@ -109,7 +102,7 @@ class _Dag:
         def add(name: str, stage: str, runs: int, needs: Iterable[int]) -> int:
             return self.add(name, stage, self.seconds.analyse(stage, runs), needs)
 
-        for group in groups_of(study):
+        for group in study.reported_groups():
             cells = study.cells(group)
             runs = len(cells) * study.config.study.seeds
             index = add(group, "index", runs, [k for cell in cells for k in shards[cell]])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autoloss.errors import UserError
 from autoloss.plan.costs import choose_device, load_devices
-from autoloss.plan.jobs import cells_of, groups_of
+from autoloss.plan.jobs import cells_of
 from autoloss.plan.training import Resources, Training
 from autoloss.registry import FULL, GROUPS
 from autoloss.status.cells import STATES, CellState, data_hashes, read_cell
@@ -106,7 +106,7 @@ def scan(study: Study, *, now: float | None = None, fresh: float | None = None) 
 
 def _groups(study: Study) -> list[str]:
     """The groups of `snakemake all`, and others of which there is a cell that those lack."""
-    usual, known = groups_of(study), set(cells_of(study))
+    usual, known = study.reported_groups(), set(cells_of(study))
     others = [
         group
         for group in GROUPS

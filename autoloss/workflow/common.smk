@@ -63,12 +63,8 @@ def either(names):
 
 def groups_of_figure(wildcards):
     """The audited indexes that a figure is drawn from."""
-    tested = {True: "statistics", False: "budget"}
-    return [
-        RESULTS / folder / name
-        for group in FIGURES[wildcards.figure]
-        for folder, name in (
-            ("index", f"{group}.parquet"),
-            (tested[group not in UNTESTED], f"{group}.csv"),
-        )
-    ]
+    files = []
+    for group in FIGURES[wildcards.figure]:
+        audit = "budget" if group in UNTESTED else "statistics"
+        files += [f"index/{group}.parquet", f"{audit}/{group}.csv"]
+    return [RESULTS / file for file in files]

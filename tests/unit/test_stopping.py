@@ -63,6 +63,12 @@ class Job:
     def said(self) -> str:
         return self.log.read_text()
 
+    def wait_until_it_says(self, text: str) -> None:
+        deadline = time.monotonic() + 60
+        while text not in self.said:
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
     def end(self) -> int:
         return self.process.wait(timeout=120)
 
@@ -92,10 +98,8 @@ def train(project):
 
 
 def test_a_signal_stops_with_status_75_and_the_run_goes_on_to_the_same_bits(project, train):
-    first, deadline = train(), time.monotonic() + 60
-    while ": epoch 3:" not in first.said:
-        assert time.monotonic() < deadline, first.said
-        time.sleep(0.02)
+    first = train()
+    first.wait_until_it_says(": epoch 3:")
     first.process.send_signal(signal.SIGTERM)
     assert first.end() == 75, first.said
     assert "run it again" in first.said
@@ -125,10 +129,8 @@ def test_waiting_for_a_lock_can_be_stopped(project, train):
         run_id = Study.read(study.config_file).run_id(CELL, 0, data.data_hash)
     lock = (project / study.state_file(CELL, run_id)).with_suffix(".lock")
     with sole_holder(lock, silent):
-        waiting, deadline = train(), time.monotonic() + 60
-        while "waiting for it" not in waiting.said:
-            assert time.monotonic() < deadline, waiting.said
-            time.sleep(0.02)
+        waiting = train()
+        waiting.wait_until_it_says("waiting for it")
         waiting.process.send_signal(signal.SIGTERM)
         assert waiting.end() == 75
 

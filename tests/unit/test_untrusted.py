@@ -259,17 +259,22 @@ def test_a_malicious_pickle_runs_nothing(sound, tmp_path, kind):
         checkpoint.load(tmp_path / "mine", torch.device("cpu"))
 
 
-@settings(deadline=None, max_examples=80)
-@given(st.data())
-def test_a_controller_with_other_bytes_is_refused_or_has_the_same_parameters(sound, data):
-    record, content = parse_record(sound[0], "there"), bytearray(sound[1])
-    check_controller(bytes(content), record)
+def damage(content, data):
+    """Some bytes set anew, or cut out."""
     for _ in range(data.draw(st.integers(1, 3))):
         position = data.draw(st.integers(0, len(content) - 1))
         if data.draw(st.booleans()):
             content[position] = data.draw(st.integers(0, 255))
         else:
             del content[position : position + data.draw(st.integers(1, 64))]
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.data())
+def test_a_controller_with_other_bytes_is_refused_or_has_the_same_parameters(sound, data):
+    record, content = parse_record(sound[0], "there"), bytearray(sound[1])
+    check_controller(bytes(content), record)
+    damage(content, data)
     with suppress(RecordError):
         check_controller(bytes(content), record)
 
@@ -398,11 +403,6 @@ def test_names_in_an_archive_decide_nothing(tmp_path, kind, names, shuffled: ran
 @given(st.sampled_from(["zip", "tar.gz"]), st.data())
 def test_an_archive_with_other_bytes_is_unpacked_whole_or_refused(tmp_path, kind, data):
     content = bytearray(packed(kind, list(INSIDE.items())))
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(content) - 1))
-        if data.draw(st.booleans()):
-            content[position] = data.draw(st.integers(0, 255))
-        else:
-            del content[position : position + data.draw(st.integers(1, 64))]
+    damage(content, data)
     found = unpacked(tmp_path, kind, bytes(content))
     assert isinstance(found, DataError) or found == {"train.csv", "test.csv"}

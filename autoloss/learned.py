@@ -78,8 +78,6 @@ class Learned(Parametric):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         options, where = self.options, f"methods.{self.info.name}"
-        if options["every"] < 1:
-            raise ConfigError(f"{where}.every", "is below 1", "give steps, 1 or more")
         first_order = options["hypergradient"] == "direct" or options["xi_over_lr"] == 0
         if first_order and options["criterion"] != "mixture":
             raise ConfigError(

@@ -62,10 +62,10 @@ class Copy:
 
     def start(self, *extra: str) -> psutil.Popen:
         """The workflow, as a process group of its own."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "soak.yaml"]
+        options = ["--cores", "2", *extra, "--configfile", "soak.yaml"]
         with self.log.open("ab") as log:
             return psutil.Popen(
-                [*command, *extra, *self.targets],
+                [sys.executable, "-m", "snakemake", *self.targets, *options],
                 cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": str(self.folder)},
                 stdout=log,
@@ -86,6 +86,10 @@ class Copy:
         files = self.folder.glob("results/smoke/tables/*.csv")
         return {file.name: file.read_bytes() for file in files}
 
+    def end_of_log(self) -> str:
+        """The last lines that the workflow wrote."""
+        return "\n".join(self.log.read_text().splitlines()[-40:])
+
     def left(self) -> list[Path]:
         """Checkpoints, locks and half files that should be gone."""
         results = self.folder / "results"
@@ -99,7 +103,7 @@ def wait(copy: Copy, process: psutil.Popen) -> None:
         SystemExit: it failed without having been killed.
     """
     if process.wait() != 0:
-        sys.exit(f"the workflow failed; see {copy.log}")
+        sys.exit(f"the workflow failed:\n{copy.end_of_log()}")
 
 
 def kill(process: psutil.Popen, kind: str, draw: random.Random) -> bool:
@@ -157,7 +161,7 @@ def disturbed(copy: Copy, kills: Counter[str], wanted: int, draw: random.Random)
             return starts
         unprovoked = 0 if kills.total() > before else unprovoked + 1
         if unprovoked == PATIENCE:
-            sys.exit(f"the workflow fails without a kill; see {copy.log}")
+            sys.exit(f"the workflow fails without a kill:\n{copy.end_of_log()}")
 
 
 def wait_for_orphans(copy: Copy) -> None:

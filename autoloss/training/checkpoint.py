@@ -37,15 +37,21 @@ def save_next(state: dict[str, Any], file: Path) -> None:
 def load_last(
     file: Path, device: torch.device, report: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """What `save_next` wrote last; the one before it where that is damaged; None where both are."""
+    """What `save_next` wrote last; the one before it where that is damaged; None where both are.
+
+    A damaged one is removed: the next `save_next` would put it in the place of the sound one.
+    """
     for place in (file, _before(file)):
         if not place.exists():
             continue
         try:
             return load(place, device)
+        except (MemoryError, torch.OutOfMemoryError, OSError):
+            raise  # says nothing of the file's content
         except Exception as error:  # zip, pickle, tensors: damage shows itself anywhere
             what = str(error).partition("\n")[0]
-            report(f"the checkpoint {place} is damaged and left aside ({what})")
+            report(f"the checkpoint {place} is damaged and removed ({what})")
+            place.unlink()
     return None
 
 

@@ -20,13 +20,23 @@ from autoloss.lock import sole_holder
 from autoloss.method import Method
 from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.provenance import provenance
-from autoloss.records.schema import Budget, Choice, Controller, Curve, Failure, Record, Weights
+from autoloss.records.schema import (
+    Budget,
+    Choice,
+    Controller,
+    Curve,
+    Failure,
+    Provenance,
+    Record,
+    Weights,
+)
 from autoloss.records.shards import write_shard
 from autoloss.records.store import read_limited, read_record, read_search, write_record
 from autoloss.registry import load
 from autoloss.study import Cell, Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
+from autoloss.training.device import select_device
 from autoloss.training.loop import Progress, Trainer
 
 
@@ -49,11 +59,12 @@ class Runner:
         """One run; a finished one with the same identity is taken as it is.
 
         One process at a time: an orphan of a killed workflow and its successor never write the same
-        run; who comes second waits, and takes what the first one leaves.
+        record, of this code or older; who comes second waits, and takes what the first one leaves
+        where that is the run it wants.
         """
         run_id = self.study.run_id(cell, seed, data.data_hash)
         file, name = self.study.record_file(cell, seed), f"{cell} seed {seed}"
-        lock = self.study.state_file(cell, run_id).with_suffix(".lock")
+        lock = self.study.state_file(cell, f"seed_{seed}").with_suffix(".lock")
         with sole_holder(lock, lambda line: self.report(f"{name}: {line}")):
             if (done := _finished(file, run_id)) is not None:
                 self.report(f"{name}: already done ({run_id})")
@@ -66,20 +77,21 @@ class Runner:
         if source := self.study.controller_of(cell):
             taken = str(self.study.controller_file(source, seed))
             study = study.with_assignment(cell, {"method.controller": taken}, taken)
-        phases = [
-            Trainer(
-                study.config,
-                data,
-                cell.model,
-                load(study.base(cell.method)),
-                seed,
-                state=state,
-                report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
-            )
-        ]
+        phases: list[Trainer] = []
         metrics: dict[str, dict[str, float]] = {}
         failure = None
         try:
+            phases.append(
+                Trainer(
+                    study.config,
+                    data,
+                    cell.model,
+                    load(study.base(cell.method)),
+                    seed,
+                    state=state,
+                    report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
+                )
+            )
             metrics = phases[0].run()
             if self.study.entry(cell.method).info.refits:
                 phases.append(phases[0].refit())
@@ -95,7 +107,13 @@ class Runner:
             trace = traceback.format_exc()
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
-        record = self._record(cell, seed, run_id, study.run_config(cell), phases, metrics, failure)
+        about = provenance(
+            data_hash=data.data_hash,
+            code=self.study.code(cell.method),
+            device=select_device(study.config.training.device),
+        )
+        config = study.run_config(cell)
+        record = self._record(cell, seed, run_id, config, phases, metrics, failure, about)
         record = record.model_copy(update={"controller": controller})
         write_record(record, self.study.record_file(cell, seed))
         for phase in phases:
@@ -112,9 +130,11 @@ class Runner:
         phases: Sequence[Trainer],
         metrics: dict[str, dict[str, float]],
         failure: Failure | None,
+        about: Provenance,
     ) -> Record:
-        trainer = phases[-1]
-        done = trainer.progress
+        trainer = phases[-1] if phases else None  # None: not even that could be built
+        all_done = [phase.progress for phase in phases] or [Progress()]
+        done = all_done[-1]
         return Record(
             run_id=run_id,
             scale=self.study.config.scale,
@@ -128,20 +148,16 @@ class Runner:
             metrics=metrics,
             curves=[Curve.model_validate(curve) for curve in done.curves],
             weights=Weights(
-                candidates=trainer.method.candidates.names,
+                candidates=trainer.method.candidates.names if trainer else (),
                 mean=done.mean_weights,
                 selection=done.selection,
                 choices=[Choice.model_validate(found) for found in done.choices],
             ),
-            reliability=None if failure else trainer.reliability,
+            reliability=trainer.reliability if trainer and not failure else None,
             controller=None,
-            budget=self._budget(cell, [phase.progress for phase in phases]),
-            digest=None if failure else _digest(metrics, trainer.weights_digest()),
-            provenance=provenance(
-                data_hash=trainer.data.data_hash,
-                code=self.study.code(cell.method),
-                device=trainer.device,
-            ),
+            budget=self._budget(cell, all_done),
+            digest=_digest(metrics, trainer.weights_digest()) if trainer and not failure else None,
+            provenance=about,
         )
 
     def _budget(self, cell: Cell, phases: Sequence[Progress]) -> Budget:

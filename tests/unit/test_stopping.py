@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from autoloss.config import overlay
-from autoloss.data.prepared import PreparedData
 from autoloss.errors import RecordError
 from autoloss.lock import sole_holder
 from autoloss.records.store import read_record
@@ -124,10 +123,7 @@ def test_two_processes_make_a_run_once(train):
 
 def test_waiting_for_a_lock_can_be_stopped(project, train):
     study = small_study()
-    with working_in(project):
-        data = PreparedData.open(study.prepared_folder(CELL.dataset))
-        run_id = Study.read(study.config_file).run_id(CELL, 0, data.data_hash)
-    lock = (project / study.state_file(CELL, run_id)).with_suffix(".lock")
+    lock = (project / study.state_file(CELL, "seed_0")).with_suffix(".lock")
     with sole_holder(lock, silent):
         waiting = train()
         waiting.wait_until_it_says("waiting for it")
@@ -173,7 +169,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(damage, tiny, stops
     said: list[str] = []
     resumed = trainer(said.append)
     assert resumed.progress.steps == 6
-    assert "is damaged and left aside" in said[0]
+    assert "is damaged and removed" in said[0]
+    assert not stops.file.exists()
     assert (resumed.run(), resumed.weights_digest()) == expected
     for left in stops.file.parent.glob("*.pt"):
         left.write_bytes(b"")
@@ -212,17 +209,34 @@ def test_a_full_disk_is_an_error_and_no_failed_run(number, tmp_path, monkeypatch
     "error",
     [MemoryError("no memory"), torch.cuda.OutOfMemoryError("CUDA"), RuntimeError("a baseline's")],
 )
-def test_out_of_memory_and_a_baselines_error_are_failed_runs(error, tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["__init__", "inner_step", "evaluate"])
+def test_out_of_memory_and_a_baselines_error_are_failed_runs(error, where, tmp_path, monkeypatch):
     study = small_study()
     monkeypatch.chdir(tmp_path)
     data = tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
 
-    def raising(self):
+    def raising(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(Trainer, "inner_step", raising)
+    monkeypatch.setattr(Trainer, where, raising)
     record = Runner(study, silent).train_seed(CELL, 0, data)
     assert record.status == "failed"
     assert record.failure is not None
     assert record.failure.kind == type(error).__name__
-    assert "inner_step" in record.failure.traceback
+    assert f"{error}" in record.failure.traceback
+    assert read_record(study.record_file(CELL, 0)).failure == record.failure
+
+
+def test_a_checkpoint_that_memory_does_not_hold_is_kept(tiny, stops, monkeypatch):
+    config = tiny_config(checkpoint_seconds=0)
+    arguments = (config, tiny["binary"], "deepfm", load("autoloss"), 0)
+    stops.at(7, Trainer(*arguments, state=stops.file))
+
+    def out_of_memory(*args, **kwargs):
+        raise torch.cuda.OutOfMemoryError("CUDA")
+
+    monkeypatch.setattr(torch, "load", out_of_memory)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Trainer(*arguments, state=stops.file)
+    monkeypatch.undo()
+    assert Trainer(*arguments, state=stops.file).progress.steps == 7

@@ -17,13 +17,22 @@ from autoloss.training.loop import Trainer
 class System:
     """DeepFM by `autoloss`."""
 
-    def __init__(self, vocabulary: int, hidden: tuple[int, ...], how: str) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        hidden: tuple[int, ...],
+        how: str,
+        *,
+        device: str = "cpu",
+        threads: int = task.THREADS,
+        seed: int = 0,
+    ) -> None:
         method, _, updates = how.partition("/")
         model = {"hidden": list(hidden), "batch_norm": False, "dropout": 0.0}
         training = {
             "batch_size": task.BATCH,
-            "device": "cpu",
-            "threads": task.THREADS,
+            "device": device,
+            "threads": threads,
             "table_updates": updates or "auto",
         }
         root = Path(__file__).parents[2]
@@ -36,7 +45,7 @@ class System:
             data_hash="",
         )
         data = PreparedData(root, manifest, *task.make(vocabulary))
-        self.trainer = Trainer(config, data, "deepfm", load(method), 0)
+        self.trainer = Trainer(config, data, "deepfm", load(method), seed)
 
     def train(self) -> None:
         for _ in range(self.trainer.train.count):

@@ -54,6 +54,19 @@ def test_weights_are_on_the_simplex_or_at_least_not_negative(name, task, tiny):
             torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
 
 
+@both_tasks
+def test_the_bits_of_a_run_do_not_depend_on_what_ran_before(task, tiny):
+    runs = [(name, ("deepfm", "ipnn")[k % 2]) for k, name in enumerate(METHODS)]
+
+    def digests(order):
+        return {
+            (name, model): outcome(trainer(name, tiny[task], model=model))[1]
+            for name, model in order
+        }
+
+    assert digests(runs) == digests(runs[::-1])
+
+
 @every_method
 def test_the_weighting_moves_if_and_only_if_it_learns(name, tiny):
     info = METHODS[name].info

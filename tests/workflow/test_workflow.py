@@ -152,6 +152,18 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in done.stdout
 
 
+def test_alone_on_one_core_and_in_other_shards_a_run_has_the_same_bits(finished, project):
+    config = project.config(study={"seeds_per_job": 1})
+    cells = [f"results/smoke/runs/ml100k-ctr/deepfm/{method}" for method in ("autoloss", "grid")]
+    shards = [f"{cell}/seeds_1-1.json" for cell in cells]
+    made = project.snakemake(*shards, "--cores", "1", "--configfile", config)
+    assert made.returncode == 0, made.stdout
+    for cell in cells:
+        here, there = (p.folder / cell / "seed_1.json" for p in (project, finished))
+        assert json.loads(here.read_text())["digest"] == json.loads(there.read_text())["digest"]
+        assert not (project.folder / cell / "seed_0.json").exists()
+
+
 def test_an_edited_record_is_found_and_made_anew_to_the_same_bits(finished):
     config = ("--config", "results/smoke/config.json")
     sound = finished.autoloss("check", *config)

@@ -6,7 +6,8 @@ Allowed is one outcome: every record has the digest, and every table the bytes, 
 run, and nothing is left behind. Anything else is counted, and the exit status is 1.
 
 Kinds of kills: `everything`, the workflow and its jobs; `workflow`, which leaves its jobs orphans
-beside its successor's; `job`, one of them; `job, asked`, by SIGTERM, as a cluster preempts.
+beside its successor's; `job`, one of them; `job, asked`, by SIGTERM, as a cluster preempts. For
+root, who can mount the results on a small disk, also `full disk`: no byte is free for some seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,10 +41,13 @@ PARTS = (
     "profiles",
 )
 KINDS = ("everything", "workflow", "job", "job, asked")
+FULL_DISK = "full disk"
+DISK = "size=64m"  # of the disk that is filled: several times what a round's results need
 # Checkpoints at every step that takes long enough: what a kill loses is little.
 CONFIG = "scale: smoke\ntraining: {checkpoint_seconds: 0.2}\n"
 PATIENCE = 4  # failures in a row that no kill explains, but for the last kills' own
 PAUSE = (2.0, 9.0)  # seconds between a start, or a kill of one job, and the next kill
+FULL = (0.5, 4.0)  # seconds that the disk is full
 
 
 @dataclass
@@ -106,8 +112,35 @@ def wait(copy: Copy, process: psutil.Popen) -> None:
         sys.exit(f"the workflow failed:\n{copy.end_of_log()}")
 
 
-def kill(process: psutil.Popen, kind: str, draw: random.Random) -> bool:
-    """Kill; whether there was something of that kind to kill."""
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """During the block `folder` is a disk of its own, a small one; false if that takes root."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "tmpfs", str(folder)]).returncode
+    try:
+        yield mounted == 0
+    finally:
+        if mounted == 0:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill_disk(folder: Path, seconds: float) -> None:
+    """Whatever is freed on the disk of `folder` is taken at once, for a while."""
+    ballast, end = folder / "ballast", time.monotonic() + seconds
+    with ballast.open("wb", buffering=0) as file:
+        while time.monotonic() < end:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                time.sleep(0.01)
+    ballast.unlink()
+
+
+def disturb(copy: Copy, process: psutil.Popen, kind: str, draw: random.Random) -> bool:
+    """Kill, or fill the disk; whether there was something of that kind to kill."""
+    if kind == FULL_DISK:
+        fill_disk(copy.folder / "results", draw.uniform(*FULL))
+        return True
     try:
         family = process.children(recursive=True)
     except psutil.NoSuchProcess:
@@ -136,7 +169,9 @@ def _is_job(process: psutil.Process) -> bool:
     return command[1:3] == ["-m", "autoloss"] and command[3] in ("train", "search")
 
 
-def disturbed(copy: Copy, kills: Counter[str], wanted: int, draw: random.Random) -> int:
+def disturbed(
+    copy: Copy, kills: Counter[str], wanted: int, kinds: tuple[str, ...], draw: random.Random
+) -> int:
     """One round: kill until the workflow is through or there were enough; the starts it took."""
     starts, unprovoked = 0, 0
     while True:
@@ -155,8 +190,8 @@ def disturbed(copy: Copy, kills: Counter[str], wanted: int, draw: random.Random)
                     return starts
                 break
             except psutil.TimeoutExpired:
-                kind = draw.choice(KINDS)
-                kills[kind] += kill(process, kind, draw)
+                kind = draw.choice(kinds)
+                kills[kind] += disturb(copy, process, kind, draw)
         if kills.total() >= wanted and process.wait() == 0:
             return starts
         unprovoked = 0 if kills.total() > before else unprovoked + 1
@@ -175,6 +210,15 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return Path(process.cwd()) == folder
     except psutil.Error:
         return False
+
+
+def empty(folder: Path) -> None:
+    """Remove all that is in `folder`."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def differences(copy: Copy, whole: Copy) -> dict[str, int]:
@@ -211,16 +255,20 @@ def main() -> int:
         began = time.monotonic()
         wait(whole, whole.start())
         print(f"undisturbed: {len(whole.digests())} runs in {time.monotonic() - began:.0f} s")
-        while kills.total() < options.kills:
-            shutil.rmtree(copy.folder / "results", ignore_errors=True)
-            starts += disturbed(copy, kills, options.kills, draw)
-            wait_for_orphans(copy)
-            rounds += 1
-            found = differences(copy, whole)
-            bad.update(found)
-            shown = ", ".join(f"{value} {key}" for key, value in found.items())
-            print(f"round {rounds}, {kills.total()} kills, {starts} starts: {shown}", flush=True)
-    for kind in KINDS:
+        with small_disk(copy.folder / "results") as is_small:
+            kinds = (*KINDS, FULL_DISK) if is_small else KINDS
+            while kills.total() < options.kills:
+                starts += disturbed(copy, kills, options.kills, kinds, draw)
+                wait_for_orphans(copy)
+                rounds += 1
+                found = differences(copy, whole)
+                bad.update(found)
+                shown = ", ".join(f"{value} {key}" for key, value in found.items())
+                print(
+                    f"round {rounds}, {kills.total()} kills, {starts} starts: {shown}", flush=True
+                )
+                empty(copy.folder / "results")
+    for kind in kinds:
         print(f"{kind:12} {kills[kind]:4} kills")
     del bad["runs compared"]
     print(f"{'in all':12} {kills.total():4} kills, {starts} starts, {rounds} rounds: {dict(bad)}")

@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
-.PHONY: setup reproduce smoke test test-slurm lint benchmark format lock clean
+.PHONY: setup reproduce smoke test test-slurm test-kubernetes lint benchmark format lock clean
 
 setup: $(READY)
 
@@ -36,6 +36,14 @@ SLURM_PLUGIN := snakemake-executor-plugin-slurm==2.8.0 snakemake-executor-plugin
 test-slurm: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps $(SLURM_PLUGIN)
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+# The Kubernetes profile on a stand-in for the cluster, its jobs checked against the API's schema.
+KUBERNETES_PLUGIN := snakemake-executor-plugin-cluster-generic==1.0.9
+
+test-kubernetes: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps $(KUBERNETES_PLUGIN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c requirements.lock kubernetes-validate==1.37.0
+	$(BIN)/python -m pytest -m kubernetes tests/kubernetes
 
 lint: setup
 	$(BIN)/ruff check .

@@ -30,8 +30,9 @@ RESULTS = study.results
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
 # of the environment that Snakemake deploys (--sdm conda).
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+# The shell outlives a signal to its group: it waits for the run to write its checkpoint.
 shell.prefix(
-    f"set -euo pipefail; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
+    f"set -euo pipefail; trap : TERM; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
 )
 
 

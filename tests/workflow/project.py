@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -143,3 +144,31 @@ class Project:
             text=True,
             check=False,
         )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """What every run's metrics and final weights hash to."""
+    records = (folder / "results").glob("*/runs/*/*/*/seed_*.json")
+    return {
+        str(file.relative_to(folder)): json.loads(file.read_text())["digest"]
+        for file in records
+        if not file.stem.startswith("seeds")
+    }
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Every table's numbers."""
+    return {file.name: file.read_bytes() for file in folder.glob("results/smoke/tables/*.csv")}
+
+
+def process_of(command: str) -> tuple[int, dict[str, str]] | None:
+    """The process that has `command` in its command line, and its environment."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+            environment = (process / "environ").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if words[1:2] == ["-m"] and " ".join(words[2:]).startswith(command):
+            return int(process.name), dict(entry.partition("=")[::2] for entry in environment)
+    return None

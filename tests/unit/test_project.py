@@ -11,6 +11,7 @@ from autoloss.report.artifact import artifact_page
 from autoloss.report.figures import render
 from autoloss.report.methods import method_rows, methods_page
 from tests.tiny import ROOT
+from tests.workflow.project import PARTS
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = ROOT / "results" / "reference" / "laptop"
@@ -22,6 +23,15 @@ def test_conda_users_get_the_locks_versions():
     (pip,) = [part["pip"] for part in parts if isinstance(part, dict)]
     assert pip == lock
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!]+", line) for line in lock)
+
+
+def test_the_image_has_what_the_workflow_needs():
+    text = (ROOT / "Containerfile").read_text()
+    copied = [path for line in re.findall(r"^COPY (.+) \S+$", text, re.M) for path in line.split()]
+    assert all((ROOT / path).exists() for path in copied)
+    assert set(PARTS) <= set(copied)
+    profile = (ROOT / "configs/profiles/kubernetes/study.yaml").read_text()
+    assert f"workingDir: {re.search(r'^WORKDIR (.+)$', text, re.M)[1]}" in profile
 
 
 @pytest.mark.parametrize("table", ["table_1", "table_2", "table_3"])

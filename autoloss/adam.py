@@ -1,7 +1,7 @@
-"""torch's own Adam (Kingma & Ba, ICLR 2015) through its functional form.
+"""torch's own Adam (Kingma & Ba, ICLR 2015): the fused kernel, called as `torch.optim.Adam` does.
 
-`torch.optim.Adam` imports the compiler on first use, a second of every job; the computation is the
-same.
+That class imports the compiler on first use, a second of every job, and sorts its tensors anew at
+each step; the computation is the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 
 def fused_step(
@@ -19,7 +18,7 @@ def fused_step(
     gradients: list[Tensor],
     means: list[Tensor],
     squares: list[Tensor],
-    steps: list[Tensor],
+    steps: int,
     *,
     lr: float,
     betas: tuple[float, float],
@@ -27,22 +26,22 @@ def fused_step(
     weight_decay: float,
     decoupled: bool,
 ) -> None:
-    """One step, in place, by torch's fused kernel; `steps` counts those before it."""
-    adam(
+    """One step, in place; `steps` counts those before it."""
+    kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+    count = torch.full((), steps + 1.0, device=values[0].device)
+    kernel(
         values,
         gradients,
         means,
         squares,
         [],
-        steps,
-        fused=True,
-        decoupled_weight_decay=decoupled,
-        amsgrad=False,
+        [count] * len(values),
+        lr=lr,
         beta1=betas[0],
         beta2=betas[1],
-        lr=lr,
         weight_decay=weight_decay,
         eps=eps,
+        amsgrad=False,
         maximize=False,
     )
 
@@ -67,31 +66,34 @@ class Adam:
         self.parameters = list(parameters)
         self.lr, self.betas, self.eps = lr, betas, eps
         self.weight_decay, self.decoupled = weight_decay, decoupled
-        self._state: list[list[Tensor]] = []  # means, squares, steps; from the first step on
+        self._moments: list[list[Tensor]] = []  # means and squares; from the first step on
+        self.steps = 0
 
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter by its `.grad`."""
         ps: list[Tensor] = list(self.parameters)
-        if not self._state:
-            zeros = [[torch.zeros_like(p) for p in ps] for _ in range(2)]
-            self._state = [*zeros, [torch.zeros((), device=p.device) for p in ps]]
+        if not self._moments:
+            self._moments = [[torch.zeros_like(p) for p in ps] for _ in range(2)]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in ps]
         fused_step(
             ps,
             gradients,
-            *self._state,
+            self._moments[0],
+            self._moments[1],
+            self.steps,
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
             decoupled=self.decoupled,
         )
+        self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The moments and the steps of every parameter."""
-        return {"state": self._state}
+        """The moments of every parameter, and the steps."""
+        return {"moments": self._moments, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self._state = state["state"]
+        self._moments, self.steps = state["moments"], state["steps"]

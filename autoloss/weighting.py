@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoloss.models.dropout import Dropout
+from autoloss.models.hidden import Hidden
+from autoloss.models.products import Linear
 from autoloss.task import Task
 
 
@@ -60,15 +61,8 @@ class Controller(nn.Module):
         super().__init__()
         self.task, self.detach = task, detach
         widths = [2 if task.binary else 2 * task.classes, *hidden]
-        layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            layers += [
-                nn.Linear(before, after),
-                nn.BatchNorm1d(after, track_running_stats=False),
-                nn.ReLU(),
-                Dropout(dropout),
-            ]
-        self.net = nn.Sequential(*layers, nn.Linear(widths[-1], candidates))
+        layers = [Hidden(n, m, dropout, track=False) for n, m in pairwise(widths)]
+        self.net = nn.Sequential(*layers, Linear(widths[-1], candidates))
 
     def forward(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Scores `[B, n]`; their softmax is the paper's alpha."""
@@ -122,7 +116,7 @@ class GumbelSoftmax:
         # -log u is exponential: Tensor.exponential_ never returns 0, so the noise is finite.
         noise = -torch.empty_like(scores).exponential_(generator=draw.generator).log()
         tau = self.temperature(draw.t)
-        soft = ((scores.log_softmax(dim=-1) + noise) / tau).softmax(dim=-1)
+        soft = ((scores + noise) / tau).softmax(dim=-1)  # log alpha is the scores, shifted
         if not self.straight_through:
             return soft
         hard = F.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)

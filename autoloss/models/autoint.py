@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from autoloss.config import ModelOptions
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.models.mlp import mlp
+from autoloss.models.products import Linear
 from autoloss.task import Task
 
 
@@ -37,7 +38,7 @@ class AutoInt(nn.Module):
         self.attention = nn.Sequential(
             *(Interacting(n, width, options.attention_heads) for n in inputs)
         )
-        self.out = nn.Linear(fields * width, task.outputs, bias=False)
+        self.out = Linear(fields * width, task.outputs, bias=False)
         self.mlp = mlp(fields * options.embedding_dim, task.outputs, options)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ class Interacting(nn.Module):
         super().__init__()
         self.heads = heads
         # W_Query, W_Key, W_Value and W_Res, in rows by head: one matrix product for all.
-        self.project = nn.Linear(inputs, 4 * width, bias=False)
+        self.project = Linear(inputs, 4 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Their Eq. 5 to 8, with explicit products: a hypergradient needs second derivatives."""

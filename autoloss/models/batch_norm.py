@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from autoloss.models.products import wanted
+
 
 class BatchNorm(nn.BatchNorm1d):
     """`nn.BatchNorm1d` for `[B, width]` with affine parameters: the same values and gradients."""
@@ -22,41 +24,60 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalised by the batch in training mode, by the running statistics in evaluation."""
         if not self.training:
             return super().forward(x)
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
         y: Tensor = _Normalise.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]
         return y
 
+    def normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """y, and the batch's own mean and r; moves the running statistics if there are any."""
+        assert self.momentum is not None
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        running = self.running_mean, self.running_var
+        found: tuple[Tensor, Tensor, Tensor] = torch.native_batch_norm(
+            x, self.weight, self.bias, *running, True, self.momentum, self.eps
+        )
+        return found
 
-# Both in the form `forward(ctx, ...)`: torch inspects the signature of the newer one at every call.
+
+# All in the form `forward(ctx, ...)`: torch inspects the signature of the newer one at every call.
 class _Normalise(torch.autograd.Function):
-    """y, from the batch's own mean and r; moves the running statistics."""
-
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: BatchNorm) -> Tensor:
-        assert layer.momentum is not None
-        statistics = layer.running_mean, layer.running_var
-        y, mean, r = torch.native_batch_norm(
-            x, weight, bias, *statistics, True, layer.momentum, layer.eps
-        )
+        y, mean, r = layer.normalise(x)
         ctx.save_for_backward(x, weight, mean, r)
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_Slopes.apply(gradient, *ctx.saved_tensors), None)  # type: ignore[no-untyped-call]
+        return (*slopes(gradient, *ctx.saved_tensors), None)
+
+
+def slopes(
+    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """gx, gw and gb from gy, x and w, with their own derivatives where these are recorded."""
+    function = _Slopes.apply if torch.is_grad_enabled() else _slopes
+    found: tuple[Tensor, Tensor, Tensor] = function(gradient, x, weight, mean, r)
+    return found
+
+
+def _slopes(
+    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward.default(
+        gradient, x, weight, None, None, mean, r, True, 0.0, [True, True, True]
+    )
+    return found
 
 
 class _Slopes(torch.autograd.Function):
-    """The gradients gx, gw, gb of `_Normalise` from gy: linear in gy, and gx symmetric."""
+    """The gradients as functions: linear in gy, and gx symmetric."""
 
     @staticmethod
     def forward(
         ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        gx, gw, gb = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, weight, None, None, mean, r, True, 0.0, [True, True, True]
-        )
+        gx, gw, gb = _slopes(gradient, x, weight, mean, r)
         ctx.save_for_backward(gradient, x, weight, mean, r, gw, gb)
         return gx, gw, gb
 
@@ -65,12 +86,16 @@ class _Slopes(torch.autograd.Function):
     def backward(ctx: Any, v: Tensor, vw: Tensor, vb: Tensor) -> tuple[Tensor | None, ...]:
         """From v, vw, vb, what the loss changes by with gx, gw, gb: the same for gy, x, weight."""
         gy, x, weight, mean, r, gw, gb = ctx.saved_tensors
+        steep = vw * r
+        into_gy = _slopes(v, x, weight, mean, r)[0]  # gx is symmetric
+        into_gy.addcmul_(x, steep).add_(vb - steep * mean)
+        if not (wanted(ctx, 1) or wanted(ctx, 2)):
+            return into_gy, None, None, None, None
         n, scale = len(x), weight * r
-        unit = (x - mean) * r
+        unit = (x - mean).mul_(r)
         mean_v, p = v.mean(dim=0), (v * unit).mean(dim=0)
+        along = vw - scale * p  # of gy in what goes to unit
         mean_gy, q = gb / n, gw / n
-        along = vw - scale * p  # of unit in what goes to gy, and of gy in what goes to unit
-        into_gy = torch.addcmul(vb - scale * mean_v, v, scale).addcmul_(unit, along)
         # <v, gx> = n scale (mean(v gy) - mean v mean gy - p q), of which r is a factor
         covariance = n * ((v * gy).mean(dim=0) - mean_v * mean_gy - p * q)
         # through unit: c = along gy - scale q v, projected as gx is; through r: -unit <v, gx> r / n

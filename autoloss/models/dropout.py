@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +28,15 @@ class Dropout(nn.Module):
         """Any shape; unchanged in evaluation mode."""
         if not self.training or self._dropped == 0:
             return x
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-        draws = words.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
+        return x * self.mask(x.shape, x)
+
+    def mask(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """What values of `shape` are multiplied by: 0 or the scale, of the type of `like`."""
+        if self._dropped == 0:
+            return like.new_ones(shape)
+        n = prod(shape)
+        words = torch.empty(-(-n // 4), dtype=torch.int64, device=like.device)
+        draws = words.random_(-(2**63), None).view(torch.int16)[:n].view(shape)
         # draws >= dropped - 2^15 as 0 or 1, in arithmetic: a comparison of integers is slower.
-        kept = draws.to(x.dtype).sub_(self._dropped - 2**15 - 1).clamp_(0, 1)
-        return x * kept.mul_(self._scale)
+        kept = draws.to(like.dtype).sub_(self._dropped - 2**15 - 1).clamp_(0, 1)
+        return kept.mul_(self._scale)

@@ -59,20 +59,32 @@ class _GroupSum(torch.autograd.Function):
         return _LookUp.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
 
 
+def _sort(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Row numbers `[n]` in ascending order, and where each was; equal ones in their old order."""
+    if rows.device.type != "cpu":
+        return rows.sort(stable=True)
+    # numpy sorts by AVX-512 or AVX2, in an eighth to a half of torch's time: one number for both.
+    packed = (rows << 32) + torch.arange(len(rows))
+    packed.numpy().sort()
+    return packed >> 32, packed & 0xFFFFFFFF
+
+
 def group_rows(batches: Sequence[Tensor]) -> tuple[Tensor, list[Group]]:
     """The distinct rows `[R]` that `batches` of row numbers `[n]` read, ascending; their groups."""
-    values, order = torch.cat(list(batches)).int().sort()
+    values, order = _sort(torch.cat(list(batches)))
     is_first = torch.ones_like(values, dtype=torch.bool)
     torch.ne(values[1:], values[:-1], out=is_first[1:])
     starts = is_first.nonzero().flatten()
-    rows = values.index_select(0, starts).long()
+    rows = values.index_select(0, starts)
     places = torch.empty_like(order).index_copy_(0, order, is_first.cumsum(0) - 1)
     if len(batches) == 1:
         return rows, [Group(places, order, starts)]
-    groups = []
+    groups, first = [], 0
     for part in torch.split(places, [len(batch) for batch in batches]):
+        inside = (order >= first) & (order < first + len(part))
         counts = torch.bincount(part, minlength=len(rows))
-        groups.append(Group(part, part.int().sort().indices, counts.cumsum(0) - counts))
+        groups.append(Group(part, order[inside] - first, counts.cumsum(0) - counts))
+        first += len(part)
     return rows, groups
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from torch import nn
 
 from autoloss.config import ModelOptions
-from autoloss.models.batch_norm import BatchNorm
 from autoloss.models.dropout import Dropout
+from autoloss.models.hidden import Hidden
+from autoloss.models.products import Linear
 
 
 def mlp(inputs: int, outputs: int, options: ModelOptions) -> nn.Sequential:
     """`[B, inputs] -> [B, outputs]` through `options.hidden`, with a linear output layer."""
     layers: list[nn.Module] = []
     for width in options.hidden:
-        layers.append(nn.Linear(inputs, width))
         if options.batch_norm:
-            layers.append(BatchNorm(width))
-        layers += [nn.ReLU(), Dropout(options.dropout)]
+            layers.append(Hidden(inputs, width, options.dropout))
+        else:
+            layers += [Linear(inputs, width), nn.ReLU(), Dropout(options.dropout)]
         inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers, Linear(inputs, outputs))

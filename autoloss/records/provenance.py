@@ -69,6 +69,7 @@ def _hardware(device: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "device": device,
         "cpu": cpu_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),

@@ -86,7 +86,7 @@ def machines(records: Iterable[Record]) -> Iterator[str]:
     made: Counter[str] = Counter()
     for record in records:
         about = record.provenance
-        hardware = {key: about.hardware.get(key) for key in ("cpu", "gpu")}
+        hardware = {key: about.hardware.get(key) for key in ("cpu", "instructions", "gpu")}
         versions = {key: about.versions.get(key) for key in ("python", "torch", "numpy")}
         made[json.dumps(hardware | versions, sort_keys=True)] += 1
     if len(made) > 1:

@@ -65,7 +65,10 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """What stands against equal bits."""
     found = [key for key in ("versions", "threads") if ours[key] != theirs[key]]
     found += [key for key in ("code", "data_hash") if _conflict(ours[key], theirs[key])]
-    machines = [{(h["device"], h["cpu"]) for h in one["hardware"]} for one in (ours, theirs)]
+    machines = [
+        {(h["device"], h["cpu"], h.get("instructions")) for h in one["hardware"]}
+        for one in (ours, theirs)
+    ]
     return found + (["processor"] if machines[0] != machines[1] else [])
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from autoloss.adam import fused_step
 from autoloss.models.embedding import FieldEmbedding, group_rows
+from autoloss.training.device import large_zeros
 
 CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
 _INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # of the same width
@@ -55,7 +56,8 @@ class DeferredAdam:
         self._dim = sum(self._dims)
         weights = torch.cat([table.weight.detach() for table in self.tables], dim=1)
         # An even number of columns is copied in pairs.
-        self._state = weights.new_zeros(len(weights), 3 * self._dim + 1 + (self._dim + 1) % 2)
+        shape = len(weights), 3 * self._dim + 1 + (self._dim + 1) % 2
+        self._state = large_zeros(shape, weights.dtype, weights.device)
         self._state[:, : self._dim] = weights
         self._settled = True
         self._set_lr(lr)
@@ -90,7 +92,7 @@ class DeferredAdam:
             [torch.cat(list(gradients), dim=1)],
             [means],
             [squares],
-            [torch.full((), float(self.steps), device=weights.device)],
+            self.steps,
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -149,8 +151,8 @@ class DeferredAdam:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`; the tables are the model's to load."""
-        self.steps, self._state = state["steps"], state["rows"]
-        self._settled = state["settled"]
+        self.steps, self._settled = state["steps"], state["settled"]
+        self._state.copy_(state["rows"])
 
 
 class _Missed:

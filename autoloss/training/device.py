@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
+from contextlib import suppress
+from math import prod
 
 import torch
 
@@ -42,3 +45,17 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         for option, size in _MALLOC_SIZES.items():
             mallopt(option, size)
+
+
+def large_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros that are read and written here and there: on Linux in pages of 2 MB, if there are any.
+
+    A row in a large table of small pages waits for the page table as long as for the row.
+    """
+    size = prod(shape) * dtype.itemsize
+    if device.type != "cpu" or not size or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.zeros(shape, dtype=dtype, device=device)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without them
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=dtype).view(shape)

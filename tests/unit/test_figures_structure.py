@@ -131,7 +131,7 @@ def test_every_estimator_has_its_formula():
 
 def test_architectures_follow_the_configuration(frames):
     default, small = (words(frames["figure_2", key]) for key in ("default", "small"))
-    assert "Linear 128 → 128\nBatchNorm, ReLU, Dropout 0.2\nmlp.4–7 → [B, 128]" in default
+    assert "Linear 128 → 128\nBatchNorm, ReLU, Dropout 0.2\nmlp.1 → [B, 128]" in default
     assert "embedding → [B, 8, 16]" in default
     assert "Linear 128 → 32\nReLU\nmlp.0–1 → [B, 32]" in small
     assert "Dropout" not in small
@@ -178,7 +178,7 @@ def test_a_layer_more_is_a_box_more(monkeypatch):
     for panel in ("deepfm", "ipnn"):
         boxes = frame[(frame["panel"] == panel) & (frame["kind"] == "box")]
         held = " ".join(boxes["holds"]).split()
-        assert {"extra", "scale", "model.embedding", "model.mlp.0", "model.mlp.8"} <= set(held)
+        assert {"extra", "scale", "model.embedding", "model.mlp.0", "model.mlp.2"} <= set(held)
         idle = boxes[boxes["text"].str.startswith("not used")]
         assert list(idle["holds"]) == ["idle.weight idle.bias"]
         # The extra layer is on the way from the embedding to the logits.

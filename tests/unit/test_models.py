@@ -36,7 +36,7 @@ def embeddings_of(table, ids):
 
 def tower(mlp, x):
     """The MLP in evaluation mode, layer by layer from its parameters."""
-    for layer in mlp:
+    for layer in mlp.modules():
         if isinstance(layer, nn.Linear):
             x = layer.weight @ x + layer.bias
         elif isinstance(layer, nn.BatchNorm1d):

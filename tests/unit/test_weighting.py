@@ -198,8 +198,10 @@ def test_the_controller_equals_its_formula(classes):
     labels, logits = predictions(classes)
     net = controller(classes)
     x, scores = input_of(net, labels, logits)
-    first, norm1, _, _, second, norm2, _, _, last = net.net
-    for linear, norm in ((first, norm1), (second, norm2)):
+    *hidden, last = net.net
+    assert len(hidden) == 2
+    for layer in hidden:
+        linear, norm = layer.linear, layer.norm
         x = x @ linear.weight.T + linear.bias
         x = (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
         x = (x * norm.weight + norm.bias).clamp(min=0)
@@ -221,7 +223,7 @@ def test_detach_cuts_the_path_to_the_model_and_no_other(classes):
         net = controller(classes, detach=detach)
         scores = net(labels, logits)[:, 0].square().sum()
         to_logits, to_net = torch.autograd.grad(
-            scores, [logits, net.net[0].weight], allow_unused=True
+            scores, [logits, net.net[0].linear.weight], allow_unused=True
         )
         assert (to_logits is None) == detach
         assert to_net.abs().max() > 0

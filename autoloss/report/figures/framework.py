@@ -82,7 +82,7 @@ class Framework:
         for _, module in leaves(self._method.weighting):
             if has_matrix(module) or not groups:
                 groups.append([])
-            groups[-1].append(describe(module))
+            groups[-1] += describe(module)
         groups[-1].append("scores $s$")
         return [_box(f"layer {k}", "module", *text, method=OWN) for k, text in enumerate(groups)]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from autoloss.models.dropout import Dropout
+from autoloss.models.hidden import Hidden
 from autoloss.report.figures.graph import Graph, Part, simplify
 
 BATCH = 1009  # a prime that nothing else has: where it is in a shape, that is the batch
@@ -48,14 +49,16 @@ def trace(model: nn.Module, fields: int) -> Graph:
     return graph
 
 
-def describe(module: nn.Module) -> str:
-    """A module's class, and the numbers that its output's shape does not tell."""
+def describe(module: nn.Module) -> list[str]:
+    """A module's class, and the numbers that its output's shape does not tell; of a layer, all."""
     name = type(module).__name__
-    if isinstance(module, nn.Linear):
-        return f"{name} {module.in_features} → {module.out_features}"
+    if isinstance(module, Hidden):
+        return [step for part in module.children() for step in describe(part)]
     if isinstance(module, Dropout):
-        return f"{name} {module.rate:g}"
-    return name
+        return [f"{name} {module.rate:g}"] if module.rate else []
+    if isinstance(module, nn.Linear):
+        return [f"{name} {module.in_features} → {module.out_features}"]
+    return [name]
 
 
 def has_matrix(module: nn.Module) -> bool:
@@ -63,11 +66,13 @@ def has_matrix(module: nn.Module) -> bool:
     return any(weight.ndim > 1 for weight in module.parameters())
 
 
-def leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules in it that have no modules in them, each a box of its own."""
-    for name, child in module.named_modules():
-        if not any(True for _ in child.children()):
-            yield name, child
+def leaves(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The modules in it that are run as one, each a box of its own."""
+    if isinstance(module, Hidden) or not any(True for _ in module.children()):
+        yield prefix, module
+        return
+    for name, child in module.named_children():
+        yield from leaves(child, f"{prefix}.{name}" if prefix else name)
 
 
 def _run(model: nn.Module, ids: Tensor, graph: Graph, owner: dict[Node, int]) -> Tensor:
@@ -83,7 +88,7 @@ def _run(model: nn.Module, ids: Tensor, graph: Graph, owner: dict[Node, int]) ->
         found = [t for t in found if _origin(t) not in before[module]]
         if not found:  # it gives back what it is given, as a dropout of 0 does
             return
-        part = Part([describe(module)], "module", _shape(found[0]), [names[module]])
+        part = Part(describe(module), "module", _shape(found[0]), [names[module]])
         part.starts_layer = has_matrix(module)
         number = graph.add(part)
         for node in _upstream([_origin(t) for t in found], before[module]):

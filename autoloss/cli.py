@@ -250,6 +250,8 @@ def verify(config: Resolved = DEFAULT_CONFIG) -> None:
     )
     if found.missing:
         typer.echo(f"{found.missing} runs of the reference have not been made here.")
+    for cell in found.chose_otherwise:
+        typer.echo(f"{cell}: its search chose otherwise than the reference's, so not compared.")
     typer.echo("\n".join(found.off) or "None is off.")
     raise typer.Exit(1 if found.off else 0)
 

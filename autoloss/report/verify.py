@@ -9,6 +9,7 @@ probability FALSE_ALARM.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +28,18 @@ FALSE_ALARM = 0.01
 
 @dataclass(frozen=True)
 class Verification:
-    """How many numbers were compared, to the bit or not and why, and each that is off."""
+    """How many numbers were compared, to the bit or not and why, and each that is off.
+
+    `chose_otherwise` names cells whose search chose other values than the reference's, as it may
+    where rounding differs: their runs are of another configuration, and are not compared.
+    """
 
     exact: bool
     why: str
     compared: int
     missing: int
     off: list[str]
+    chose_otherwise: list[str]
 
 
 def verify(study: Study) -> Verification:
@@ -49,16 +55,23 @@ def verify(study: Study) -> Verification:
     theirs = pd.read_csv(folder / "runs.csv")
     ours = all_runs(study)
     about = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    differs = _differences(origin(study, ours), about)
+    here = origin(study, ours)
+    differs = _differences(here, about)
     both = theirs.merge(ours, on=RUN, how="left", suffixes=("_theirs", ""), indicator=True)
     missing = int((both["_merge"] == "left_only").sum())
     both = both[both["_merge"] == "both"]
     if not differs:
-        return Verification(
-            True, "same code, data and machine class", len(both), missing, _bits(both)
-        )
-    compared, off = _means(theirs, ours)
-    return Verification(False, "other " + ", ".join(differs), compared, missing, off)
+        why = "same code, data and machine class"
+        return Verification(True, why, len(both), missing, _bits(both), [])
+    searches = here["searches"], about["searches"]
+    apart = [
+        cell
+        for cell in searches[0].keys() & searches[1].keys()
+        if searches[0][cell]["chosen"] != searches[1][cell]["chosen"]
+    ]
+    compared, off = _means(theirs, ours, apart)
+    why = "other " + ", ".join(differs)
+    return Verification(False, why, compared, missing, off, sorted(apart))
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -89,13 +102,15 @@ def _bits(both: pd.DataFrame) -> list[str]:
     return found
 
 
-def _means(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[int, list[str]]:
-    """Cell by cell and metric by metric; how many were compared, and which are beyond limits."""
+def _means(
+    theirs: pd.DataFrame, ours: pd.DataFrame, apart: Collection[str]
+) -> tuple[int, list[str]]:
+    """By cell and metric, but for cells `apart`; how many, and which are beyond limits."""
     here = dict(list(ours.groupby(CELL, sort=False)))
     cells = [
         ("/".join(map(str, key)), metric, rows[metric].dropna(), here[key][metric].dropna())
         for key, rows in theirs.groupby(CELL, sort=False)
-        if key in here
+        if key in here and "/".join(map(str, key)) not in apart
         for metric in METRICS
     ]
     off = []

@@ -13,6 +13,7 @@ from autoloss.errors import ConfigError
 from autoloss.models.embedding import FieldEmbedding, Window, group_rows
 from autoloss.registry import load
 from autoloss.training.deferred import DeferredAdam
+from autoloss.training.device import large_zeros
 from autoloss.training.loop import Trainer
 from tests.tiny import tiny_config
 
@@ -159,3 +160,29 @@ def test_an_outer_step_shares_the_inner_steps_pass(tiny, updates):
     for key, value in reference.items():
         if "running" in key or "tracked" in key:
             torch.testing.assert_close(ours[key], value)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=3),
+    st.integers(1, 10**9),
+)
+def test_the_rows_that_batches_read_are_grouped(batches, unit):
+    batches = [torch.tensor(batch) * unit for batch in batches]
+    rows, groups = group_rows(batches)
+    assert torch.equal(rows, torch.cat(batches).unique())
+    for batch, group in zip(batches, groups, strict=True):
+        assert torch.equal(rows[group.places], batch)
+        assert torch.equal(batch[group.order], batch.sort().values)
+        counts = torch.diff(group.starts, append=torch.tensor([len(batch)]))
+        assert torch.equal(counts, torch.tensor([int((batch == row).sum()) for row in rows]))
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 3), (1, 1), (70_000, 40)]
+)  # nothing, less and more than a page
+def test_large_zeros_are_zeros_of_ones_own(shape):
+    first, second = (large_zeros(shape, torch.float32, torch.device("cpu")) for _ in range(2))
+    assert torch.equal(first, torch.zeros(shape))
+    first += 1
+    assert torch.equal(first, torch.ones(shape))
+    assert torch.equal(second, torch.zeros(shape))

@@ -108,6 +108,14 @@ def test_a_hidden_layer_is_its_four_modules_one_by_one(track, rate):
     torch.testing.assert_close(hidden(x), modules(x))
 
 
+def test_another_activation_in_a_hidden_layer_is_run():
+    hidden, x = Hidden(4, WIDTH, 0.0).double(), normal(9, 4)
+    hidden.relu = nn.Tanh()
+    y = hidden(x)
+    assert y.min() < 0
+    torch.testing.assert_close(y, apart(hidden)(x))
+
+
 def test_a_hidden_layer_by_finite_differences():
     hidden = Hidden(3, WIDTH, 0.0).double()
     names = [name for name, _ in hidden.named_parameters()]

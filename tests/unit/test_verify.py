@@ -89,6 +89,24 @@ def test_on_another_machine_means_are_compared_within_limits(study, fact):
     assert all("darts: mean Log loss" in line and "limit ±" in line for line in off)
 
 
+def test_a_cell_whose_search_chose_otherwise_is_named_and_not_compared(study):
+    file = Path("results/reference/smoke/provenance.json")
+    about = json.loads(file.read_text())
+    about["hardware"][0]["cpu"] = "another"
+    cell = "ml100k/deepfm/bohb"
+    about["searches"][cell]["chosen"] = {"method.weights": [1.0, 0.0, 0.0, 0.0]}
+    file.write_text(json.dumps(about))
+    runs = pd.read_csv("results/reference/smoke/runs.csv")
+    before = verify(study).compared
+    runs.loc[runs["method"] == "bohb", "logloss"] += 10
+    runs.to_csv("results/reference/smoke/runs.csv", index=False)
+    found = verify(study)
+    assert found.chose_otherwise == [cell]
+    assert found.compared == before
+    assert found.off
+    assert all("bohb: mean Log loss" in line and cell not in line for line in found.off)
+
+
 def test_runs_that_are_not_there_are_counted(study):
     (study.results / "index/figure_3.parquet").unlink()
     assert verify(study).missing == 3 * 3 * 2

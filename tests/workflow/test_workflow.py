@@ -93,6 +93,16 @@ def test_redrawing_gives_the_same_bytes(finished):
     assert {path.name: path.read_bytes() for path in pictures.iterdir()} == before
 
 
+def test_snakemakes_own_report_has_every_figure(finished):
+    done = finished.snakemake(
+        "--report", "snakemake.html", "--configfile", finished.config(), "--", "figures"
+    )
+    assert done.returncode == 0, done.stdout
+    page = (finished.folder / "snakemake.html").read_text()
+    drawn = [name for name in FIGURES if name != "sensitivity"]
+    assert all(f"{name}.png" in page for name in drawn)
+
+
 def test_a_search_is_made_once_per_cell_and_its_cost_is_audited(finished):
     results = finished.folder / "results" / "smoke"
     searches = list(results.glob("runs/*/*/*/search.json"))

@@ -93,9 +93,8 @@ def cancel_in_the_middle(folder: Path) -> None:
         found = process_of(f"autoloss train {CANCELLED}")
         if found and log.exists() and "seed 0: epoch 4:" in log.read_text():
             process, environment = found
-            array, task = (environment[f"SLURM_ARRAY_{part}_ID"] for part in ("JOB", "TASK"))
             os.kill(process, signal.SIGSTOP)  # till Slurm continues it, to terminate it
-            subprocess.run(["scancel", f"{array}_{task}"], check=True)
+            subprocess.run(["scancel", environment["SLURM_JOB_ID"]], check=True)
             return
         time.sleep(0.1)
     pytest.fail(f"{CANCELLED} did not start")

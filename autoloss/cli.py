@@ -5,6 +5,7 @@ Heavy imports are inside the commands, so that `--help` and the light ones are q
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -333,6 +334,9 @@ def new_baseline(name: str) -> None:
 
 def main() -> None:
     """Run a command; an error that the user can mend is one message and exit status 2."""
+    # Read when numpy and scipy are imported, which commands do. The last bits of a BLAS product
+    # depend on its threads; under Snakemake a job has one.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
         app()
     except UserError as error:

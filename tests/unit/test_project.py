@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -75,3 +78,22 @@ def test_the_page_of_methods_is_that_of_the_metadata():
 def test_the_page_for_reviewers_is_that_of_the_claims_and_the_committed_run():
     page = (ROOT / "docs" / "artifact.md").read_text()
     assert page == artifact_page(ROOT), "write it again: autoloss artifact"
+
+
+def test_a_command_by_hand_has_one_blas_thread_as_under_snakemake():
+    code = (
+        "import sys; from autoloss import cli; sys.argv = ['autoloss', 'methods']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "import numpy, scipy.linalg; from threadpoolctl import threadpool_info\n"
+        "print(*(p['num_threads'] for p in threadpool_info() if p['user_api'] == 'blas'))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.splitlines()[-1].split()) == {"1"}

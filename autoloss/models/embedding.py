@@ -60,7 +60,7 @@ class _GroupSum(torch.autograd.Function):
 
 
 def _sort(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Row numbers `[n]` below 2^31, ascending, and where each was; equal ones in their old order."""
+    """Rows `[n]`, below 2^31, ascending, and where each was; equal ones in their old order."""
     if rows.device.type != "cpu":
         return rows.sort(stable=True)
     # numpy sorts by AVX-512 or AVX2, in an eighth to a half of torch's time: one number for both.

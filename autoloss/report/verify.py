@@ -63,15 +63,9 @@ def verify(study: Study) -> Verification:
     if not differs:
         why = "same code, data and machine class"
         return Verification(True, why, len(both), missing, _bits(both), [])
-    searches = here["searches"], about["searches"]
-    apart = [
-        cell
-        for cell in searches[0].keys() & searches[1].keys()
-        if searches[0][cell]["chosen"] != searches[1][cell]["chosen"]
-    ]
+    apart = _chose_otherwise(here["searches"], about["searches"])
     compared, off = _means(theirs, ours, apart)
-    why = "other " + ", ".join(differs)
-    return Verification(False, why, compared, missing, off, sorted(apart))
+    return Verification(False, "other " + ", ".join(differs), compared, missing, off, apart)
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -83,6 +77,12 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         for one in (ours, theirs)
     ]
     return found + (["processor"] if machines[0] != machines[1] else [])
+
+
+def _chose_otherwise(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """The searched cells of both whose searches chose differently."""
+    both = sorted(ours.keys() & theirs.keys())
+    return [cell for cell in both if ours[cell]["chosen"] != theirs[cell]["chosen"]]
 
 
 def _conflict(ours: dict[str, str], theirs: dict[str, str]) -> bool:

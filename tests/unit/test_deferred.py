@@ -177,9 +177,8 @@ def test_the_rows_that_batches_read_are_grouped(batches, unit):
         assert torch.equal(counts, torch.tensor([int((batch == row).sum()) for row in rows]))
 
 
-@pytest.mark.parametrize(
-    "shape", [(0, 3), (1, 1), (70_000, 40)]
-)  # nothing, less and more than a page
+# Nothing, less than a page, and several.
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (70_000, 40)])
 def test_large_zeros_are_zeros_of_ones_own(shape):
     first, second = (large_zeros(shape, torch.float32, torch.device("cpu")) for _ in range(2))
     assert torch.equal(first, torch.zeros(shape))

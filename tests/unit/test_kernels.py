@@ -28,10 +28,12 @@ def layer(kind):
     return made
 
 
-def slopes_and_curvature(norm, x):
+def values_and_derivatives(layer, x):
     """Outputs, gradients, and the gradients of a mixture of the gradients."""
-    y = norm(x)
-    inputs = (x, norm.weight, norm.bias)
+    inputs = [x, *layer.parameters()]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        y = layer(x)
     first = torch.autograd.grad((y**3).sum(), inputs, create_graph=True)
     mixture = sum((g * torch.linspace(-1, 1, g.numel()).view_as(g)).sum() for g in first)
     return y, *first, *torch.autograd.grad(mixture, inputs)
@@ -41,7 +43,8 @@ def slopes_and_curvature(norm, x):
 def test_batch_norm_has_torchs_values_gradients_and_second_derivatives(shift):
     x = normal(9, WIDTH, shift=shift)
     ours, theirs = layer(BatchNorm), layer(nn.BatchNorm1d)
-    for a, b in zip(slopes_and_curvature(ours, x), slopes_and_curvature(theirs, x), strict=True):
+    both = values_and_derivatives(ours, x), values_and_derivatives(theirs, x)
+    for a, b in zip(*both, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
     for name, buffer in theirs.named_buffers():
         torch.testing.assert_close(dict(ours.named_buffers())[name], buffer, rtol=0, atol=0)
@@ -81,17 +84,6 @@ def apart(hidden):
     made[0].load_state_dict(linear.state_dict())
     made[1].load_state_dict(norm.state_dict())
     return made
-
-
-def values_and_derivatives(layer, x):
-    """Outputs, gradients, and the gradients of a mixture of the gradients."""
-    inputs = [x, *layer.parameters()]
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        y = layer(x)
-    first = torch.autograd.grad((y**3).sum(), inputs, create_graph=True)
-    mixture = sum((g * torch.linspace(-1, 1, g.numel()).view_as(g)).sum() for g in first)
-    return y, *first, *torch.autograd.grad(mixture, inputs)
 
 
 @pytest.mark.parametrize("track", [True, False])

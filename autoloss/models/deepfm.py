@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from autoloss.config import ModelOptions
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.models.mlp import mlp
+from autoloss.models.products import wanted
 from autoloss.task import Task
 
 
@@ -77,9 +78,9 @@ class _PairSlope(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         embedded, scale = ctx.saved_tensors
         of_embedded = of_scale = None
-        if ctx.needs_input_grad[0]:
+        if wanted(ctx, 0):
             of_embedded = _PairSlope.apply(gradient, scale)  # type: ignore[no-untyped-call]
-        if ctx.needs_input_grad[1]:
+        if wanted(ctx, 1):
             of_scale = _paired(embedded, gradient)
         return of_embedded, of_scale
 

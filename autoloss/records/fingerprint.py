@@ -16,6 +16,7 @@ from autoloss.registry import Entry
 
 # What a training run's numbers depend on, beside its configuration, its data and its method.
 TRAINING = (
+    "adam.py",
     "losses.py",
     "weighting.py",
     "hypergradient.py",
@@ -24,6 +25,7 @@ TRAINING = (
     "controller.py",
     "seeds.py",
     "task.py",
+    "metrics.py",
     "data/batches.py",
     "data/prepared.py",
     "models/*.py",

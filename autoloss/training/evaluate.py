@@ -94,7 +94,7 @@ class Calibrator:
         def loss(flat: Array) -> tuple[float, Array]:
             log_p = _log_probabilities(x, flat.reshape(start.coefficients.shape))
             gradient = np.einsum("ni,nj->ij", x, (np.exp(log_p) - hits)[:, 1:]) / len(x)
-            return -float(np.vdot(hits, log_p)) / len(x), gradient.ravel()
+            return -float((hits * log_p).sum()) / len(x), gradient.ravel()
 
         found = minimize(
             loss,
@@ -116,7 +116,7 @@ class Calibrator:
 
 
 def _log_probabilities(x: Array, coefficients: Array) -> Array:
-    """`[n, C]`; einsum, because a BLAS product's last bits depend on its number of threads."""
+    """`[n, C]`; einsum, as above: a BLAS product's last bits depend on its number of threads."""
     scores = np.einsum("ni,ij->nj", x, coefficients)
     return np.asarray(log_softmax(np.column_stack((np.zeros(len(scores)), scores)), axis=1))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from autoloss.data.manifest import write_manifest
 from autoloss.errors import ConfigError
-from autoloss.records.fingerprint import code_hash
+from autoloss.records.fingerprint import SEARCH, TRAINING, code_hash
 from autoloss.study import Cell, Study
 from tests.tiny import ROOT, tiny_manifest
 
@@ -139,6 +140,38 @@ def test_comments_and_docstrings_do_not_change_the_code_hash(tmp_path):
         == base
     )
     assert hashed('"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 2\n') != base
+
+
+# Modules that training imports and a run's identity leaves out, with what stands for them there.
+ELSEWHERE = {
+    "config.py": "its values",
+    "registry.py": "the options by value, the method's file",
+    "data/manifest.py": "the data's hash",
+    "data/registry.py": "the data's hash",
+    "data/atomic.py": "only writes files",
+    "records/schema.py": "only keeps what it is given",
+    "records/store.py": "only keeps what it is given",
+    "errors.py": "only says what went wrong",
+    "strict.py": "only refuses",
+    "autoloss.py": "a method, whose file is hashed with its runs",
+}
+
+
+def test_no_module_that_could_change_a_number_is_missing_from_a_runs_identity():
+    code = (
+        "import sys; import autoloss.training.loop; from autoloss.registry import discover, load;"
+        "[load(name) for name in discover()];"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('autoloss.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    package = ROOT / "autoloss"
+    imported = {Path(file).relative_to(package) for file in done.stdout.split()}
+    hashed = {file.relative_to(package) for p in TRAINING + SEARCH for file in package.glob(p)}
+    left_out = {str(file) for file in imported - hashed if file.name != "__init__.py"}
+    assert left_out == set(ELSEWHERE), "add it to TRAINING in autoloss/records/fingerprint.py"
+    assert Path("adam.py") in imported & hashed
 
 
 def test_planning_imports_neither_torch_nor_pandas():

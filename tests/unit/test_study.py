@@ -142,6 +142,12 @@ def test_comments_and_docstrings_do_not_change_the_code_hash(tmp_path):
     assert hashed('"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 2\n') != base
 
 
+def printed_by(code):
+    """By a fresh interpreter."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 # Modules that training imports and a run's identity leaves out, with what stands for them there.
 ELSEWHERE = {
     "config.py": "its values",
@@ -163,11 +169,8 @@ def test_no_module_that_could_change_a_number_is_missing_from_a_runs_identity():
         "[load(name) for name in discover()];"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('autoloss.')))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
     package = ROOT / "autoloss"
-    imported = {Path(file).relative_to(package) for file in done.stdout.split()}
+    imported = {Path(file).relative_to(package) for file in printed_by(code).split()}
     hashed = {file.relative_to(package) for p in TRAINING + SEARCH for file in package.glob(p)}
     left_out = {str(file) for file in imported - hashed if file.name != "__init__.py"}
     assert left_out == set(ELSEWHERE), "add it to TRAINING in autoloss/records/fingerprint.py"
@@ -181,7 +184,4 @@ def test_planning_imports_neither_torch_nor_pandas():
         "s = Study.load({}, Path('.')); [s.run_key(c) for c in s.all_cells()];"
         "print([m for m in ('torch', 'pandas', 'polars', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    assert printed_by(code).strip() == "[]"

@@ -91,6 +91,7 @@ class Calibrator:
         )
         x, hits = start._features(logits), np.eye(task.classes)[labels]
 
+        # No dot, vdot or matmul here: the last bits of BLAS depend on its number of threads.
         def loss(flat: Array) -> tuple[float, Array]:
             log_p = _log_probabilities(x, flat.reshape(start.coefficients.shape))
             gradient = np.einsum("ni,nj->ij", x, (np.exp(log_p) - hits)[:, 1:]) / len(x)
@@ -116,7 +117,7 @@ class Calibrator:
 
 
 def _log_probabilities(x: Array, coefficients: Array) -> Array:
-    """`[n, C]`; einsum, as above: a BLAS product's last bits depend on its number of threads."""
+    """`[n, C]`, without BLAS."""
     scores = np.einsum("ni,ij->nj", x, coefficients)
     return np.asarray(log_softmax(np.column_stack((np.zeros(len(scores)), scores)), axis=1))
 

@@ -1,7 +1,5 @@
 """The registry: what ships is valid, and a mistake in YAML names file, key and mend."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import yaml
 from autoloss.data.prepare import READERS
 from autoloss.data.registry import dataset_names, load_dataset, load_source
 from autoloss.errors import ConfigError
+from tests.interpreter import printed_by
 
 ROOT = Path(__file__).parents[2]
 
@@ -175,7 +174,4 @@ def test_reading_the_registry_imports_no_heavy_library():
         "import sys, autoloss.data.registry; "
         "print(sorted({'torch', 'pandas', 'polars', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.strip() == "[]"
+    assert printed_by(code) == "[]"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -13,6 +11,7 @@ import yaml
 from autoloss.report.artifact import artifact_page
 from autoloss.report.figures import render
 from autoloss.report.methods import method_rows, methods_page
+from tests.interpreter import printed_by
 from tests.tiny import ROOT
 from tests.workflow.project import PARTS
 
@@ -89,11 +88,5 @@ def test_a_command_by_hand_has_one_blas_thread_as_under_snakemake():
         "print(*(p['num_threads'] for p in threadpool_info() if p['user_api'] == 'blas'))"
     )
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**environment, "OMP_NUM_THREADS": "2"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert set(done.stdout.splitlines()[-1].split()) == {"1"}
+    printed = printed_by(code, {**environment, "OMP_NUM_THREADS": "2"})
+    assert set(printed.splitlines()[-1].split()) == {"1"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from autoloss.data.manifest import write_manifest
 from autoloss.errors import ConfigError
 from autoloss.records.fingerprint import SEARCH, TRAINING, code_hash
 from autoloss.study import Cell, Study
+from tests.interpreter import printed_by
 from tests.tiny import ROOT, tiny_manifest
 
 
@@ -142,12 +141,6 @@ def test_comments_and_docstrings_do_not_change_the_code_hash(tmp_path):
     assert hashed('"""Doc."""\n\ndef f(x):\n    """Doc."""\n    return x + 2\n') != base
 
 
-def printed_by(code):
-    """By a fresh interpreter."""
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-
 # Modules that training imports and a run's identity leaves out, with what stands for them there.
 ELSEWHERE = {
     "config.py": "its values",
@@ -173,7 +166,9 @@ def test_no_module_that_could_change_a_number_is_missing_from_a_runs_identity():
     imported = {Path(file).relative_to(package) for file in printed_by(code).split()}
     hashed = {file.relative_to(package) for p in TRAINING + SEARCH for file in package.glob(p)}
     left_out = {str(file) for file in imported - hashed if file.name != "__init__.py"}
-    assert left_out == set(ELSEWHERE), "add it to TRAINING in autoloss/records/fingerprint.py"
+    assert left_out == set(ELSEWHERE), (
+        "list it in TRAINING (autoloss/records/fingerprint.py) or here"
+    )
     assert Path("adam.py") in imported & hashed
 
 
@@ -184,4 +179,4 @@ def test_planning_imports_neither_torch_nor_pandas():
         "s = Study.load({}, Path('.')); [s.run_key(c) for c in s.all_cells()];"
         "print([m for m in ('torch', 'pandas', 'polars', 'numpy') if m in sys.modules])"
     )
-    assert printed_by(code).strip() == "[]"
+    assert printed_by(code) == "[]"

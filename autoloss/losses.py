@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ from torch.nn import functional as F
 
 from autoloss.config import LossOptions
 from autoloss.errors import ConfigError, did_you_mean
+from autoloss.kernels import losses as kernels
+from autoloss.kernels.runtime import fits
 from autoloss.task import Task
 
 
@@ -85,12 +88,16 @@ def focal(prediction: Prediction, options: LossOptions) -> Tensor:
 
 def kl(prediction: Prediction, options: LossOptions) -> Tensor:
     """KL divergence from label-smoothed targets to the prediction, `[B]`, at least 0."""
-    smoothing, classes = options.kl_smoothing, prediction.task.classes
-    off = smoothing / classes
-    on = 1.0 - smoothing + off
-    negative_entropy = on * math.log(on) + (classes - 1) * (off * math.log(off) if off else 0.0)
+    smoothing = options.kl_smoothing
     expected_log = (1.0 - smoothing) * prediction.log_true + smoothing * prediction.mean_log
-    return negative_entropy - expected_log
+    return negative_entropy(options, prediction.task) - expected_log
+
+
+def negative_entropy(options: LossOptions, task: Task) -> float:
+    """Sum of q log q of the smoothed targets q of `kl`."""
+    off = options.kl_smoothing / task.classes
+    on = 1.0 - options.kl_smoothing + off
+    return on * math.log(on) + (task.classes - 1) * (off * math.log(off) if off else 0.0)
 
 
 def hinge(prediction: Prediction, options: LossOptions) -> Tensor:
@@ -145,9 +152,50 @@ class CandidateLosses:
         return values if self._units is None else values / self._units.to(values)
 
     def _values(self, labels: Tensor, logits: Tensor) -> Tensor:
+        if self._kinds is None or not fits(logits):
+            return self.by_torch(labels, logits)
+        found: Tensor = _Values.apply(logits, labels.long().contiguous(), self)  # type: ignore[no-untyped-call]
+        return found
+
+    def by_torch(self, labels: Tensor, logits: Tensor) -> Tensor:
+        """The same values by torch's operations, with all derivatives."""
         prediction = Prediction(self.task, labels, logits)
         values = [LOSSES[name](prediction, self.options) for name in self.names]
         return torch.stack(values, dim=-1)
+
+    @cached_property
+    def _kinds(self) -> Tensor | None:
+        """Which losses of the kernel's these are, `[n]`; None if one is somebody else's."""
+        known: dict[Callable[[Prediction, LossOptions], Tensor], int] = {
+            cross_entropy: kernels.CE,
+            focal: kernels.FOCAL,
+            kl: kernels.KL,
+            hinge: kernels.HINGE_ON_LOGITS if self.options.hinge_on == "logit" else kernels.HINGE,
+        }
+        found = [known.get(LOSSES[name]) for name in self.names]
+        return None if None in found else torch.tensor(found, dtype=torch.int32)
+
+    def computed(self, labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """By a kernel: values `[B, n]`, their slopes along the logits, `[B, n]` or `[B, n, C]`."""
+        assert self._kinds is not None
+        options, n, logits = self.options, len(self), logits.contiguous()
+        values = logits.new_empty(len(labels), n)
+        slopes = logits.new_empty(len(labels), n, *logits.shape[1:])
+        kernel = kernels.binary if self.task.binary else kernels.classes
+        kernel(
+            len(labels),
+            n,
+            self._kinds,
+            float(options.focal_gamma),
+            float(options.kl_smoothing),
+            negative_entropy(options, self.task),
+            labels,
+            logits,
+            values,
+            slopes,
+            self.task.classes,
+        )
+        return values, slopes
 
     @cached_property
     def _units(self) -> Tensor | None:
@@ -157,3 +205,26 @@ class CandidateLosses:
         labels = torch.zeros(1, dtype=torch.long)
         logits = torch.zeros(1) if self.task.binary else torch.zeros(1, self.task.classes)
         return self._values(labels, logits).squeeze(0)
+
+
+# In the form `forward(ctx, ...)`: torch inspects the signature of the newer one at every call.
+class _Values(torch.autograd.Function):
+    """The candidates' values; the second derivative is torch's, of the same values by torch."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, losses: CandidateLosses) -> Tensor:
+        values, slopes = losses.computed(labels, logits)
+        ctx.save_for_backward(logits)
+        ctx.labels, ctx.slopes, ctx.losses = labels, slopes, losses
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (logits,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            logits = logits.view_as(logits)  # hooks on the tensor itself see no gradient twice
+            again = ctx.losses.by_torch(ctx.labels, logits)
+            (found,) = torch.autograd.grad(again, logits, gradient, create_graph=True)
+            return found, None, None
+        gradient = gradient if logits.dim() == 1 else gradient.unsqueeze(-1)
+        return (ctx.slopes * gradient).sum(dim=1), None, None

@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoloss.kernels.random import seed_from
+from autoloss.kernels.runtime import fits
+from autoloss.kernels.weights import gumbel_softmax
 from autoloss.models.hidden import Hidden
 from autoloss.models.products import Linear
 from autoloss.task import Task
@@ -113,11 +117,37 @@ class GumbelSoftmax:
 
     def __call__(self, scores: Tensor, draw: Draw) -> Tensor:
         """Weights of the same shape as `scores`, on the simplex along the last axis."""
-        # -log u is exponential: Tensor.exponential_ never returns 0, so the noise is finite.
-        noise = -torch.empty_like(scores).exponential_(generator=draw.generator).log()
-        tau = self.temperature(draw.t)
-        soft = ((scores + noise) / tau).softmax(dim=-1)  # log alpha is the scores, shifted
+        soft = _gumbel_softmax(scores, self.temperature(draw.t), draw.generator)
         if not self.straight_through:
             return soft
         hard = F.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
         return hard + (soft - soft.detach())  # in this order the forward value is exact
+
+
+def _gumbel_softmax(scores: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """softmax((scores + g) / tau) with fresh noise; log alpha is the scores, shifted."""
+    if fits(scores):
+        found: Tensor = _GumbelSoftmax.apply(scores, tau, seed_from(generator))  # type: ignore[no-untyped-call]
+        return found
+    # -log u is exponential: Tensor.exponential_ never returns 0, so the noise is finite.
+    noise = -torch.empty_like(scores).exponential_(generator=generator).log()
+    return ((scores + noise) / tau).softmax(dim=-1)
+
+
+# In the form `forward(ctx, ...)`: torch inspects the signature of the newer one at every call.
+class _GumbelSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, tau: float, seed: int) -> Tensor:
+        scores = scores.contiguous()
+        n = scores.shape[-1]
+        weights = torch.empty_like(scores)
+        gumbel_softmax(scores.numel() // n, n, scores, seed, 1 / tau, weights)
+        ctx.save_for_backward(weights)
+        ctx.tau = tau
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (weights,) = ctx.saved_tensors
+        toward = weights * gradient
+        return (toward - weights * toward.sum(dim=-1, keepdim=True)) / ctx.tau, None, None

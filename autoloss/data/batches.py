@@ -11,6 +11,8 @@ from torch import Tensor
 
 from autoloss.seeds import derive_seed
 
+TOGETHER = 16  # batches read at once: each alone costs as much in calls as in reading
+
 
 class Batch(NamedTuple):
     """Examples: ids `[B, F]` int64 (field-local) and labels `[B]` int64 (class indices)."""
@@ -42,6 +44,7 @@ class Batches:
         full, rest = divmod(len(labels), batch_size)
         self.count = full + (rest > 1)
         self.examples = min(self.count * batch_size, len(labels))
+        self._read: tuple[tuple[int, int], Batch] = ((-1, -1), self._at(slice(0)))
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     def order(self, epoch: int) -> np.ndarray:
@@ -54,14 +57,26 @@ class Batches:
     def batch(self, k: int) -> Batch:
         """The k-th batch of an endless run of epochs, on the CPU."""
         epoch, position = divmod(k, self.count)
-        start = position * self.batch_size
-        rows = np.sort(self.order(epoch)[start : start + self.batch_size])
-        ids = torch.from_numpy(self.ids[rows].astype(np.int64))
-        return Batch(ids, torch.from_numpy(self.labels[rows].astype(np.int64)))
+        first = position - position % TOGETHER
+        if self._read[0] != (epoch, first):
+            self._read = (epoch, first), self._examples(epoch, first)
+        ids, labels = self._read[1]
+        start = (position - first) * self.batch_size
+        return Batch(*(x[start : start + self.batch_size] for x in (ids, labels)))
+
+    def _examples(self, epoch: int, first: int) -> Batch:
+        """Those of the batches `first` .. `first + TOGETHER - 1`."""
+        size = self.batch_size
+        rows = self.order(epoch)[first * size : (first + TOGETHER) * size]
+        # Within a batch in stored order: memory is read forwards.
+        rows = np.concatenate([np.sort(rows[i : i + size]) for i in range(0, len(rows), size)])
+        return self._at(rows)
+
+    def _at(self, rows: np.ndarray | slice) -> Batch:
+        ids, labels = (array[rows].astype(np.int64) for array in (self.ids, self.labels))
+        return Batch(torch.from_numpy(ids), torch.from_numpy(labels))
 
     def in_order(self) -> Iterator[Batch]:
         """All examples once, in stored order, none dropped (for evaluation)."""
         for start in range(0, len(self.labels), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            ids = torch.from_numpy(self.ids[rows].astype(np.int64))
-            yield Batch(ids, torch.from_numpy(self.labels[rows].astype(np.int64)))
+            yield self._at(slice(start, start + self.batch_size))

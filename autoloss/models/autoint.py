@@ -8,11 +8,14 @@ in the library the paper builds on: linear terms and a tower of the plain embedd
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autoloss.config import ModelOptions
+from autoloss.kernels import attention as kernels
+from autoloss.kernels.runtime import fits
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.models.mlp import mlp
 from autoloss.models.products import Linear
@@ -63,14 +66,53 @@ class Interacting(nn.Module):
         self.project = Linear(inputs, 4 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Their Eq. 5 to 8, with explicit products: a hypergradient needs second derivatives."""
-        batch, fields, _ = x.shape
+        """Their Eq. 5 to 8."""
         projected: Tensor = self.project(x)
-        split = projected.view(batch, fields, 4, self.heads, -1).permute(2, 3, 0, 1, 4)
-        query, key, value, residual = split.reshape(4, self.heads * batch, fields, -1).unbind()
-        # [heads B, key, query]: torch's softmax over a last dimension of 8 takes 2.5 times as long.
-        weights = torch.bmm(key, query.mT).softmax(dim=1)  # Eq. 5
-        combined = torch.bmm(weights.mT, value)  # Eq. 6
-        # Eq. 8 acts on single numbers, and so can come before the heads are joined (Eq. 7).
-        out = (combined + residual).relu()
-        return out.view(self.heads, batch, fields, -1).permute(1, 2, 0, 3).flatten(2)
+        if not fits(projected):
+            return attend(projected, self.heads)
+        found: Tensor = _Attend.apply(projected, self.heads)  # type: ignore[no-untyped-call]
+        return found
+
+
+def attend(projected: Tensor, heads: int) -> Tensor:
+    """`[B, F, 4 width]` -> `[B, F, width]`, with explicit products: second derivatives."""
+    batch, fields, _ = projected.shape
+    split = projected.view(batch, fields, 4, heads, -1).permute(2, 3, 0, 1, 4)
+    query, key, value, residual = split.reshape(4, heads * batch, fields, -1).unbind()
+    # [heads B, key, query]: torch's softmax over a last dimension of 8 takes 2.5 times as long.
+    weights = torch.bmm(key, query.mT).softmax(dim=1)  # Eq. 5
+    combined = torch.bmm(weights.mT, value)  # Eq. 6
+    # Eq. 8 acts on single numbers, and so can come before the heads are joined (Eq. 7).
+    out = (combined + residual).relu()
+    return out.view(heads, batch, fields, -1).permute(1, 2, 0, 3).flatten(2)
+
+
+# In the form `forward(ctx, ...)`: torch inspects the signature of the newer one at every call.
+class _Attend(torch.autograd.Function):
+    """`attend` in one pass forward and one back; the second derivative is `attend`'s own."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, heads: int) -> Tensor:
+        projected = projected.contiguous()
+        batch, fields, width = *projected.shape[:2], projected.shape[2] // 4
+        blocks = -(-batch // kernels.LANES)
+        lanes = projected.new_empty(blocks, 4 * fields * width, kernels.LANES)
+        weights = projected.new_empty(blocks, heads * fields**2, kernels.LANES)
+        out = projected.new_empty(batch, fields, width)
+        sizes = blocks, batch, fields, heads, width // heads
+        kernels.forward(*sizes, projected, lanes, weights, out)
+        ctx.save_for_backward(projected, out)
+        ctx.sizes, ctx.inner = sizes, (lanes, weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        projected, out = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            projected = projected.view_as(projected)  # hooks on the tensor see no gradient twice
+            again = attend(projected, ctx.sizes[3])
+            (found,) = torch.autograd.grad(again, projected, gradient, create_graph=True)
+            return found, None
+        found = torch.empty_like(projected)
+        kernels.backward(*ctx.sizes, *ctx.inner, out, gradient.contiguous(), found)
+        return found, None

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from autoloss.kernels import hidden as kernels
+from autoloss.kernels.runtime import fits
 from autoloss.models.products import wanted
 
 
@@ -27,14 +29,18 @@ class BatchNorm(nn.BatchNorm1d):
         y: Tensor = _Normalise.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]
         return y
 
-    def normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """y, and the batch's own mean and r; moves the running statistics if there are any."""
-        assert self.momentum is not None
+    def count_batch(self) -> float:
+        """Count a batch of training; returns the share of its statistics in the running ones."""
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        running = self.running_mean, self.running_var
+        assert self.momentum is not None
+        return self.momentum
+
+    def normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """y, and the batch's own mean and r; moves the running statistics if there are any."""
+        momentum, running = self.count_batch(), (self.running_mean, self.running_var)
         found: tuple[Tensor, Tensor, Tensor] = torch.native_batch_norm(
-            x, self.weight, self.bias, *running, True, self.momentum, self.eps
+            x, self.weight, self.bias, *running, True, momentum, self.eps
         )
         return found
 
@@ -53,44 +59,86 @@ class _Normalise(torch.autograd.Function):
 
 
 def slopes(
-    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    r: Tensor,
+    *,
+    active: Tensor | None = None,
+    scale: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """gx, gw and gb from gy, x and w, with their own derivatives where these are recorded."""
+    """gx, gw and gb from gy, x and w, with their own derivatives where these are recorded.
+
+    If ReLU and dropout come behind: `active` is what these give, `scale` their slope where that is
+    above 0, and the gradient theirs.
+    """
     function = _Slopes.apply if torch.is_grad_enabled() else _slopes
-    found: tuple[Tensor, Tensor, Tensor] = function(gradient, x, weight, mean, r)
+    found: tuple[Tensor, Tensor, Tensor] = function(gradient, x, weight, mean, r, active, scale)
     return found
 
 
 def _slopes(
-    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    r: Tensor,
+    active: Tensor | None,
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if active is not None and fits(gradient, x):
+        gx, (gw, gb) = torch.empty_like(x), x.new_empty(2, x.shape[1])
+        given = gradient.contiguous(), active, x, weight.contiguous(), mean, r
+        kernels.backward(kernels.tasks(x.shape[1]), *x.shape, *given, scale, gx, gw, gb)
+        return gx, gw, gb
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward.default(
-        gradient, x, weight, None, None, mean, r, True, 0.0, [True, True, True]
+        _masked(gradient, active, scale),
+        x,
+        weight,
+        None,
+        None,
+        mean,
+        r,
+        True,
+        0.0,
+        [True, True, True],
     )
     return found
 
 
+def _masked(gradient: Tensor, active: Tensor | None, scale: float) -> Tensor:
+    """The gradient of what ReLU and dropout are given, from that of what they give."""
+    if active is None:
+        return gradient
+    found: Tensor = torch.ops.aten.threshold_backward.default(gradient * scale, active, 0)
+    return found
+
+
 class _Slopes(torch.autograd.Function):
-    """The gradients as functions: linear in gy, and gx symmetric."""
+    """The gradients as functions: linear in gy, and gx symmetric but for the mask."""
 
     @staticmethod
-    def forward(
-        ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        gx, gw, gb = _slopes(gradient, x, weight, mean, r)
-        ctx.save_for_backward(gradient, x, weight, mean, r, gw, gb)
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        gx, gw, gb = _slopes(*given)
+        *tensors, ctx.scale = given
+        ctx.save_for_backward(*tensors, gw, gb)
         return gx, gw, gb
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, v: Tensor, vw: Tensor, vb: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, v: Tensor | None, vw: Tensor | None, vb: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         """From v, vw, vb, what the loss changes by with gx, gw, gb: the same for gy, x, weight."""
-        gy, x, weight, mean, r, gw, gb = ctx.saved_tensors
-        steep = vw * r
-        into_gy = _slopes(v, x, weight, mean, r)[0]  # gx is symmetric
-        into_gy.addcmul_(x, steep).add_(vb - steep * mean)
+        gy, x, weight, mean, r, active, gw, gb = ctx.saved_tensors
+        v = torch.zeros_like(x) if v is None else v
+        into_gy = _into_gradient(v, vw, vb, x, weight, mean, r, active, ctx.scale)
         if not (wanted(ctx, 1) or wanted(ctx, 2)):
-            return into_gy, None, None, None, None
+            return (into_gy, *[None] * 6)
+        gy = _masked(gy, active, ctx.scale)
+        vw = torch.zeros_like(gw) if vw is None else vw
         n, scale = len(x), weight * r
         unit = (x - mean).mul_(r)
         mean_v, p = v.mean(dim=0), (v * unit).mean(dim=0)
@@ -104,4 +152,29 @@ class _Slopes(torch.autograd.Function):
         into_x = torch.addcmul(-r * mean_c, gy, r * along)
         into_x.addcmul_(v, -r * across)
         into_x.addcmul_(unit, -r * (mean_c_unit + scale * covariance / n))
-        return into_gy, into_x, r * covariance, None, None
+        return into_gy, into_x, r * covariance, None, None, None, None
+
+
+def _into_gradient(
+    v: Tensor,
+    vw: Tensor | None,
+    vb: Tensor | None,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    r: Tensor,
+    active: Tensor | None,
+    scale: float,
+) -> Tensor:
+    """gx, gw and gb are linear in gy: the transpose of that, of v, vw and vb."""
+    if active is not None and fits(v, x):
+        found = torch.empty_like(x)
+        given = v.contiguous(), active, x, weight.contiguous(), mean, r
+        kernels.second(kernels.tasks(x.shape[1]), *x.shape, *given, scale, vw, vb, found)
+        return found
+    found = _slopes(v, x, weight, mean, r, None, 1.0)[0]  # gx is symmetric
+    if vw is not None:
+        found.addcmul_(x, vw * r).sub_(vw * r * mean)
+    if vb is not None:
+        found.add_(vb)
+    return _masked(found, active, scale)

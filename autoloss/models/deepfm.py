@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from autoloss.config import ModelOptions
-from autoloss.models.embedding import FieldEmbedding
+from autoloss.kernels import tables as kernels
+from autoloss.kernels.runtime import fits
+from autoloss.models.embedding import FieldEmbedding, RowSums
 from autoloss.models.mlp import mlp
 from autoloss.models.products import wanted
 from autoloss.task import Task
@@ -34,15 +36,61 @@ class DeepFM(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
-        embedded = self.embedding(ids)
-        first = self.linear(ids).sum(dim=1) + self.bias
-        deep = self.mlp(embedded.flatten(1))
-        # After the MLP, whose gradient is then added to this one's in place.
-        second: Tensor = _PairSum.apply(embedded)  # type: ignore[no-untyped-call]
-        if self.spread is not None:
-            second = second * self.spread
-        logits: Tensor = first + second + deep
+        if fits(self.embedding.weight, self.linear.weight):
+            (values, places), (linear, _) = self.embedding.source(ids), self.linear.source(ids)
+            embedded, pairs, first = _Factors.apply(values, linear, places)  # type: ignore[no-untyped-call]
+        else:
+            embedded, first = self.embedding(ids), self.linear(ids).sum(dim=1)
+            pairs = _PairSum.apply(embedded)  # type: ignore[no-untyped-call]
+        second = pairs if self.spread is None else pairs * self.spread
+        logits: Tensor = self.mlp(embedded.flatten(1)) + second + first + self.bias
         return logits.squeeze(-1) if self.spread is None else logits
+
+
+class _Factors(torch.autograd.Function):
+    """Factorisation machine: `[R, dim]`, `[R, C]` and places `[B, F]` -> embedded, pairs, first.
+
+    `embedded` `[B, F, dim]`; `pairs` `[B, 1]`, as of `_PairSum`; `first` `[B, C]`, the sum of
+    linear terms. On a CPU in single precision.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, linear: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        (batch, fields), (rows, dim), outputs = places.shape, values.shape, linear.shape[1]
+        embedded, total = values.new_empty(batch, fields, dim), values.new_empty(batch, dim)
+        pairs, first = values.new_empty(batch, 1), values.new_empty(batch, outputs)
+        outside = torch.zeros(1, dtype=torch.int64)
+        given = places, values.contiguous(), linear.contiguous(), rows
+        found = embedded, total, pairs, first, outside
+        kernels.factors(batch, fields, dim, outputs, *given, *found)
+        if outside:
+            raise IndexError(f"a row number is not below {rows}")
+        ctx.save_for_backward(embedded, total)
+        ctx.places, ctx.rows = places, rows
+        return embedded, pairs, first
+
+    @staticmethod
+    def backward(
+        ctx: Any, of_embedded: Tensor, of_pairs: Tensor, of_first: Tensor
+    ) -> tuple[Tensor, Tensor, None]:
+        embedded, total = ctx.saved_tensors
+        batch, fields, dim = embedded.shape
+        if not torch.is_grad_enabled():
+            of_values = of_embedded.new_zeros(ctx.rows, dim)
+            of_linear = of_embedded.new_zeros(ctx.rows, of_first.shape[1])
+            given = [x.contiguous() for x in (of_embedded, of_pairs, of_first)]
+            sizes = fields, batch, dim, of_first.shape[1], ctx.places
+            kernels.factor_sums(*sizes, embedded, total, *given, of_values, of_linear)
+            return of_values, of_linear, None
+        slope = of_embedded + _PairSlope.apply(embedded, of_pairs)  # type: ignore[no-untyped-call]
+        spread = of_first.unsqueeze(1).expand(-1, fields, -1)
+        return (
+            RowSums.apply(slope, ctx.places, ctx.rows),  # type: ignore[no-untyped-call]
+            RowSums.apply(spread, ctx.places, ctx.rows),  # type: ignore[no-untyped-call]
+            None,
+        )
 
 
 class _PairSum(torch.autograd.Function):

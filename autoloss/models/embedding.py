@@ -6,86 +6,60 @@ hypergradient needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-class Group(NamedTuple):
-    """The look-ups of one batch in some rows `[R]`, grouped by row.
-
-    `places` `[B F]` says which row each id looks up; in `order` `[B F]` look-ups are grouped by
-    row, and `starts` `[R]` are the groups' beginnings.
-    """
-
-    places: Tensor
-    order: Tensor
-    starts: Tensor
+from autoloss.kernels import tables as kernels
+from autoloss.kernels.runtime import fits
 
 
 class Window(NamedTuple):
-    """Rows `values` `[R, dim]` of a table, read by one batch in the place of the table."""
+    """Rows `values` `[R, dim]` of a table, read by one batch in the place of the table.
+
+    `places` `[B, F]` says which row each id looks up.
+    """
 
     values: Tensor
-    group: Group
+    places: Tensor
 
 
-class _LookUp(torch.autograd.Function):
-    """`values[places]`; the gradient sums each row's group at once, in a fifth of the time."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, group: Group) -> Tensor:
-        ctx.group = group
-        return values.index_select(0, group.places)
+# Both in the form `forward(ctx, ...)`: torch inspects the signature of the newer at every call.
+class LookUp(torch.autograd.Function):
+    """`values[places]`, `[R, dim]` and `[B, F]` -> `[B, F, dim]`; fields have rows of their own."""
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _GroupSum.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
-
-
-class _GroupSum(torch.autograd.Function):
-    """The transpose of `_LookUp`, and the other way round: so both have all derivatives."""
-
-    @staticmethod
-    def forward(ctx: Any, looked_up: Tensor, group: Group) -> Tensor:
-        ctx.group = group
-        return F.embedding_bag(group.order, looked_up, group.starts, mode="sum")
+    def forward(ctx: Any, values: Tensor, places: Tensor) -> Tensor:
+        """See the class."""
+        ctx.places, ctx.rows = places, len(values)
+        return values.index_select(0, places.flatten()).view(*places.shape, -1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _LookUp.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
+        """Of the values."""
+        return RowSums.apply(gradient, ctx.places, ctx.rows), None  # type: ignore[no-untyped-call]
 
 
-def _sort(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows `[n]`, below 2^31, ascending, and where each was; equal ones in their old order."""
-    if rows.device.type != "cpu":
-        return rows.sort(stable=True)
-    # numpy sorts by AVX-512 or AVX2, in an eighth to a half of torch's time: one number for both.
-    packed = (rows << 32) + torch.arange(len(rows))
-    packed.numpy().sort()
-    return packed >> 32, packed & 0xFFFFFFFF
+class RowSums(torch.autograd.Function):
+    """The transpose of `LookUp`, and the other way round: so both have all derivatives."""
 
+    @staticmethod
+    def forward(ctx: Any, looked_up: Tensor, places: Tensor, rows: int) -> Tensor:
+        """`[B, F, dim]` -> `[rows, dim]`."""
+        ctx.places = places
+        batch, fields, dim = looked_up.shape
+        sums = looked_up.new_zeros(rows, dim)
+        if not fits(looked_up):
+            return sums.index_add_(0, places.flatten(), looked_up.reshape(-1, dim))
+        kernels.sums(fields, batch, dim, places, looked_up.contiguous(), sums)
+        return sums
 
-def group_rows(batches: Sequence[Tensor]) -> tuple[Tensor, list[Group]]:
-    """The distinct rows `[R]` that `batches` of row numbers `[n]` read, ascending; their groups."""
-    values, order = _sort(torch.cat(list(batches)))
-    is_first = torch.ones_like(values, dtype=torch.bool)
-    torch.ne(values[1:], values[:-1], out=is_first[1:])
-    starts = is_first.nonzero().flatten()
-    rows = values.index_select(0, starts)
-    places = torch.empty_like(order).index_copy_(0, order, is_first.cumsum(0) - 1)
-    if len(batches) == 1:
-        return rows, [Group(places, order, starts)]
-    groups, first = [], 0
-    for part in torch.split(places, [len(batch) for batch in batches]):
-        inside = (order >= first) & (order < first + len(part))
-        counts = torch.bincount(part, minlength=len(rows))
-        groups.append(Group(part, order[inside] - first, counts.cumsum(0) - counts))
-        first += len(part)
-    return rows, groups
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Of what was looked up."""
+        return LookUp.apply(gradient, ctx.places), None, None  # type: ignore[no-untyped-call]
 
 
 class FieldEmbedding(nn.Module):
@@ -98,6 +72,7 @@ class FieldEmbedding(nn.Module):
 
     offsets: Tensor
     window: Window | None = None  # what to read in the place of the table, if anything
+    refresh: Callable[[FieldEmbedding, Tensor], None] | None = None  # see DeferredAdam
 
     def __init__(self, field_sizes: Sequence[int], dim: int) -> None:
         super().__init__()
@@ -105,15 +80,49 @@ class FieldEmbedding(nn.Module):
         self.register_buffer("offsets", starts, persistent=False)
         self.weight = nn.Parameter(torch.empty(sum(field_sizes), dim))
         nn.init.xavier_uniform_(self.weight)
-
-    def rows(self, ids: Tensor) -> Tensor:
-        """Row numbers `[B F]` of ids `[B, F]`."""
-        return (ids + self.offsets).flatten()
+        self._bounds = torch.tensor([0, *field_sizes]).cumsum(0)
+        self._slots: Tensor | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up `[B, F]` ids, giving `[B, F, dim]`."""
+        found: Tensor = LookUp.apply(*self.source(ids))  # type: ignore[no-untyped-call]
+        return found
+
+    def source(self, ids: Tensor) -> Window:
+        """Where `[B, F]` ids are looked up: in the window, or in the whole table."""
         if self.window is not None:
-            found: Tensor = _LookUp.apply(*self.window)  # type: ignore[no-untyped-call]
-            return found.view(*ids.shape, -1)
-        # index_select: the same values as F.embedding, and a backward pass five times as fast.
-        return self.weight.index_select(0, self.rows(ids)).view(*ids.shape, -1)
+            return self.window
+        rows = ids + self.offsets
+        if self.refresh is not None:
+            self.refresh(self, rows)
+        return Window(self.weight, rows)
+
+    def distinct(self, batches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The rows `[R]` that batches of ids `[B, F]` read, each once, and each id's place there.
+
+        Rows of a field lie together, in the fields' order.
+
+        Raises:
+            IndexError: an id is negative, or not below the size of its field (checked on CPUs).
+        """
+        if self.offsets.device.type != "cpu":
+            rows = [ids + self.offsets for ids in batches]
+            found, places = torch.unique(torch.cat(rows), return_inverse=True)
+            return found, list(torch.split(places, [len(ids) for ids in batches]))
+        fields, room = len(self.offsets), sum(len(ids) for ids in batches)
+        if self._slots is None:
+            self._slots = torch.zeros(len(self.weight), dtype=torch.int32)
+        numbered = torch.empty(fields, room, dtype=torch.int32)
+        counts = torch.empty(fields, dtype=torch.int64)
+        given = [ids.contiguous() for ids in batches]
+        to = [torch.empty_like(ids) for ids in given]
+        each = [x for ids, one in zip(given, to, strict=True) for x in (len(ids), ids, one)]
+        kernels.number(
+            fields, self._bounds, self._slots, numbered, counts, room, 0, len(given), *each
+        )
+        ends = counts.cumsum(0)
+        if (total := int(ends[-1])) < 0:
+            raise IndexError("an id is not below the size of its field")
+        starts, found = ends - counts, counts.new_empty(total)
+        kernels.place(fields, starts, found, numbered, counts, room, 0, len(given), *each)
+        return found, to

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from autoloss.models.embedding import FieldEmbedding, Group, Window, group_rows
+from autoloss.models.embedding import FieldEmbedding, Window
 
 ReadRows = Callable[[Tensor], Sequence[Tensor]]
 
@@ -49,7 +49,7 @@ class FunctionalModel:
             **(trainable_of(model) if trainable is None else trainable)
         }
         self._values: dict[str, Tensor] = {}
-        self._groups: list[Group] = []
+        self._places: list[Tensor] = []
         self.tables: dict[str, FieldEmbedding] = {}
         if cut and getattr(model, "reads_rows", False):
             self.tables = tables_of(model)
@@ -58,7 +58,7 @@ class FunctionalModel:
     def _cut(self, read: ReadRows | None) -> None:
         tables = self.tables.values()
         first = next(iter(tables))
-        self.rows, self._groups = group_rows([first.rows(ids) for ids in self._ids])
+        self.rows, self._places = first.distinct(self._ids)
         found = (
             read(self.rows)
             if read
@@ -90,7 +90,7 @@ class FunctionalModel:
     @contextmanager
     def _windows(self, values: Mapping[str, Tensor], k: int) -> Iterator[None]:
         for name, table in self.tables.items():
-            table.window = Window(values[name], self._groups[k])
+            table.window = Window(values[name], self._places[k])
         try:
             yield
         finally:

@@ -1,6 +1,6 @@
 """A hidden layer of a tower: linear, batch norm, ReLU and dropout, in training as one operation.
 
-As one it reads and writes the batch half as often, and its graph has one node for four.
+As one its graph has one node for four, and on a CPU a kernel passes once over what four would.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoloss.kernels import hidden as kernels
+from autoloss.kernels.random import seed_from
+from autoloss.kernels.runtime import fits
 from autoloss.models.batch_norm import BatchNorm, slopes
 from autoloss.models.dropout import Dropout
 from autoloss.models.products import Linear, linear_slopes, multiply
@@ -36,9 +39,8 @@ class Hidden(nn.Module):
             one_by_one: Tensor = self.dropout(self.relu(self.norm(self.linear(x))))
             return one_by_one
         linear, norm = self.linear, self.norm
-        kept = self.dropout.mask((len(x), linear.out_features), x)
         parameters = linear.weight, linear.bias, norm.weight, norm.bias
-        y: Tensor = _Hidden.apply(x, *parameters, kept, norm)[0]  # type: ignore[no-untyped-call]
+        y: Tensor = _Hidden.apply(x, *parameters, norm, self.dropout)[0]  # type: ignore[no-untyped-call]
         return y
 
 
@@ -54,25 +56,55 @@ class _Hidden(torch.autograd.Function):
         bias: Tensor,
         norm_weight: Tensor,
         norm_bias: Tensor,
-        kept: Tensor,
         norm: BatchNorm,
+        dropout: Dropout,
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         h = multiply(x, weight, bias)
-        y, mean, r = norm.normalise(h)
-        slope = torch.ops.aten.threshold_backward.default(kept, y, 0)  # of ReLU and dropout
+        y, mean, r = _activate(h, norm_weight, norm_bias, norm, dropout)
         # h is saved as an output: a second derivative goes back through it to x and weight.
-        ctx.save_for_backward(x, weight, norm_weight, h, mean, r, slope)
-        return y.mul_(slope), h
+        ctx.save_for_backward(x, weight, norm_weight, h, y, mean, r)
+        ctx.scale = dropout.scale
+        return y, h
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, of_h: Tensor | None) -> tuple[Any, ...]:
-        x, weight, norm_weight, h, mean, r, slope = ctx.saved_tensors
+        x, weight, norm_weight, h, y, mean, r = ctx.saved_tensors
         of_weight: Tensor | None = None
         of_bias: Tensor | None = None
         if gradient is not None:
-            first, of_weight, of_bias = slopes(gradient * slope, h, norm_weight, mean, r)
+            found = slopes(gradient, h, norm_weight, mean, r, active=y, scale=ctx.scale)
+            first, of_weight, of_bias = found
             of_h = first if of_h is None else first + of_h
         if of_h is None:
             return (None,) * 7
         return (*linear_slopes(ctx, of_h, x, weight), of_weight, of_bias, None, None)
+
+
+def _activate(
+    h: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm, dropout: Dropout
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch norm, ReLU and dropout of h `[B, m]`; the batch's own mean and r `[m]`."""
+    if not fits(h):
+        y, mean, r = norm.normalise(h)
+        return y.relu_().mul_(dropout.mask(h.shape, h)), mean, r
+    y, (mean, r) = torch.empty_like(h), h.new_empty(2, h.shape[1])
+    momentum = norm.count_batch()
+    kernels.forward(
+        kernels.tasks(h.shape[1]),
+        *h.shape,
+        h,
+        weight.contiguous(),
+        bias.contiguous(),
+        y,
+        mean,
+        r,
+        norm.running_mean,
+        norm.running_var,
+        momentum,
+        norm.eps,
+        dropout.scale,
+        dropout.lowest,
+        seed_from() if dropout.drops else 0,
+    )
+    return y, mean, r

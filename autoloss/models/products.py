@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoloss.kernels.runtime import fits
+from autoloss.kernels.transpose import transposed
+
 SMALLEST = 16  # rows or columns: below this, a call costs more than it saves
+NARROW = 64  # columns for which copying a transposed left side costs more than it saves
 
 
 def _one_dnn() -> Any:
@@ -29,9 +33,12 @@ _ONE_DNN = _one_dnn()
 def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a b^T + bias for a `[k, n]`, b `[m, n]`, bias `[m]`; no gradient goes through."""
     large = min(*a.shape, len(b)) >= SMALLEST
-    if large and _ONE_DNN and a.dtype is torch.float32 and a.device.type == "cpu":
-        found: Tensor = _ONE_DNN(a, b, bias, "none", [], "")
-        return found
+    if large and _ONE_DNN and fits(a):
+        turned = not a.is_contiguous() and a.t().is_contiguous()
+        if not (turned and len(b) < NARROW):
+            a = transposed(a.t()) if turned else a  # it would copy a itself, by torch
+            found: Tensor = _ONE_DNN(a, b, bias, "none", [], "")
+            return found
     return F.linear(a, b, bias)
 
 

@@ -28,6 +28,7 @@ TRAINING = (
     "metrics.py",
     "data/batches.py",
     "data/prepared.py",
+    "kernels/*.py",
     "models/*.py",
     "training/*.py",
 )

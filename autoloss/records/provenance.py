@@ -17,7 +17,7 @@ import torch
 
 from autoloss.records.schema import Provenance
 
-LIBRARIES = ("torch", "numpy", "scipy", "pandas", "polars", "snakemake")
+LIBRARIES = ("torch", "numpy", "numba", "scipy", "pandas", "polars", "snakemake")
 LOCK = "requirements.lock"
 
 

@@ -19,13 +19,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from autoloss.adam import fused_step
-from autoloss.models.embedding import FieldEmbedding, group_rows
+from autoloss.kernels import rows as kernels
+from autoloss.kernels.runtime import fits
+from autoloss.models.embedding import FieldEmbedding
 from autoloss.training.device import large_zeros
 
-CHUNK = 1 << 16  # rows brought up to date at a time, when it is all of them
 _INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # of the same width
 
 
@@ -55,14 +56,13 @@ class DeferredAdam:
         self._dims = [table.weight.shape[1] for table in self.tables]
         self._dim = sum(self._dims)
         weights = torch.cat([table.weight.detach() for table in self.tables], dim=1)
-        # An even number of columns is copied in pairs.
-        shape = len(weights), 3 * self._dim + 1 + (self._dim + 1) % 2
+        shape = len(weights), 3 * self._dim + 1
         self._state = large_zeros(shape, weights.dtype, weights.device)
         self._state[:, : self._dim] = weights
         self._settled = True
         self._set_lr(lr)
         for table in self.tables:
-            table.register_forward_pre_hook(self._before_look_up)
+            table.refresh = self._refresh
 
     @property
     def lr(self) -> float:
@@ -80,13 +80,83 @@ class DeferredAdam:
     @torch.no_grad()
     def open(self, rows: Tensor) -> list[Tensor]:
         """Current values `[R, dim]` of distinct `rows`, a leaf a table, for `step` to move."""
-        self._rows, self._parts = rows, self._current(self._state.index_select(0, rows))
-        return [part.contiguous() for part in torch.split(self._parts[0], self._dims, dim=1)]
+        self._rows = rows
+        values = [self._state.new_empty(len(rows), dim) for dim in self._dims]
+        self._read(rows, values, keep=True)
+        return values
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move the open rows by their gradients, and close them."""
-        weights, means, squares = self._parts
+        if fits(self._state):
+            kernels.move(
+                len(self._rows),
+                self._state,
+                self._state.shape[1],
+                self._dim,
+                self._rows,
+                self.steps,
+                self.lr,
+                *self.betas,
+                self.eps,
+                self.weight_decay,
+                len(self._dims),
+                *_each([gradient.contiguous() for gradient in gradients]),
+            )
+        else:
+            self._move(gradients)
+        self.steps += 1
+        self._settled = False
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Bring all rows up to date, and the tables with them."""
+        if not self._settled:
+            self._read(None, [table.weight for table in self.tables], keep=True)
+            self._settled = True
+
+    @torch.no_grad()
+    def _refresh(self, table: FieldEmbedding, rows: Tensor) -> None:
+        """Who looks `rows` up in a table itself finds them as after the last step."""
+        if self._settled:
+            return
+        rows = torch.unique(rows)
+        values = [self._state.new_empty(len(rows), dim) for dim in self._dims]
+        self._read(rows, values, keep=False)
+        table.weight.index_copy_(0, rows, values[self.tables.index(table)])
+
+    def _read(self, rows: Tensor | None, to: Sequence[Tensor], *, keep: bool) -> None:
+        """Write to each table's `[R, dim]` rows of the state (all, if None), brought up to date.
+
+        `keep` them so in the state.
+        """
+        if not fits(self._state):
+            state = self._state if rows is None else self._state.index_select(0, rows)
+            parts = self._current(state)
+            if keep:
+                every = torch.arange(len(state), device=state.device) if rows is None else rows
+                self._state.index_copy_(0, every, self._packed(parts))
+            for value, part in zip(to, torch.split(parts[0], self._dims, dim=1), strict=True):
+                value.copy_(part)
+            return
+        kernels.current(
+            len(self._state) if rows is None else len(rows),
+            self._state,
+            self._state.shape[1],
+            self._dim,
+            rows,
+            self.steps,
+            *self._missed.tables(),
+            self.lr,
+            self.eps,
+            keep,
+            len(to),
+            *_each(to),
+        )
+
+    def _move(self, gradients: Sequence[Tensor]) -> None:
+        """`step`, by torch's own operations."""
+        weights, means, squares = self._current(self._state.index_select(0, self._rows))
         fused_step(
             [weights],
             [torch.cat(list(gradients), dim=1)],
@@ -100,31 +170,8 @@ class DeferredAdam:
             decoupled=True,
         )
         self.steps += 1
-        _pairs(self._state).index_copy_(0, self._rows, _pairs(self._packed(self._parts)))
-        self._settled = False
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Bring all rows up to date, and the tables with them."""
-        if self._settled:
-            return
-        for block in torch.split(self._state, CHUNK):
-            block.copy_(self._packed(self._current(block)))
-        weights = torch.split(self._state[:, : self._dim], self._dims, dim=1)
-        for table, values in zip(self.tables, weights, strict=True):
-            table.weight.copy_(values)
-        self._settled = True
-
-    @torch.no_grad()
-    def _before_look_up(self, table: nn.Module, inputs: tuple[Tensor]) -> None:
-        """A hook: who looks rows up in a table itself finds them as after the last step."""
-        assert isinstance(table, FieldEmbedding)
-        if self._settled or table.window is not None:
-            return
-        rows, _ = group_rows([table.rows(inputs[0])])
-        weights, _, _ = self._current(self._state.index_select(0, rows))
-        values = torch.split(weights, self._dims, dim=1)[self.tables.index(table)]
-        table.weight.index_copy_(0, rows, values)
+        self._state.index_copy_(0, self._rows, self._packed((weights, means, squares)))
+        self.steps -= 1
 
     def _current(self, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights, means and squares `[R, dim]` of rows of the state, as after the last step."""
@@ -177,6 +224,10 @@ class _Missed:
         # Below 1e-30 the mean is nothing, and as a denormal number slow.
         self._powers = powers.masked_fill_(powers < 1e-30, 0)
 
+    def tables(self) -> tuple[Tensor, Tensor, int, float]:
+        """Tails, powers, where they end, and d."""
+        return self._tails, self._powers, self._end, self._d
+
     def __call__(self, last: Tensor, t: int) -> tuple[Tensor, ...]:
         """For rows of step `last` `[R]` at step `t`: d^k, c, a, b1^k and b2^k, each `[R, 1]`."""
         if self._tails.device != last.device:
@@ -190,6 +241,6 @@ class _Missed:
         return kept, c, torch.where(c > 0, ac / c, 1.0), powers[:, :1], powers[:, 1:2]
 
 
-def _pairs(rows: Tensor) -> Tensor:
-    """The same memory in elements of 8 bytes: rows are copied an element at a time."""
-    return rows.view(torch.float64)
+def _each(tensors: Sequence[Tensor]) -> list[Tensor | int]:
+    """Tables as a kernel takes them, each with its width."""
+    return [x for tensor in tensors for x in (tensor, tensor.shape[1])]

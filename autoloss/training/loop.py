@@ -22,6 +22,8 @@ from torch import Tensor
 from autoloss.config import Config, overlay
 from autoloss.data.batches import Batches
 from autoloss.data.prepared import PreparedData
+from autoloss.kernels.runtime import fits
+from autoloss.kernels.weights import tally
 from autoloss.method import Method, Step
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
@@ -79,6 +81,9 @@ class Sums:
         """A step's loss (scalar) and weights, `[n]` or `[B, n]`."""
         weights = weights.expand(1, -1) if weights.dim() == 1 else weights
         self.loss += loss
+        if fits(weights):
+            tally(1, *weights.shape, weights.contiguous(), self.weights, self.selected)
+            return
         self.weights += weights.mean(dim=0)
         counts = torch.bincount(weights.argmax(dim=-1), minlength=weights.shape[1])
         self.selected += counts / len(weights)

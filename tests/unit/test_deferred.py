@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoloss.errors import ConfigError
-from autoloss.models.embedding import FieldEmbedding, Window, group_rows
+from autoloss.models.embedding import FieldEmbedding, Window
 from autoloss.registry import load
 from autoloss.training.deferred import DeferredAdam
 from autoloss.training.device import large_zeros
@@ -43,11 +43,11 @@ def train(ours, steps, scale, *, seed, weight_decay=0.0, eps=1e-8, dtype=torch.f
             group["lr"] = lr
         if lr != adam.lr:
             adam.lr = lr
-        rows, (group,) = group_rows([ours[0].rows(ids)])
+        rows, (places,) = ours[0].distinct([ids])
         leaves = adam.open(rows)
         loss = 0.0
         for p, table, leaf in zip(pull, ours, leaves, strict=True):
-            table.window = Window(leaf.requires_grad_(), group)
+            table.window = Window(leaf.requires_grad_(), places)
             loss += (p.to(dtype) * table(ids)).sum()
             table.window = None
         adam.step(torch.autograd.grad(loss, leaves))
@@ -163,18 +163,32 @@ def test_an_outer_step_shares_the_inner_steps_pass(tiny, updates):
 
 
 @given(
-    st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=3),
-    st.integers(1, (2**31 - 1) // 9),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    st.lists(st.integers(0, 12), min_size=1, max_size=3),
+    st.integers(0, 99),
 )
-def test_the_rows_that_batches_read_are_grouped(batches, unit):
-    batches = [torch.tensor(batch) * unit for batch in batches]
-    rows, groups = group_rows(batches)
-    assert torch.equal(rows, torch.cat(batches).unique())
-    for batch, group in zip(batches, groups, strict=True):
-        assert torch.equal(rows[group.places], batch)
-        assert torch.equal(batch[group.order], batch.sort().values)
-        counts = torch.diff(group.starts, append=torch.tensor([len(batch)]))
-        assert torch.equal(counts, torch.tensor([int((batch == row).sum()) for row in rows]))
+def test_the_rows_that_batches_read_are_found_once_each(sizes, batches, seed):
+    table, random = FieldEmbedding(sizes, 2), torch.Generator().manual_seed(seed)
+    for _ in range(2):  # nothing is left of the first time
+        ids = [
+            torch.stack([torch.randint(0, s, (n,), generator=random) for s in sizes], dim=1)
+            for n in batches
+        ]
+        rows, places = table.distinct(ids)
+        assert torch.equal(rows.sort().values, torch.cat([x + table.offsets for x in ids]).unique())
+        for own, place in zip(ids, places, strict=True):
+            assert torch.equal(rows[place], own + table.offsets)
+        fields = torch.searchsorted(table.offsets, rows, right=True)
+        assert torch.equal(fields, fields.sort().values)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_an_id_outside_its_field_is_an_error_and_harms_nothing(wrong):
+    table = FieldEmbedding([3, 4], 2)
+    with pytest.raises(IndexError, match="size of its field"):
+        table.distinct([torch.tensor([[0, 1], [wrong, 2]])])
+    rows, _ = table.distinct([torch.tensor([[0, 1], [2, 2]])])
+    assert rows.tolist() == [0, 2, 4, 5]
 
 
 # Nothing, less than a page, and several.

@@ -1,13 +1,16 @@
 """Hand-written derivatives: against torch's own modules and gradcheck's differences."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from autoloss.models import products
+from autoloss.models.autoint import _Attend, attend
 from autoloss.models.batch_norm import BatchNorm
-from autoloss.models.deepfm import _PairSum
+from autoloss.models.deepfm import _Factors, _PairSum
 from autoloss.models.hidden import Hidden
 from autoloss.models.products import Linear, multiply, product
 
@@ -63,12 +66,77 @@ def test_batch_norm_by_finite_differences():
     assert gradgradcheck(value, inputs)
 
 
+def factors_of(values, linear, places):
+    """`_Factors` by torch's operations and an explicit sum over pairs."""
+    embedded, fields = values[places], range(places.shape[1])
+    pairs = [(embedded[:, i] * embedded[:, j]).sum(1) for i in fields for j in range(i)]
+    return embedded, sum(pairs).unsqueeze(1), linear[places].sum(1)
+
+
+def factor_inputs(dtype):
+    places = torch.tensor([[0, 3, 5], [2, 3, 6], [0, 4, 5], [0, 3, 6]])
+    values, linear = normal(7, 20).detach().to(dtype), normal(7, 2, shift=1.0).detach().to(dtype)
+    return values.requires_grad_(), linear.requires_grad_(), places
+
+
 def test_the_pair_sum_by_finite_differences():
     embedded = normal(4, 3, 2)
     pairs = [(embedded[:, i] * embedded[:, j]).sum(1) for i in range(3) for j in range(i)]
     torch.testing.assert_close(_PairSum.apply(embedded).squeeze(1), sum(pairs))
     assert gradcheck(_PairSum.apply, (embedded,))
     assert gradgradcheck(_PairSum.apply, (embedded,))
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_factors_in_single_precision_are_those_in_double(create_graph):
+    found = []
+    for dtype, function in ((torch.float32, _Factors.apply), (torch.float64, factors_of)):
+        values, linear, places = factor_inputs(dtype)
+        outputs = function(values, linear, places)
+        loss = sum((output**2).sum() for output in outputs)
+        slopes = torch.autograd.grad(loss, [values, linear], create_graph=create_graph)
+        found.append([x.double() for x in (*outputs, *slopes)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-3)
+
+
+def test_factors_have_second_derivatives():
+    values, linear, places = factor_inputs(torch.float32)
+
+    def mixture(function, *inputs):
+        loss = sum((output**3).sum() for output in function(*inputs, places))
+        first = torch.autograd.grad(loss, inputs, create_graph=True)
+        mixed = [(g * torch.linspace(-1, 1, g.numel()).view_as(g)).sum() for g in first]
+        return torch.autograd.grad(sum(mixed), inputs)
+
+    exact = [x.detach().double().requires_grad_() for x in (values, linear)]
+    found = zip(mixture(_Factors.apply, values, linear), mixture(factors_of, *exact), strict=True)
+    for ours, theirs in found:
+        scale = float(theirs.abs().max())
+        torch.testing.assert_close(ours.double() / scale, theirs / scale, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("fields", "heads", "width"), [(8, 2, 16), (3, 1, 5), (5, 4, 12)])
+@pytest.mark.parametrize("batch", [1, 70])  # a part of a block of lanes, and more than one
+def test_attention_in_one_pass_is_torchs(fields, heads, width, batch):
+    given = normal(batch, fields, 4 * width).detach().float().requires_grad_()
+    exact = given.detach().double().requires_grad_()
+    found = []
+    for function, projected in ((_Attend.apply, given), (attend, exact)):
+        out = function(projected, heads)
+        (plain,) = torch.autograd.grad((out**2).sum(), projected, retain_graph=True)
+        (first,) = torch.autograd.grad((out**2).sum(), projected, create_graph=True)
+        (second,) = torch.autograd.grad((first**2).sum(), projected)
+        found.append([x.double() for x in (out, plain, first, second)])
+    for ours, theirs in zip(*found, strict=True):
+        scale = float(theirs.detach().abs().max())
+        torch.testing.assert_close(ours / scale, theirs / scale, rtol=1e-3, atol=1e-4)
+
+
+def test_a_row_that_is_not_there_is_an_error():
+    values, linear, places = factor_inputs(torch.float32)
+    with pytest.raises(IndexError, match="not below 7"):
+        _Factors.apply(values, linear, places + 1)
 
 
 def apart(hidden):
@@ -98,6 +166,24 @@ def test_a_hidden_layer_is_its_four_modules_one_by_one(track, rate):
         torch.testing.assert_close(ours, theirs)
     hidden.eval(), modules.eval()
     torch.testing.assert_close(hidden(x), modules(x))
+
+
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("width", [33, 64])  # rows of draws that start inside a word, and do not
+def test_in_single_precision_a_hidden_layer_is_the_same_in_one_pass(track, rate, width):
+    hidden, x = Hidden(20, width, rate, track=track), normal(70, 20).detach().float()
+    exact = copy.deepcopy(hidden).double()
+    found = [
+        values_and_derivatives(layer, given.requires_grad_())
+        for layer, given in ((hidden, x), (exact, x.double()))
+    ]
+    for ours, theirs in zip(*found, strict=True):
+        # Some are sums of terms of up to 100 that cancel, the gradient of the linear bias to 0.
+        close = {"rtol": 1e-3, "atol": 1e-3 * max(10.0, float(theirs.detach().abs().max()))}
+        torch.testing.assert_close(ours.double(), theirs, **close)
+    for ours, theirs in zip(hidden.buffers(), exact.buffers(), strict=True):
+        torch.testing.assert_close(ours.to(theirs), theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_another_activation_in_a_hidden_layer_is_run():

@@ -6,6 +6,7 @@ graph of its output: a picture drawn from it can leave nothing out.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ WORDS = {
 
 def trace(model: nn.Module, fields: int) -> Graph:
     """The parts of a model of `fields` input fields, from its ids to its logits."""
+    model = copy.deepcopy(model).double()  # no kernels there, which do many steps at once
     graph, owner = Graph(), dict[Node, int]()
     ids = torch.zeros(BATCH, fields, dtype=torch.int64)
     start = graph.add(Part(["ids"], "data", _shape(ids)))

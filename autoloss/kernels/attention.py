@@ -1,0 +1,178 @@
+"""AutoInt's attention (Song et al. 2019, Eq. 5 to 8) of many examples at once, one a lane.
+
+Eight fields and eight numbers a head are too few for a matrix product or a vector. So LANES
+examples are turned around, `[LANES, n]` to `[n, LANES]`, and each number of theirs is a vector.
+With query, key, value and residual q, k, v, r of a field and a head:
+
+    s_ij = <q_i, k_j>       A_i = softmax_j s_i       o_i = relu(sum_j A_ij v_j + r_i)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from autoloss.kernels.maths import exp
+from autoloss.kernels.runtime import FAST, Kernel, floats, share
+
+LANES = 64
+
+
+@njit(**FAST)
+def _turn(source, rows, columns, to, to_columns):
+    """Writes `[rows, columns]` at `source` to `[columns, to_columns]`; tile by tile."""
+    tile = np.empty((16, LANES), np.float32)
+    for left in range(0, columns, 16):
+        wide = min(16, columns - left)
+        for top in range(0, rows, LANES):
+            high = min(LANES, rows - top)
+            for i in range(high):
+                line = floats(source + 4 * ((top + i) * columns + left), wide)
+                for j in range(wide):
+                    tile[j, i] = line[j]
+            for j in range(wide):
+                line = floats(to + 4 * ((left + j) * to_columns + top), high)
+                for i in range(high):
+                    line[i] = tile[j, i]
+
+
+@njit(**FAST)
+def _back(source, rows, n, to):
+    """Writes the first n lanes of `[rows, LANES]` at `source` to `[n, rows]`."""
+    tile = np.empty((LANES, 16), np.float32)
+    for top in range(0, rows, 16):
+        high = min(16, rows - top)
+        for i in range(high):
+            line = floats(source + 4 * LANES * (top + i), LANES)
+            for lane in range(LANES):
+                tile[lane, i] = line[lane]
+        for lane in range(n):
+            line = floats(to + 4 * (lane * rows + top), high)
+            for i in range(high):
+                line[i] = tile[lane, i]
+
+
+@njit(**FAST)
+def _add_product(to, a, b):
+    """to += a b, of vectors at these addresses."""
+    x, y, z = floats(a, LANES), floats(b, LANES), floats(to, LANES)
+    for lane in range(LANES):
+        z[lane] += x[lane] * y[lane]
+
+
+@Kernel
+def forward(a):
+    """blocks, B, F, heads, d, projected `[B, F, 4, heads, d]` -> lanes, A, `[B, F, heads d]`.
+
+    `lanes` is `projected` turned around, `[blocks, F 4 heads d, LANES]`; A has the shape
+    `[blocks, heads, F, F, LANES]`. Both are for `backward`.
+    """
+    first, last = share(a[0])
+    fields, heads, d = a[2], a[3], a[4]
+    width, vector = heads * d, 4 * LANES
+    out = np.empty((fields * width, LANES), np.float32)
+    most, total = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    for block in range(first, last):
+        begin = block * LANES
+        n = min(LANES, a[1] - begin)
+        lanes = a[6] + vector * block * 4 * fields * width
+        weights = a[7] + vector * block * heads * fields * fields
+        floats(lanes, 4 * fields * width * LANES)[:] = 0  # of lanes without an example
+        _turn(a[5] + 16 * begin * fields * width, n, 4 * fields * width, lanes, LANES)
+        for h in range(heads):
+            for i in range(fields):
+                query = lanes + vector * (i * 4 * width + h * d)
+                scores = weights + vector * (h * fields + i) * fields
+                s = floats(scores, fields * LANES)
+                s[:] = 0
+                most[:] = -np.inf
+                for j in range(fields):
+                    key = lanes + vector * ((j * 4 + 1) * width + h * d)
+                    for e in range(d):
+                        _add_product(scores + vector * j, query + vector * e, key + vector * e)
+                    one = floats(scores + vector * j, LANES)
+                    for lane in range(LANES):
+                        most[lane] = max(most[lane], one[lane])
+                total[:] = 0
+                for j in range(fields):
+                    one = floats(scores + vector * j, LANES)
+                    for lane in range(LANES):
+                        one[lane] = exp(one[lane] - most[lane])
+                    for lane in range(LANES):
+                        total[lane] += one[lane]
+                for j in range(fields):
+                    one = floats(scores + vector * j, LANES)
+                    for lane in range(LANES):
+                        one[lane] /= total[lane]
+                for e in range(d):
+                    to = out.ctypes.data + vector * (i * width + h * d + e)
+                    z = floats(to, LANES)
+                    rest = floats(lanes + vector * ((i * 4 + 3) * width + h * d + e), LANES)
+                    for lane in range(LANES):
+                        z[lane] = rest[lane]
+                    for j in range(fields):
+                        value = lanes + vector * ((j * 4 + 2) * width + h * d + e)
+                        _add_product(to, scores + vector * j, value)
+                    for lane in range(LANES):
+                        z[lane] = np.float32(0) if z[lane] < 0 else z[lane]
+        _back(out.ctypes.data, fields * width, n, a[8] + 4 * begin * fields * width)
+
+
+@Kernel
+def backward(a):
+    """blocks, B, F, heads, d, lanes, A, output, its gradient -> gradient of `projected`."""
+    first, last = share(a[0])
+    fields, heads, d = a[2], a[3], a[4]
+    width, vector = heads * d, 4 * LANES
+    of_lanes = np.empty((4 * fields * width, LANES), np.float32)
+    out, slope = (
+        np.zeros((fields * width, LANES), np.float32),
+        np.zeros((fields * width, LANES), np.float32),
+    )
+    of_weights = np.empty((fields, LANES), np.float32)
+    along = np.empty(LANES, np.float32)
+    flat_out, flat_slope = out.reshape(-1), slope.reshape(-1)
+    for block in range(first, last):
+        begin = block * LANES
+        n = min(LANES, a[1] - begin)
+        lanes = a[5] + vector * block * 4 * fields * width
+        weights = a[6] + vector * block * heads * fields * fields
+        _turn(a[7] + 4 * begin * fields * width, n, fields * width, out.ctypes.data, LANES)
+        _turn(a[8] + 4 * begin * fields * width, n, fields * width, slope.ctypes.data, LANES)
+        for k in range(len(flat_out)):
+            flat_slope[k] = flat_slope[k] if flat_out[k] > 0 else np.float32(0)
+        of_lanes[:] = 0
+        for h in range(heads):
+            for i in range(fields):
+                own = 4 * i * width + h * d
+                g = slope.ctypes.data + vector * (i * width + h * d)
+                scores = weights + vector * (h * fields + i) * fields
+                of_weights[:] = 0
+                along[:] = 0
+                for e in range(d):
+                    of_lanes[own + 3 * width + e] = slope[i * width + h * d + e]
+                for j in range(fields):
+                    value = (4 * j + 2) * width + h * d
+                    to = of_weights.ctypes.data + vector * j
+                    of_value = of_lanes.ctypes.data + vector * value
+                    for e in range(d):
+                        _add_product(to, g + vector * e, lanes + vector * (value + e))
+                    for e in range(d):
+                        _add_product(of_value + vector * e, scores + vector * j, g + vector * e)
+                    one, of_one = floats(scores + vector * j, LANES), floats(to, LANES)
+                    for lane in range(LANES):
+                        along[lane] += one[lane] * of_one[lane]
+                for j in range(fields):
+                    key = (4 * j + 1) * width + h * d
+                    to = of_weights.ctypes.data + vector * j
+                    one, of_one = floats(scores + vector * j, LANES), floats(to, LANES)
+                    for lane in range(LANES):
+                        of_one[lane] = one[lane] * (of_one[lane] - along[lane])
+                    of_query = of_lanes.ctypes.data + vector * own
+                    of_key = of_lanes.ctypes.data + vector * key
+                    for e in range(d):
+                        _add_product(of_query + vector * e, to, lanes + vector * (key + e))
+                    for e in range(d):
+                        _add_product(of_key + vector * e, to, lanes + vector * (own + e))
+        size = 4 * fields * width
+        _back(of_lanes.ctypes.data, size, n, a[9] + 4 * begin * size)

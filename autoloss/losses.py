@@ -182,6 +182,7 @@ class CandidateLosses:
         values = logits.new_empty(len(labels), n)
         slopes = logits.new_empty(len(labels), n, *logits.shape[1:])
         kernel = kernels.binary if self.task.binary else kernels.classes
+        outside = torch.zeros(1, dtype=torch.int64)
         kernel(
             len(labels),
             n,
@@ -194,7 +195,10 @@ class CandidateLosses:
             values,
             slopes,
             self.task.classes,
+            outside,
         )
+        if outside:
+            raise IndexError(f"a label is not one of 0 to {self.task.classes - 1}")
         return values, slopes
 
     @cached_property

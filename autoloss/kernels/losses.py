@@ -77,7 +77,10 @@ def binary(a):
 
 @Kernel
 def classes(a):
-    """The same, of logits `[B, C]`, C behind: values `[B, n]`, slopes `[B, n, C]`."""
+    """The same, of logits `[B, C]`, C behind: values `[B, n]`, slopes `[B, n, C]`; outside.
+
+    A label that is none of the C classes gives no losses, and `outside` is set.
+    """
     first, last = share(a[0])
     n, kinds, c = a[1], ints(a[2], a[1]), a[10]
     gamma, eps, entropy = np.float32(real(a[3])), np.float32(real(a[4])), np.float32(real(a[5]))
@@ -86,6 +89,9 @@ def classes(a):
     for i in range(first, last):
         logits, values = floats(a[7] + 4 * c * i, c), floats(a[8] + 4 * n * i, n)
         y = labels[i]
+        if y < 0 or y >= c:
+            longs(a[11], 1)[0] = 1
+            continue
         top, none, rival = 0, _0, -1
         for k in range(c):
             none += logits[k] * _0  # NaN where a logit is

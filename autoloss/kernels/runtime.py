@@ -149,8 +149,11 @@ class Kernel:
     def address(self) -> int:
         """Of the machine code; compiled when it is first asked for, or read from the cache."""
         signature = types.void(types.CPointer(types.int64))
-        with _cache():
-            self._compiled = cfunc(signature, cache=True, **FAST)(self._function)
+        try:
+            with _cache():
+                self._compiled = cfunc(signature, cache=True, **FAST)(self._function)
+        except RuntimeError:  # nowhere to write: every process compiles for itself
+            self._compiled = cfunc(signature, **FAST)(self._function)
         found: int = self._compiled.address
         return found
 
@@ -175,6 +178,8 @@ def fits(*tensors: Tensor | None) -> bool:
 
 def _as_int(argument: Tensor | int | float | None) -> int:
     if isinstance(argument, Tensor):
+        if not argument.is_contiguous():
+            raise ValueError(f"a kernel was given a tensor with strides {argument.stride()}")
         return argument.data_ptr()
     if isinstance(argument, float):
         found: int = struct.unpack("<q", struct.pack("<d", argument))[0]

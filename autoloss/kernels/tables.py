@@ -148,3 +148,88 @@ def factor_sums(a):
             term = floats(a[11] + 4 * outputs * places[i, f], outputs)
             for c in range(outputs):
                 term[c] += of_first[c]
+
+
+@Kernel
+def factor_pulls(a):
+    """B, F, dim, C, places, embedded, totals, v `[R, dim]`, vl `[R, C]` -> their gradients' own.
+
+    The transpose of `factor_sums`: v and vl are what a loss changes by with its two results;
+    written is what it changes by with the gradients of embedded, pairs and first.
+    """
+    begin, end = share(a[0])
+    fields, dim, outputs = a[1], a[2], a[3]
+    places, of_pairs = longs(a[4], a[0], fields), floats(a[10], a[0])
+    along = np.empty(dim, np.float32)
+    for i in range(begin, end):
+        total, of_first = floats(a[6] + 4 * dim * i, dim), floats(a[11] + 4 * outputs * i, outputs)
+        along[:] = 0
+        of_first[:] = 0
+        for f in range(fields):
+            one = floats(a[5] + 4 * dim * (i * fields + f), dim)
+            pull = floats(a[7] + 4 * dim * places[i, f], dim)
+            to = floats(a[9] + 4 * dim * (i * fields + f), dim)
+            for d in range(dim):
+                to[d] = pull[d]
+            for d in range(dim):
+                along[d] += pull[d] * (total[d] - one[d])
+            term = floats(a[8] + 4 * outputs * places[i, f], outputs)
+            for c in range(outputs):
+                of_first[c] += term[c]
+        pair = np.float32(0)
+        for d in range(dim):
+            pair += along[d]
+        of_pairs[i] = pair
+
+
+@Kernel
+def products(a):
+    """B, F, dim, places, values, R -> `[B, F dim + pairs]`, outside: embeddings and inner products.
+
+    The pairs i < j of fields are in the order (0, 1), (0, 2), ..., (1, 2), ...
+    """
+    begin, end = share(a[0])
+    fields, dim = a[1], a[2]
+    places, width = longs(a[3], a[0], fields), fields * dim + fields * (fields - 1) // 2
+    for i in range(begin, end):
+        out = a[6] + 4 * width * i
+        for f in range(fields):
+            if places[i, f] < 0 or places[i, f] >= a[5]:
+                longs(a[7], 1)[0] = 1
+                continue
+            value, to = floats(a[4] + 4 * dim * places[i, f], dim), floats(out + 4 * dim * f, dim)
+            for d in range(dim):
+                to[d] = value[d]
+        pairs, k = floats(out + 4 * dim * fields, width - fields * dim), 0
+        for f in range(fields):
+            one = floats(out + 4 * dim * f, dim)
+            for g in range(f + 1, fields):
+                other = floats(out + 4 * dim * g, dim)
+                product = np.float32(0)
+                for d in range(dim):
+                    product += one[d] * other[d]
+                pairs[k] = product
+                k += 1
+
+
+@Kernel
+def product_sums(a):
+    """fields, B, dim, places, output of `products`, its gradient -> of values `[R, dim]`."""
+    first, last = share(a[0])
+    fields, n, dim = a[0], a[1], a[2]
+    places, width = longs(a[3], n, fields), fields * dim + fields * (fields - 1) // 2
+    for i in range(n):
+        out, slopes = a[4] + 4 * width * i, floats(a[5] + 4 * width * i, width)
+        for f in range(first, last):
+            to = floats(a[6] + 4 * dim * places[i, f], dim)
+            own = floats(a[5] + 4 * (width * i + dim * f), dim)
+            for d in range(dim):
+                to[d] += own[d]
+            for g in range(fields):
+                if g == f:
+                    continue
+                low, high = min(f, g), max(f, g)
+                pair = low * (2 * fields - low - 1) // 2 + high - low - 1
+                s, other = slopes[fields * dim + pair], floats(out + 4 * dim * g, dim)
+                for d in range(dim):
+                    to[d] += s * other[d]

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from autoloss.config import ModelOptions
 from autoloss.kernels import tables as kernels
 from autoloss.kernels.runtime import fits
-from autoloss.models.embedding import FieldEmbedding, RowSums
+from autoloss.models.embedding import FieldEmbedding
 from autoloss.models.mlp import mlp
 from autoloss.models.products import wanted
 from autoloss.task import Task
@@ -75,22 +76,49 @@ class _Factors(torch.autograd.Function):
     def backward(
         ctx: Any, of_embedded: Tensor, of_pairs: Tensor, of_first: Tensor
     ) -> tuple[Tensor, Tensor, None]:
-        embedded, total = ctx.saved_tensors
-        batch, fields, dim = embedded.shape
-        if not torch.is_grad_enabled():
-            of_values = of_embedded.new_zeros(ctx.rows, dim)
-            of_linear = of_embedded.new_zeros(ctx.rows, of_first.shape[1])
-            given = [x.contiguous() for x in (of_embedded, of_pairs, of_first)]
-            sizes = fields, batch, dim, of_first.shape[1], ctx.places
-            kernels.factor_sums(*sizes, embedded, total, *given, of_values, of_linear)
-            return of_values, of_linear, None
-        slope = of_embedded + _PairSlope.apply(embedded, of_pairs)  # type: ignore[no-untyped-call]
-        spread = of_first.unsqueeze(1).expand(-1, fields, -1)
-        return (
-            RowSums.apply(slope, ctx.places, ctx.rows),  # type: ignore[no-untyped-call]
-            RowSums.apply(spread, ctx.places, ctx.rows),  # type: ignore[no-untyped-call]
-            None,
-        )
+        function: Any = _FactorSlopes.apply if torch.is_grad_enabled() else _factor_slopes
+        given = [x.contiguous() for x in (of_embedded, of_pairs, of_first)]
+        of_values, of_linear = function(*given, *ctx.saved_tensors, ctx.places, ctx.rows)
+        return of_values, of_linear, None
+
+
+def _factor_slopes(
+    of_embedded: Tensor,
+    of_pairs: Tensor,
+    of_first: Tensor,
+    embedded: Tensor,
+    total: Tensor,
+    places: Tensor,
+    rows: int,
+) -> tuple[Tensor, Tensor]:
+    (batch, fields, dim), outputs = embedded.shape, of_first.shape[1]
+    found = embedded.new_zeros(rows, dim), embedded.new_zeros(rows, outputs)
+    given = places, embedded, total, of_embedded, of_pairs, of_first
+    kernels.factor_sums(fields, batch, dim, outputs, *given, *found)
+    return found
+
+
+class _FactorSlopes(torch.autograd.Function):
+    """The gradient of `_Factors`: linear in what it is given, and in `embedded`."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor]:
+        _, of_pairs, _, embedded, total, ctx.places, _ = given
+        ctx.save_for_backward(of_pairs, embedded, total)
+        return _factor_slopes(*given)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v: Tensor, vl: Tensor) -> tuple[Tensor | None, ...]:
+        of_pairs, embedded, total = ctx.saved_tensors
+        (batch, fields, dim), outputs = embedded.shape, vl.shape[1]
+        pulls = torch.empty_like(embedded), torch.empty_like(of_pairs)
+        firsts = embedded.new_empty(batch, outputs)
+        given = ctx.places, embedded, total, v.contiguous(), vl.contiguous()
+        kernels.factor_pulls(batch, fields, dim, outputs, *given, *pulls, firsts)
+        # s (sum e - e_i) is symmetric in e. The total is a function of it too, counted here.
+        of_embedded = _pair_slope(pulls[0], of_pairs) if wanted(ctx, 3) else None
+        return (*pulls, firsts, of_embedded, None, None, None)
 
 
 class _PairSum(torch.autograd.Function):
@@ -118,9 +146,7 @@ class _PairSlope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, embedded: Tensor, scale: Tensor) -> Tensor:
         ctx.save_for_backward(embedded, scale)
-        scale = scale.unsqueeze(-1)
-        total = scale * embedded.sum(dim=1, keepdim=True)
-        return torch.addcmul(total, scale, embedded, value=-1)
+        return _pair_slope(embedded, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -131,6 +157,12 @@ class _PairSlope(torch.autograd.Function):
         if wanted(ctx, 1):
             of_scale = _paired(embedded, gradient)
         return of_embedded, of_scale
+
+
+def _pair_slope(embedded: Tensor, scale: Tensor) -> Tensor:
+    scale = scale.unsqueeze(-1)
+    total = scale * embedded.sum(dim=1, keepdim=True)
+    return torch.addcmul(total, scale, embedded, value=-1)
 
 
 def _paired(a: Tensor, b: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class FieldEmbedding(nn.Module):
         """Where `[B, F]` ids are looked up: in the window, or in the whole table."""
         if self.window is not None:
             return self.window
-        rows = ids + self.offsets
+        rows = (ids + self.offsets).contiguous()
         if self.refresh is not None:
             self.refresh(self, rows)
         return Window(self.weight, rows)
@@ -114,7 +114,7 @@ class FieldEmbedding(nn.Module):
             self._slots = torch.zeros(len(self.weight), dtype=torch.int32)
         numbered = torch.empty(fields, room, dtype=torch.int32)
         counts = torch.empty(fields, dtype=torch.int64)
-        given = [ids.contiguous() for ids in batches]
+        given = [ids.long().contiguous() for ids in batches]
         to = [torch.empty_like(ids) for ids in given]
         each = [x for ids, one in zip(given, to, strict=True) for x in (len(ids), ids, one)]
         kernels.number(

@@ -79,6 +79,14 @@ def test_moves_as_dense_adam_does(steps, scale, seed, weight_decay):
     assert movement_error(ours, dense, start) < 1e-3
 
 
+@settings(max_examples=40, deadline=None)
+@given(STEPS, st.sampled_from([1.0, 1e-2]), st.integers(0, 99), st.sampled_from([0.0, 0.1]))
+def test_so_it_does_in_single_precision_by_kernels(steps, scale, seed, weight_decay):
+    start, options = tables(seed, (17, 3)), {"weight_decay": weight_decay, "dtype": torch.float32}
+    ours, dense = train(copy.deepcopy(start), steps, scale, seed=seed, **options)
+    assert movement_error(ours, dense, start) < 1e-3
+
+
 @pytest.mark.parametrize(
     ("scale", "bound"), [(1.0, 1e-6), (1e-2, 1e-4), (1e-4, 1e-3), (1e-6, 1e-3)]
 )

@@ -12,6 +12,7 @@ from autoloss.models.autoint import _Attend, attend
 from autoloss.models.batch_norm import BatchNorm
 from autoloss.models.deepfm import _Factors, _PairSum
 from autoloss.models.hidden import Hidden
+from autoloss.models.ipnn import _Products, with_products
 from autoloss.models.products import Linear, multiply, product
 
 WIDTH = 5
@@ -131,6 +132,24 @@ def test_attention_in_one_pass_is_torchs(fields, heads, width, batch):
     for ours, theirs in zip(*found, strict=True):
         scale = float(theirs.detach().abs().max())
         torch.testing.assert_close(ours / scale, theirs / scale, rtol=1e-3, atol=1e-4)
+
+
+def test_products_of_rows_in_one_pass_are_torchs():
+    values, _, places = factor_inputs(torch.float32)
+    pairs = torch.tensor([1, 2, 5])  # of 3 x 3
+    exact, found = values.detach().double().requires_grad_(), []
+    for one in (values, exact):
+        fused = one is values
+        out = _Products.apply(one, places, pairs) if fused else with_products(one[places], pairs)
+        (plain,) = torch.autograd.grad((out**2).sum(), one, retain_graph=True)
+        (first,) = torch.autograd.grad((out**2).sum(), one, create_graph=True)
+        (second,) = torch.autograd.grad((first**2).sum(), one)
+        found.append([x.double() for x in (out, plain, first, second)])
+    for ours, theirs in zip(*found, strict=True):
+        scale = float(theirs.detach().abs().max())
+        torch.testing.assert_close(ours / scale, theirs / scale, rtol=1e-3, atol=1e-5)
+    with pytest.raises(IndexError, match="not below 7"):
+        _Products.apply(values, places - 1, pairs)
 
 
 def test_a_row_that_is_not_there_is_an_error():

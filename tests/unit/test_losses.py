@@ -289,3 +289,39 @@ def test_normalised_candidates_are_1_where_nothing_is_known_and_else_only_scaled
     for name in NAMES:
         ratio = plain[name] / scaled[name]
         torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
+
+
+@pytest.mark.parametrize("on", ["probability", "logit"])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_in_single_precision_values_and_derivatives_are_those_in_double(classes, on):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, classes, (3000,), generator=generator)
+    shape = (3000,) if classes == 2 else (3000, classes)
+    logits = 6 * torch.randn(shape, generator=generator)
+    mixture = torch.randn(3000, 4, generator=generator)
+    losses = CandidateLosses(Task(classes=classes), LossOptions(hinge_on=on))
+    found = []
+    for one in (logits.requires_grad_(), logits.detach().double().requires_grad_()):
+        values, pull = losses(labels, one), mixture.to(one)
+        (plain,) = torch.autograd.grad(values, one, pull, retain_graph=True)
+        (first,) = torch.autograd.grad(values, one, pull, create_graph=True)
+        (second,) = torch.autograd.grad((first**2).sum(), one)
+        found.append([x.double() for x in (values, plain, first, second)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_losses_of_what_is_no_number_are_none_and_the_others_stay(classes):
+    logits = torch.zeros(3) if classes == 2 else torch.zeros(3, classes)
+    logits[1] = float("nan")
+    losses = CandidateLosses(Task(classes=classes), LossOptions())
+    values = losses(torch.tensor([0, 1, 1]), logits)
+    assert values[1].isnan().all()
+    assert not values[[0, 2]].isnan().any()
+
+
+def test_a_label_that_is_no_class_is_an_error():
+    losses = CandidateLosses(Task(classes=5), LossOptions())
+    with pytest.raises(IndexError, match="0 to 4"):
+        losses(torch.tensor([1, 5]), torch.zeros(2, 5))

@@ -14,42 +14,9 @@ from numba import njit
 
 from autoloss.kernels.maths import exp
 from autoloss.kernels.runtime import FAST, Kernel, floats, share
+from autoloss.kernels.transpose import turn
 
 LANES = 64
-
-
-@njit(**FAST)
-def _turn(source, rows, columns, to, to_columns):
-    """Writes `[rows, columns]` at `source` to `[columns, to_columns]`; tile by tile."""
-    tile = np.empty((16, LANES), np.float32)
-    for left in range(0, columns, 16):
-        wide = min(16, columns - left)
-        for top in range(0, rows, LANES):
-            high = min(LANES, rows - top)
-            for i in range(high):
-                line = floats(source + 4 * ((top + i) * columns + left), wide)
-                for j in range(wide):
-                    tile[j, i] = line[j]
-            for j in range(wide):
-                line = floats(to + 4 * ((left + j) * to_columns + top), high)
-                for i in range(high):
-                    line[i] = tile[j, i]
-
-
-@njit(**FAST)
-def _back(source, rows, n, to):
-    """Writes the first n lanes of `[rows, LANES]` at `source` to `[n, rows]`."""
-    tile = np.empty((LANES, 16), np.float32)
-    for top in range(0, rows, 16):
-        high = min(16, rows - top)
-        for i in range(high):
-            line = floats(source + 4 * LANES * (top + i), LANES)
-            for lane in range(LANES):
-                tile[lane, i] = line[lane]
-        for lane in range(n):
-            line = floats(to + 4 * (lane * rows + top), high)
-            for i in range(high):
-                line[i] = tile[lane, i]
 
 
 @njit(**FAST)
@@ -78,7 +45,8 @@ def forward(a):
         lanes = a[6] + vector * block * 4 * fields * width
         weights = a[7] + vector * block * heads * fields * fields
         floats(lanes, 4 * fields * width * LANES)[:] = 0  # of lanes without an example
-        _turn(a[5] + 16 * begin * fields * width, n, 4 * fields * width, lanes, LANES)
+        size = 4 * fields * width
+        turn(a[5] + 4 * begin * size, size, n, size, lanes, LANES)
         for h in range(heads):
             for i in range(fields):
                 query = lanes + vector * (i * 4 * width + h * d)
@@ -115,7 +83,8 @@ def forward(a):
                         _add_product(to, scores + vector * j, value)
                     for lane in range(LANES):
                         z[lane] = np.float32(0) if z[lane] < 0 else z[lane]
-        _back(out.ctypes.data, fields * width, n, a[8] + 4 * begin * fields * width)
+        size = fields * width
+        turn(out.ctypes.data, LANES, size, n, a[8] + 4 * begin * size, size)
 
 
 @Kernel
@@ -137,8 +106,9 @@ def backward(a):
         n = min(LANES, a[1] - begin)
         lanes = a[5] + vector * block * 4 * fields * width
         weights = a[6] + vector * block * heads * fields * fields
-        _turn(a[7] + 4 * begin * fields * width, n, fields * width, out.ctypes.data, LANES)
-        _turn(a[8] + 4 * begin * fields * width, n, fields * width, slope.ctypes.data, LANES)
+        size = fields * width
+        turn(a[7] + 4 * begin * size, size, n, size, out.ctypes.data, LANES)
+        turn(a[8] + 4 * begin * size, size, n, size, slope.ctypes.data, LANES)
         for k in range(len(flat_out)):
             flat_slope[k] = flat_slope[k] if flat_out[k] > 0 else np.float32(0)
         of_lanes[:] = 0
@@ -174,5 +144,4 @@ def backward(a):
                         _add_product(of_query + vector * e, to, lanes + vector * (key + e))
                     for e in range(d):
                         _add_product(of_key + vector * e, to, lanes + vector * (own + e))
-        size = 4 * fields * width
-        _back(of_lanes.ctypes.data, size, n, a[9] + 4 * begin * size)
+        turn(of_lanes.ctypes.data, LANES, 4 * size, n, a[9] + 16 * begin * size, 4 * size)

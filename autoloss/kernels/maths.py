@@ -6,13 +6,10 @@ last place (tests/unit/test_kernel_maths.py).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic
 
-from autoloss.kernels.runtime import FAST
+from autoloss.kernels.runtime import FAST, bitcast
 
 _f = np.float32
 _LOG2_E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
@@ -25,20 +22,7 @@ _ONE, _HALF, _ROOT_HALF = _f(1), _f(0.5), _f(0.70710678)
 _LEAST, _MOST = _f(-87.3), _f(88.0)
 
 
-@intrinsic
-def _bits(context: Any, value: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(types.int32))
-
-    return types.int32(types.float32), code
-
-
-@intrinsic
-def _float(context: Any, bits: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
-
-    return types.float32(types.int32), code
+_bits, _float = bitcast(types.float32, types.int32), bitcast(types.int32, types.float32)
 
 
 @njit(**FAST)

@@ -70,14 +70,20 @@ _to_float, _to_double = _pointer_to(types.float32), _pointer_to(types.float64)
 _to_int, _to_long = _pointer_to(types.int32), _pointer_to(types.int64)
 
 
-@intrinsic
-def real(context: Any, bits: Any) -> Any:
-    """A float that was handed to a kernel, from its argument."""
+def bitcast(source: Any, target: Any) -> Any:
+    """An intrinsic: a number of type `source` as the one of type `target` with the same bits."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+    @intrinsic
+    def cast(context: Any, number: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], context.get_value_type(target))
 
-    return types.float64(types.int64), code
+        return target(source), code
+
+    return cast
+
+
+real = bitcast(types.int64, types.float64)  # a float that was handed to a kernel
 
 
 @intrinsic

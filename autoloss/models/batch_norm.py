@@ -170,7 +170,8 @@ def _into_gradient(
     if active is not None and fits(v, x):
         found = torch.empty_like(x)
         given = v.contiguous(), active, x, weight.contiguous(), mean, r
-        kernels.second(kernels.tasks(x.shape[1]), *x.shape, *given, scale, vw, vb, found)
+        vectors = [one if one is None else one.contiguous() for one in (vw, vb)]
+        kernels.second(kernels.tasks(x.shape[1]), *x.shape, *given, scale, *vectors, found)
         return found
     found = _slopes(v, x, weight, mean, r, None, 1.0)[0]  # gx is symmetric
     if vw is not None:

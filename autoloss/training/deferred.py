@@ -27,6 +27,7 @@ from autoloss.kernels.runtime import fits
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.training.device import large_zeros
 
+CHUNK = 1 << 16  # rows brought up to date at a time by torch's operations: of all there are many
 _INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # of the same width
 
 
@@ -131,13 +132,7 @@ class DeferredAdam:
         `keep` them so in the state.
         """
         if not fits(self._state):
-            state = self._state if rows is None else self._state.index_select(0, rows)
-            parts = self._current(state)
-            if keep:
-                every = torch.arange(len(state), device=state.device) if rows is None else rows
-                self._state.index_copy_(0, every, self._packed(parts))
-            for value, part in zip(to, torch.split(parts[0], self._dims, dim=1), strict=True):
-                value.copy_(part)
+            self._read_by_torch(rows, to, keep=keep)
             return
         kernels.current(
             len(self._state) if rows is None else len(rows),
@@ -154,6 +149,18 @@ class DeferredAdam:
             *_each(to),
         )
 
+    def _read_by_torch(self, rows: Tensor | None, to: Sequence[Tensor], *, keep: bool) -> None:
+        """`_read`, by torch's own operations."""
+        device = self._state.device
+        every = torch.arange(len(self._state), device=device) if rows is None else rows
+        for start in range(0, len(every), CHUNK):
+            chunk = every[start : start + CHUNK]
+            parts = self._current(self._state.index_select(0, chunk))
+            if keep:
+                self._state.index_copy_(0, chunk, self._packed(parts, self.steps))
+            for value, part in zip(to, torch.split(parts[0], self._dims, dim=1), strict=True):
+                value[start : start + CHUNK].copy_(part)
+
     def _move(self, gradients: Sequence[Tensor]) -> None:
         """`step`, by torch's own operations."""
         weights, means, squares = self._current(self._state.index_select(0, self._rows))
@@ -169,9 +176,8 @@ class DeferredAdam:
             weight_decay=self.weight_decay,
             decoupled=True,
         )
-        self.steps += 1
-        self._state.index_copy_(0, self._rows, self._packed((weights, means, squares)))
-        self.steps -= 1
+        parts = weights, means, squares
+        self._state.index_copy_(0, self._rows, self._packed(parts, self.steps + 1))
 
     def _current(self, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights, means and squares `[R, dim]` of rows of the state, as after the last step."""
@@ -185,11 +191,11 @@ class DeferredAdam:
         moved = torch.addcdiv(w, m * (self.lr * c), root, value=-1)
         return moved, m * b1, v * b2
 
-    def _packed(self, parts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Rows of the state from weights, means and squares as after the last step."""
+    def _packed(self, parts: tuple[Tensor, Tensor, Tensor], steps: int) -> Tensor:
+        """Rows of the state from weights, means and squares as after `steps`."""
         kind = self._state.dtype
         shape = len(parts[0]), self._state.shape[1] - 3 * self._dim
-        last = parts[0].new_full(shape, self.steps, dtype=_INTEGERS[kind])
+        last = parts[0].new_full(shape, steps, dtype=_INTEGERS[kind])
         return torch.cat((*parts, last.view(kind)), dim=1)
 
     def state_dict(self) -> dict[str, Any]:

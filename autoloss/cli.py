@@ -5,11 +5,12 @@ Heavy imports are inside the commands, so that `--help` and the light ones are q
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -340,7 +341,19 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        sys.exit(_message(error))
+        _leave(_message(error))
+    except SystemExit as done:
+        _leave(done.code)
+
+
+def _leave(status: str | int | None) -> NoReturn:
+    """Exit. Freeing all that torch made, one by one, would take a job half a second: not done."""
+    if "numpy" not in sys.modules or isinstance(status, str):  # a light command
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
 
 
 def _stoppable(work: Callable[[], Path]) -> Path:

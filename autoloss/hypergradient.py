@@ -13,27 +13,31 @@ weighting within its step, or where y_hat is detached (docs/deviations.md has th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from autoloss.asked import asking_for
 
 Params = dict[str, Tensor]
 Gradients = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class OuterProblem:
     """One outer step, as functions of the model's parameters.
 
     Both losses must give the same value when called again with the same parameters: what they
     draw (dropout, Gumbel noise) is fixed per call. `params` are leaves that require gradients.
+    An estimator that looks ahead leaves dL_train/dW at `params` in `descent`.
     """
 
     train_loss: Callable[[Params], Tensor]
     val_loss: Callable[[Params], Tensor]
     params: Params
     weighting: Sequence[Tensor]
+    descent: Params = field(default_factory=dict, init=False)
 
 
 def direct(problem: OuterProblem, xi: float) -> Gradients:
@@ -44,8 +48,8 @@ def direct(problem: OuterProblem, xi: float) -> Gradients:
 
 def exact(problem: OuterProblem, xi: float) -> Gradients:
     """dL_val(W', V)/dV with W' = W - xi dL_train(W, V)/dW kept as a function of V."""
-    gradients = _model_gradients(problem.train_loss(problem.params), problem, create_graph=True)
-    ahead = {name: value - xi * gradients[name] for name, value in problem.params.items()}
+    gradients = _model_gradients(problem, create_graph=True)
+    ahead = {k: value.sub(gradients[k], alpha=xi) for k, value in problem.params.items()}
     return _with_respect_to_weighting(problem.val_loss(ahead), problem)
 
 
@@ -54,8 +58,7 @@ def finite_difference(problem: OuterProblem, xi: float) -> Gradients:
 
     W+- = W +- eps dL_val/dW', eps = 0.01 / ||dL_val/dW'||.
     """
-    loss = problem.train_loss(problem.params)
-    gradients = _model_gradients(loss, problem, create_graph=False)
+    gradients = _model_gradients(problem, create_graph=False)
     ahead = {
         name: (value.detach() - xi * gradients[name]).requires_grad_()
         for name, value in problem.params.items()
@@ -88,19 +91,22 @@ ESTIMATORS: dict[str, Callable[[OuterProblem, float], Gradients]] = {
 }
 
 
-def _model_gradients(loss: Tensor, problem: OuterProblem, *, create_graph: bool) -> Params:
+def _model_gradients(problem: OuterProblem, *, create_graph: bool) -> Params:
     gradients = torch.autograd.grad(
-        loss,
+        problem.train_loss(problem.params),
         list(problem.params.values()),
         create_graph=create_graph,
         retain_graph=True,  # it may be the coming inner step's own
         allow_unused=True,
         materialize_grads=True,
     )
-    return dict(zip(problem.params, gradients, strict=True))
+    found = dict(zip(problem.params, gradients, strict=True))
+    problem.descent = {name: gradient.detach() for name, gradient in found.items()}
+    return found
 
 
 def _with_respect_to_weighting(loss: Tensor, problem: OuterProblem) -> Gradients:
-    return torch.autograd.grad(
-        loss, list(problem.weighting), allow_unused=True, materialize_grads=True
-    )
+    with asking_for(problem.weighting):
+        return torch.autograd.grad(
+            loss, list(problem.weighting), allow_unused=True, materialize_grads=True
+        )

@@ -19,8 +19,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from autoloss.asked import wanted
 from autoloss.config import LossOptions
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.kernels import losses as kernels
@@ -225,10 +227,36 @@ class _Values(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (logits,) = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            logits = logits.view_as(logits)  # hooks on the tensor itself see no gradient twice
-            again = ctx.losses.by_torch(ctx.labels, logits)
-            (found,) = torch.autograd.grad(again, logits, gradient, create_graph=True)
-            return found, None, None
-        gradient = gradient if logits.dim() == 1 else gradient.unsqueeze(-1)
-        return (ctx.slopes * gradient).sum(dim=1), None, None
+        function: Any = _Along.apply if torch.is_grad_enabled() else _along
+        return function(gradient, logits, ctx.slopes, ctx.labels, ctx.losses), None, None
+
+
+def _along(gradient: Tensor, logits: Tensor, slopes: Tensor, *_: Any) -> Tensor:
+    """The gradient of the logits from that of the values, `[B, n]`."""
+    return (slopes * (gradient if logits.dim() == 1 else gradient.unsqueeze(-1))).sum(dim=1)
+
+
+class _Along(torch.autograd.Function):
+    """`_along` and its derivatives: linear in the gradient, by torch's operations in the logits."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        gradient, logits, *ctx.rest = given
+        ctx.save_for_backward(gradient, logits)
+        return _along(*given)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient, logits), (slopes, labels, losses) = ctx.saved_tensors, ctx.rest
+        of_gradient = of_logits = None
+        if wanted(ctx, 0):
+            of_gradient = slopes * v.unsqueeze(1)
+            of_gradient = of_gradient if logits.dim() == 1 else of_gradient.sum(dim=-1)
+        if wanted(ctx, 1):
+            with torch.enable_grad():
+                logits = logits.detach().requires_grad_()
+                values = losses.by_torch(labels, logits)
+                (slope,) = torch.autograd.grad(values, logits, gradient, create_graph=True)
+                (of_logits,) = torch.autograd.grad(slope, logits, v)
+        return of_gradient, of_logits, None, None, None

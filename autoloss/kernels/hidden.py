@@ -29,15 +29,21 @@ def _part(address, width, i, left, n):
     return floats(address + 4 * (i * width + left), n)
 
 
+@njit
+def _columns(a):
+    """Of a kernel's arguments: its thread's first column, and how many."""
+    first, last = share(a[0])
+    left = min(first * COLUMNS, a[2])
+    return left, min(last * COLUMNS, a[2]) - left
+
+
 @Kernel
 def forward(a):
     """tasks, B, m, h, w, b, y, mean, r, running mean and variance, momentum, eps,
     scale, lowest, seed: y, mean and r, and the running ones if there are any, are written.
     """
-    first, last = share(a[0])
+    left, n = _columns(a)
     rows, width = a[1], a[2]
-    left, right = min(first * COLUMNS, width), min(last * COLUMNS, width)
-    n = right - left
     w, b = _part(a[4], width, 0, left, n), _part(a[5], width, 0, left, n)
     mean, r = _part(a[7], width, 0, left, n), _part(a[8], width, 0, left, n)
     running_mean, running_var = _part(a[9], width, 0, left, n), _part(a[10], width, 0, left, n)
@@ -120,10 +126,8 @@ def _totals(g_at, y_at, h_at, mean, rows, width, left):
 @Kernel
 def backward(a):
     """tasks, B, m, gy, y, h, w, mean, r, scale -> gh, gw, gb."""
-    first, last = share(a[0])
+    left, n = _columns(a)
     rows, width, scale = a[1], a[2], real(a[9])
-    left, right = min(first * COLUMNS, width), min(last * COLUMNS, width)
-    n = right - left
     w, mean = _part(a[6], width, 0, left, n), _part(a[7], width, 0, left, n)
     r = _part(a[8], width, 0, left, n)
     gw, gb = _part(a[11], width, 0, left, n), _part(a[12], width, 0, left, n)
@@ -149,10 +153,8 @@ def second(a):
     v, vw and vb are what the loss changes by with gh, gw and gb, which are linear in gy; vw and vb
     may be missing.
     """
-    first, last = share(a[0])
+    left, n = _columns(a)
     rows, width, scale = a[1], a[2], real(a[9])
-    left, right = min(first * COLUMNS, width), min(last * COLUMNS, width)
-    n = right - left
     w, mean = _part(a[6], width, 0, left, n), _part(a[7], width, 0, left, n)
     r = _part(a[8], width, 0, left, n)
     vw, vb = _part(a[10], width, 0, left, n), _part(a[11], width, 0, left, n)

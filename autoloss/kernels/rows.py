@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoloss.kernels.runtime import Kernel, doubles, fetch, floats, ints, longs, real, share
+from autoloss.kernels.lanes import LANES, load, root, store
+from autoloss.kernels.runtime import Kernel, doubles, fetch, ints, longs, real, share
 
-AHEAD = 8  # rows whose memory is asked for before it is needed
+AHEAD = 24  # rows whose memory is asked for before it is needed
 
 
 @Kernel
@@ -25,41 +26,36 @@ def current(a):
     rows = longs(a[4], a[0])
     tails, powers = doubles(a[6], end + 1, 2), doubles(a[7], end + 1, 4)
     d, lr, eps = real(a[9]), real(a[10]), np.float32(real(a[11]))
-    new = np.empty(dim, np.float32)
     for k in range(first, last):
         at = a[1] + 4 * width * (rows[k] if a[4] else k)
         if a[4] and k + AHEAD < last:
             fetch(a[1] + 4 * width * rows[k + AHEAD], 4 * width)
-        old = floats(at, width)
-        of = ints(at, width)
-        missed = steps - of[3 * dim]
-        if missed > 0:
-            power, tail = powers[min(missed, end)], tails[min(np.int64(of[3 * dim]), end)]
-            kept = d**missed if d < 1 else 1.0
-            c = kept * (tail[0] - power[2] * tails[min(steps, end), 0])
-            ac = kept * (tail[1] - power[3] * tails[min(steps, end), 1])
-            raised = eps * np.float32(ac / c if c > 0 else 1.0)
-            move, stay = np.float32(lr * np.float32(c)), np.float32(kept)
-            b1, b2 = np.float32(power[0]), np.float32(power[1])
-            m, v = floats(at + 4 * dim, dim), floats(at + 8 * dim, dim)
-            for j in range(dim):
-                new[j] = old[j] * stay - m[j] * move / (np.sqrt(v[j]) + raised)
-            if a[12]:
-                for j in range(dim):
-                    old[j] = new[j]
-                    m[j] *= b1
-                    v[j] *= b2
-                of[3 * dim] = steps
-        else:
-            for j in range(dim):
-                new[j] = old[j]
+        of = ints(at + 12 * dim, 1)
+        missed = steps - of[0]
+        power, tail = powers[min(missed, end)], tails[min(np.int64(of[0]), end)]
+        kept = d**missed if d < 1 else 1.0
+        c = kept * (tail[0] - power[2] * tails[min(steps, end), 0])
+        ac = kept * (tail[1] - power[3] * tails[min(steps, end), 1])
+        raised = eps * np.float32(ac / c if c > 0 else 1.0)
+        move, stay = np.float32(lr * np.float32(c)), np.float32(kept)
+        b1, b2 = np.float32(power[0]), np.float32(power[1])
         start = 0
         for table in range(a[13]):
-            wide = a[15 + 2 * table]
-            to = floats(a[14 + 2 * table] + 4 * wide * k, wide)
-            for j in range(wide):
-                to[j] = new[start + j]
+            to, wide = a[14 + 2 * table], a[15 + 2 * table]
+            for j in range(0, wide, LANES):
+                n, w_at = wide - j, at + 4 * (start + j)
+                w = load(w_at, n)
+                if missed > 0:
+                    m, v = load(w_at + 4 * dim, n), load(w_at + 8 * dim, n)
+                    w = w * stay - m * move / (root(v) + raised)
+                    if a[12]:
+                        store(w_at, w, n)
+                        store(w_at + 4 * dim, m * b1, n)
+                        store(w_at + 8 * dim, v * b2, n)
+                store(to + 4 * (wide * k + j), w, n)
             start += wide
+        if a[12]:
+            of[0] = steps
 
 
 @Kernel
@@ -74,26 +70,23 @@ def move(a):
     lr, beta1, beta2 = real(a[6]), real(a[7]), real(a[8])
     eps, kept = np.float32(real(a[9])), np.float32(1 - lr * real(a[10]))
     size = np.float32(lr / (1 - beta1 ** (steps + 1)))
-    root = np.float32(np.sqrt(1 - beta2 ** (steps + 1)))
+    steep = np.float32(np.sqrt(1 - beta2 ** (steps + 1)))
     b1, b2 = np.float32(beta1), np.float32(beta2)
     c1, c2 = np.float32(1 - beta1), np.float32(1 - beta2)
-    g = np.empty(dim, np.float32)
     for k in range(first, last):
         at = a[1] + 4 * width * rows[k]
         if k + AHEAD < last:
             fetch(a[1] + 4 * width * rows[k + AHEAD], 4 * width)
-        w, m, v = floats(at, dim), floats(at + 4 * dim, dim), floats(at + 8 * dim, dim)
         start = 0
         for table in range(a[11]):
-            wide = a[13 + 2 * table]
-            of = floats(a[12 + 2 * table] + 4 * wide * k, wide)
-            for j in range(wide):
-                g[start + j] = of[j]
+            of, wide = a[12 + 2 * table], a[13 + 2 * table]
+            for j in range(0, wide, LANES):
+                n, w_at = wide - j, at + 4 * (start + j)
+                g = load(of + 4 * (wide * k + j), n)
+                mean = load(w_at + 4 * dim, n) * b1 + g * c1
+                square = load(w_at + 8 * dim, n) * b2 + g * c2 * g
+                store(w_at + 4 * dim, mean, n)
+                store(w_at + 8 * dim, square, n)
+                store(w_at, load(w_at, n) * kept - mean * size / (root(square) / steep + eps), n)
             start += wide
-        for j in range(dim):
-            mean = b1 * m[j] + c1 * g[j]
-            square = b2 * v[j] + c2 * g[j] * g[j]
-            m[j] = mean
-            v[j] = square
-            w[j] = w[j] * kept - size * mean / (np.sqrt(square) / root + eps)
-        ints(at, width)[3 * dim] = steps + 1
+        ints(at + 12 * dim, 1)[0] = steps + 1

@@ -86,27 +86,53 @@ def bitcast(source: Any, target: Any) -> Any:
 real = bitcast(types.int64, types.float64)  # a float that was handed to a kernel
 
 
-@intrinsic
-def _fetch(context: Any, address: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory = ir.IntType(8).as_pointer()
-        kinds = [memory, *[ir.IntType(32)] * 3]
-        function = builder.module.declare_intrinsic(
-            "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), kinds)
-        )
-        # To be written, to stay, of data.
-        how = [ir.Constant(ir.IntType(32), number) for number in (1, 3, 1)]
-        builder.call(function, [builder.inttoptr(arguments[0], memory), *how])
-        return context.get_dummy_value()
+def intrinsic_of(result: Any, *given: Any) -> Callable[[Callable[..., Any]], Any]:
+    """An intrinsic of these types, from what makes its code: `(builder, *values) -> value`."""
 
-    return types.void(types.int64), code
+    def made(code: Callable[..., Any]) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            found = code(builder, *values)
+            return context.get_dummy_value() if result is types.void else found
+
+        def one(context: Any, a: Any) -> Any:
+            return result(*given), generate
+
+        def two(context: Any, a: Any, b: Any) -> Any:
+            return result(*given), generate
+
+        def three(context: Any, a: Any, b: Any, c: Any) -> Any:
+            return result(*given), generate
+
+        def four(context: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+            return result(*given), generate
+
+        return intrinsic((one, two, three, four)[len(given) - 1])  # numba counts the arguments
+
+    return made
+
+
+def _prefetch(to_write: int) -> Any:
+    """An intrinsic: have the line of memory at an address brought to the cache meanwhile."""
+
+    @intrinsic_of(types.void, types.int64)
+    def prefetch(builder: Any, address: Any) -> None:
+        memory, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [memory, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
+        how = [ir.Constant(number, value) for value in (to_write, 3, 1)]  # to stay, of data
+        builder.call(function, [builder.inttoptr(address, memory), *how])
+
+    return prefetch
+
+
+fetch_line, look_at = _prefetch(1), _prefetch(0)  # to be written, and to be read only
 
 
 @njit
 def fetch(address, size):
-    """Have these bytes brought to the cache meanwhile."""
+    """Have all of these bytes brought there."""
     for line in range(address & -64, address + size, 64):
-        _fetch(line)
+        fetch_line(line)
 
 
 @njit
@@ -179,10 +205,15 @@ class Kernel:
 
 def fits(*tensors: Tensor | None) -> bool:
     """Whether kernels take these: float32 on a CPU."""
-    return all(t is None or (t.dtype is torch.float32 and t.device.type == "cpu") for t in tensors)
+    for tensor in tensors:  # asked a dozen times a step: a generator would cost three times as much
+        if tensor is not None and (tensor.dtype is not torch.float32 or not tensor.is_cpu):
+            return False
+    return True
 
 
 def _as_int(argument: Tensor | int | float | None) -> int:
+    if type(argument) is int:
+        return argument
     if isinstance(argument, Tensor):
         if not argument.is_contiguous():
             raise ValueError(f"a kernel was given a tensor with strides {argument.stride()}")
@@ -190,7 +221,7 @@ def _as_int(argument: Tensor | int | float | None) -> int:
     if isinstance(argument, float):
         found: int = struct.unpack("<q", struct.pack("<d", argument))[0]
         return found
-    return argument or 0
+    return int(argument or 0)
 
 
 @contextmanager

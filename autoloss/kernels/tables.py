@@ -7,8 +7,10 @@ in one order. A task is a field, or in `factors` an example.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from autoloss.kernels.runtime import Kernel, fetch, floats, ints, longs, share
+from autoloss.kernels.lanes import LANES, load, spread, store, total
+from autoloss.kernels.runtime import FAST, Kernel, fetch_line, floats, ints, longs, look_at, share
 
 AHEAD = 4  # examples whose slots are asked for before they are needed
 OUTSIDE = -(1 << 40)
@@ -38,18 +40,18 @@ def number(a):
         for i in range(n):
             if i + AHEAD < n:
                 for f in range(first, last):
-                    fetch(a[2] + 4 * (ids[i + AHEAD, f] + bounds[f]), 4)
+                    fetch_line(a[2] + 4 * (ids[i + AHEAD, f] + bounds[f]))
             for f in range(first, last):
                 row = ids[i, f] + bounds[f]
                 if row < bounds[f] or row >= bounds[f + 1]:
                     outside = f
                     continue
-                slot = slots[row]
-                if slot == 0:
-                    found[f, counts[f]] = row
-                    counts[f] += 1
-                    slot = counts[f]
-                    slots[row] = slot
+                # Written whether new or not: which, no processor foresees. `found` has room.
+                slot, count = slots[row], counts[f]
+                found[f, count] = row
+                slot = slot if slot else np.int32(count + 1)
+                slots[row] = slot
+                counts[f] = max(count, np.int64(slot))
                 places[i, f] = slot - 1
     for f in range(first, last):
         for k in range(counts[f]):
@@ -79,6 +81,23 @@ def place(a):
                 places[i, f] += starts[f]
 
 
+@njit(**FAST)
+def _inside(places, rows):
+    """Whether an example's places are all rows that there are."""
+    inside = True
+    for one in places:
+        inside &= 0 <= one < rows
+    return inside
+
+
+@njit(**FAST)
+def _add(to, address, size):
+    """Add the row at `address` to the one at `to`."""
+    for d in range(0, size, LANES):
+        at, n = to + 4 * d, size - d
+        store(at, load(at, n) + load(address + 4 * d, n), n)
+
+
 @Kernel
 def sums(a):
     """fields, B, dim, places, looked up `[B, F, dim]`: add it up by row in `[R, dim]`."""
@@ -87,10 +106,7 @@ def sums(a):
     places = longs(a[3], n, fields)
     for i in range(n):
         for f in range(first, last):
-            one = floats(a[4] + 4 * dim * (i * fields + f), dim)
-            to = floats(a[5] + 4 * dim * places[i, f], dim)
-            for d in range(dim):
-                to[d] += one[d]
+            _add(a[5] + 4 * dim * places[i, f], a[4] + 4 * dim * (i * fields + f), dim)
 
 
 @Kernel
@@ -102,57 +118,56 @@ def factors(a):
     begin, end = share(a[0])
     fields, dim, outputs = a[1], a[2], a[3]
     places, pairs = longs(a[4], a[0], fields), floats(a[10], a[0])
-    squares = np.empty(dim, np.float32)
     for i in range(begin, end):
-        total, first = floats(a[9] + 4 * dim * i, dim), floats(a[11] + 4 * outputs * i, outputs)
-        total[:] = 0
-        first[:] = 0
-        squares[:] = 0
-        for f in range(fields):
-            if places[i, f] < 0 or places[i, f] >= a[7]:
-                longs(a[12], 1)[0] = 1
-                continue
-            value = floats(a[5] + 4 * dim * places[i, f], dim)
-            to = floats(a[8] + 4 * dim * (i * fields + f), dim)
-            for d in range(dim):
-                to[d] = value[d]
-            for d in range(dim):
-                total[d] += value[d]
-            for d in range(dim):
-                squares[d] += value[d] * value[d]
-            term = floats(a[6] + 4 * outputs * places[i, f], outputs)
-            for c in range(outputs):
-                first[c] += term[c]
-        pair = np.float32(0)
-        for d in range(dim):
-            pair += total[d] * total[d] - squares[d]
-        pairs[i] = pair / 2
+        if not _inside(places[i], a[7]):
+            longs(a[12], 1)[0] = 1
+            return
+        pair = spread(np.float32(0))
+        for d in range(0, dim, LANES):
+            n = dim - d
+            sums, squares = spread(np.float32(0)), spread(np.float32(0))
+            for f in range(fields):
+                value = load(a[5] + 4 * (dim * places[i, f] + d), n)
+                store(a[8] + 4 * (dim * (i * fields + f) + d), value, n)
+                sums += value
+                squares += value * value
+            store(a[9] + 4 * (dim * i + d), sums, n)
+            pair += sums * sums - squares
+        pairs[i] = total(pair) / 2
+        for c in range(0, outputs, LANES):
+            n = outputs - c
+            first = spread(np.float32(0))
+            for f in range(fields):
+                first += load(a[6] + 4 * (outputs * places[i, f] + c), n)
+            store(a[11] + 4 * (outputs * i + c), first, n)
 
 
 @Kernel
 def factor_sums(a):
-    """fields, B, dim, C, places, embedded, totals, their gradients -> of values, of linear."""
+    """fields, B, dim, C, places, values, totals, and the gradients of embedded, pairs and first
+    -> those of values, of linear.
+    """
     first, last = share(a[0])
     fields, n, dim, outputs = a[0], a[1], a[2], a[3]
     places, of_pairs = longs(a[4], n, fields), floats(a[8], n)
     for i in range(n):
-        total = floats(a[6] + 4 * dim * i, dim)
-        of_first = floats(a[9] + 4 * outputs * i, outputs)
-        s = of_pairs[i]
+        if i + AHEAD < n:
+            for f in range(first, last):
+                look_at(a[7] + 4 * dim * ((i + AHEAD) * fields + f))
+                look_at(a[5] + 4 * dim * ((i + AHEAD) * fields + f))
+                fetch_line(a[10] + 4 * dim * places[i + AHEAD, f])
         for f in range(first, last):
-            one = floats(a[5] + 4 * dim * (i * fields + f), dim)
-            gradient = floats(a[7] + 4 * dim * (i * fields + f), dim)
-            to = floats(a[10] + 4 * dim * places[i, f], dim)
-            for d in range(dim):
-                to[d] += gradient[d] + s * (total[d] - one[d])
-            term = floats(a[11] + 4 * outputs * places[i, f], outputs)
-            for c in range(outputs):
-                term[c] += of_first[c]
+            for d in range(0, dim, LANES):
+                n, row, at = dim - d, 4 * (dim * places[i, f] + d), 4 * (dim * (i * fields + f) + d)
+                others = load(a[6] + 4 * (dim * i + d), n) - load(a[5] + at, n)
+                own = load(a[7] + at, n)
+                store(a[10] + row, load(a[10] + row, n) + (own + others * of_pairs[i]), n)
+            _add(a[11] + 4 * outputs * places[i, f], a[9] + 4 * outputs * i, outputs)
 
 
 @Kernel
 def factor_pulls(a):
-    """B, F, dim, C, places, embedded, totals, v `[R, dim]`, vl `[R, C]` -> their gradients' own.
+    """B, F, dim, C, places, values, totals, v `[R, dim]`, vl `[R, C]` -> their gradients' own.
 
     The transpose of `factor_sums`: v and vl are what a loss changes by with its two results;
     written is what it changes by with the gradients of embedded, pairs and first.
@@ -160,26 +175,23 @@ def factor_pulls(a):
     begin, end = share(a[0])
     fields, dim, outputs = a[1], a[2], a[3]
     places, of_pairs = longs(a[4], a[0], fields), floats(a[10], a[0])
-    along = np.empty(dim, np.float32)
     for i in range(begin, end):
-        total, of_first = floats(a[6] + 4 * dim * i, dim), floats(a[11] + 4 * outputs * i, outputs)
-        along[:] = 0
-        of_first[:] = 0
-        for f in range(fields):
-            one = floats(a[5] + 4 * dim * (i * fields + f), dim)
-            pull = floats(a[7] + 4 * dim * places[i, f], dim)
-            to = floats(a[9] + 4 * dim * (i * fields + f), dim)
-            for d in range(dim):
-                to[d] = pull[d]
-            for d in range(dim):
-                along[d] += pull[d] * (total[d] - one[d])
-            term = floats(a[8] + 4 * outputs * places[i, f], outputs)
-            for c in range(outputs):
-                of_first[c] += term[c]
-        pair = np.float32(0)
-        for d in range(dim):
-            pair += along[d]
-        of_pairs[i] = pair
+        along = spread(np.float32(0))
+        for d in range(0, dim, LANES):
+            n = dim - d
+            sums = load(a[6] + 4 * (dim * i + d), n)
+            for f in range(fields):
+                row = 4 * (dim * places[i, f] + d)
+                pull = load(a[7] + row, n)
+                store(a[9] + 4 * (dim * (i * fields + f) + d), pull, n)
+                along += pull * (sums - load(a[5] + 4 * (dim * (i * fields + f) + d), n))
+        of_pairs[i] = total(along)
+        for c in range(0, outputs, LANES):
+            n = outputs - c
+            of_first = spread(np.float32(0))
+            for f in range(fields):
+                of_first += load(a[8] + 4 * (outputs * places[i, f] + c), n)
+            store(a[11] + 4 * (outputs * i + c), of_first, n)
 
 
 @Kernel
@@ -192,23 +204,22 @@ def products(a):
     fields, dim = a[1], a[2]
     places, width = longs(a[3], a[0], fields), fields * dim + fields * (fields - 1) // 2
     for i in range(begin, end):
+        if not _inside(places[i], a[5]):
+            longs(a[7], 1)[0] = 1
+            return
         out = a[6] + 4 * width * i
         for f in range(fields):
-            if places[i, f] < 0 or places[i, f] >= a[5]:
-                longs(a[7], 1)[0] = 1
-                continue
-            value, to = floats(a[4] + 4 * dim * places[i, f], dim), floats(out + 4 * dim * f, dim)
-            for d in range(dim):
-                to[d] = value[d]
+            for d in range(0, dim, LANES):
+                value = load(a[4] + 4 * (dim * places[i, f] + d), dim - d)
+                store(out + 4 * (dim * f + d), value, dim - d)
         pairs, k = floats(out + 4 * dim * fields, width - fields * dim), 0
         for f in range(fields):
-            one = floats(out + 4 * dim * f, dim)
             for g in range(f + 1, fields):
-                other = floats(out + 4 * dim * g, dim)
-                product = np.float32(0)
-                for d in range(dim):
-                    product += one[d] * other[d]
-                pairs[k] = product
+                product = spread(np.float32(0))
+                for d in range(0, dim, LANES):
+                    one, other = out + 4 * (dim * f + d), out + 4 * (dim * g + d)
+                    product += load(one, dim - d) * load(other, dim - d)
+                pairs[k] = total(product)
                 k += 1
 
 
@@ -221,15 +232,13 @@ def product_sums(a):
     for i in range(n):
         out, slopes = a[4] + 4 * width * i, floats(a[5] + 4 * width * i, width)
         for f in range(first, last):
-            to = floats(a[6] + 4 * dim * places[i, f], dim)
-            own = floats(a[5] + 4 * (width * i + dim * f), dim)
-            for d in range(dim):
-                to[d] += own[d]
-            for g in range(fields):
-                if g == f:
-                    continue
-                low, high = min(f, g), max(f, g)
-                pair = low * (2 * fields - low - 1) // 2 + high - low - 1
-                s, other = slopes[fields * dim + pair], floats(out + 4 * dim * g, dim)
-                for d in range(dim):
-                    to[d] += s * other[d]
+            for d in range(0, dim, LANES):
+                rest = dim - d
+                found = load(a[5] + 4 * (width * i + dim * f + d), rest)
+                pair = fields * dim + f - 1  # of (0, f), then (1, f), ..., (f, f + 1), (f, f + 2)
+                for g in range(fields):
+                    if g != f:
+                        found += load(out + 4 * (dim * g + d), rest) * slopes[pair]
+                    pair += fields - 2 - g if g < f else 1
+                to = a[6] + 4 * (dim * places[i, f] + d)
+                store(to, load(to, rest) + found, rest)

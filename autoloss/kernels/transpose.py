@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import torch
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
 from torch import Tensor
 
-from autoloss.kernels.runtime import FAST, Kernel, floats, share
+from autoloss.kernels.lanes import LANES, row_at, shuffled
+from autoloss.kernels.runtime import FAST, Kernel, floats, intrinsic_of, share
 
-TILE = 16  # a line of memory is 16 numbers
-TALL = 64  # rows of a tile
+TILE = LANES  # rows and columns; a line of memory is 16 numbers
+
+
+@intrinsic_of(types.void, *[types.int64] * 4)
+def _turn_tile(builder: Any, source: Any, source_step: Any, to: Any, to_step: Any) -> None:
+    """A tile from `source` to `to`, in registers; steps are the bytes from a row to the next."""
+
+    def at(start: Any, step: Any, i: int) -> Any:
+        return row_at(builder, builder.add(start, builder.mul(step, ir.Constant(step.type, i))))
+
+    rows = [builder.load(at(source, source_step, i), align=4) for i in range(LANES)]
+    # Squares of half the side change places across the diagonal, then within each square.
+    for side in (8, 4, 2, 1):
+        lanes = range(LANES)
+        upper = [lane + LANES - side if lane & side else lane for lane in lanes]
+        lower = [lane + LANES if lane & side else lane + side for lane in lanes]
+        for i in (i for i in lanes if not i & side):
+            pair = rows[i], rows[i + side]
+            rows[i], rows[i + side] = (shuffled(builder, *pair, mask) for mask in (upper, lower))
+    for i, one in enumerate(rows):
+        builder.store(one, at(to, to_step, i), align=4)
 
 
 @njit(**FAST)
 def turn(source, source_width, rows, columns, to, to_width):
     """Write rows and columns of `[.., source_width]` to `[columns, to_width]`, turned around."""
-    # By way of a small tile: lines that are written piecemeal throw each other out of cache.
-    tile = np.empty((TILE, TALL), np.float32)
     for left in range(0, columns, TILE):
         wide = min(TILE, columns - left)
-        for top in range(0, rows, TALL):
-            high = min(TALL, rows - top)
+        for top in range(0, rows, TILE):
+            high = min(TILE, rows - top)
+            start = source + 4 * (top * source_width + left)
+            end = to + 4 * (left * to_width + top)
+            if wide == TILE and high == TILE:
+                _turn_tile(start, 4 * source_width, end, 4 * to_width)
+                continue
             for i in range(high):
-                line = floats(source + 4 * ((top + i) * source_width + left), wide)
+                line = floats(start + 4 * i * source_width, wide)
                 for j in range(wide):
-                    tile[j, i] = line[j]
-            for j in range(wide):
-                line = floats(to + 4 * ((left + j) * to_width + top), high)
-                for i in range(high):
-                    line[i] = tile[j, i]
+                    floats(end + 4 * j * to_width, high)[i] = line[j]
 
 
 @Kernel

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from autoloss.asked import wanted
 from autoloss.kernels import hidden as kernels
 from autoloss.kernels.runtime import fits
-from autoloss.models.products import wanted
 
 
 class BatchNorm(nn.BatchNorm1d):

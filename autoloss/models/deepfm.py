@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from autoloss.asked import wanted
 from autoloss.config import ModelOptions
 from autoloss.kernels import tables as kernels
 from autoloss.kernels.runtime import fits
 from autoloss.models.embedding import FieldEmbedding
 from autoloss.models.mlp import mlp
-from autoloss.models.products import wanted
 from autoloss.task import Task
 
 

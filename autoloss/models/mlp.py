@@ -17,6 +17,6 @@ def mlp(inputs: int, outputs: int, options: ModelOptions) -> nn.Sequential:
         if options.batch_norm:
             layers.append(Hidden(inputs, width, options.dropout))
         else:
-            layers += [Linear(inputs, width), nn.ReLU(), Dropout(options.dropout)]
+            layers += [Linear(inputs, width), nn.ReLU(inplace=True), Dropout(options.dropout)]
         inputs = width
     return nn.Sequential(*layers, Linear(inputs, outputs))

@@ -10,58 +10,43 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from autoloss.asked import wanted
 from autoloss.kernels.runtime import fits
 from autoloss.kernels.transpose import transposed
 
 SMALLEST = 16  # rows or columns: below this, a call costs more than it saves
-NARROW = 64  # columns for which copying a transposed left side costs more than it saves
 
 
 def _one_dnn() -> Any:
-    """a, b, bias, ... -> a b^T + bias by oneDNN, or None where torch was built without it."""
+    """a b^T + bias by oneDNN, and that plus a matrix; or None where torch was built without it."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return None
-    found = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    return found and found.default
+    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 _ONE_DNN = _one_dnn()
 
 
-def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """a b^T + bias for a `[k, n]`, b `[m, n]`, bias `[m]`; no gradient goes through."""
-    large = min(*a.shape, len(b)) >= SMALLEST
-    if large and _ONE_DNN and fits(a):
-        turned = not a.is_contiguous() and a.t().is_contiguous()
-        if not (turned and len(b) < NARROW):
-            a = transposed(a.t()) if turned else a  # it would copy a itself, by torch
-            found: Tensor = _ONE_DNN(a, b, bias, "none", [], "")
-            return found
-    return F.linear(a, b, bias)
-
-
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """a b^T, with derivatives of any order where they are recorded."""
-    if not torch.is_grad_enabled():
-        return multiply(a, b)
-    found: Tensor = _Product.apply(a, b)  # type: ignore[no-untyped-call]
-    return found
-
-
-def wanted(node: Any, k: int) -> bool:
-    """In the backward pass of a Function: whether anybody asked for the gradient of its input `k`.
-
-    torch's own operations ask this; `needs_input_grad` only says that it could be had. A
-    hypergradient goes back along one path of the graph, so most of what it could have is not asked
-    for.
-    """
-    if not node.needs_input_grad[k]:
-        return False
-    source = node.next_functions[k][0]
-    is_leaf = hasattr(source, "variable")  # of a leaf this cannot be asked
-    return is_leaf or torch._C._will_engine_execute_node(source)
+def multiply(
+    a: Tensor, b: Tensor, bias: Tensor | None = None, plus: Tensor | None = None
+) -> Tensor:
+    """a b^T + bias + plus for a `[k, n]`, b `[m, n]`, bias `[m]`, plus `[k, m]`; no gradient."""
+    turned = fits(a) and not a.is_contiguous() and a.t().is_contiguous()
+    if turned and len(b) < len(a) and bias is None and plus is None:
+        return transposed(multiply(b, a))  # so that the narrower one is turned around
+    if _ONE_DNN and fits(a) and min(*a.shape, len(b)) >= SMALLEST:
+        a = transposed(a.t()) if turned else a  # it would copy a itself, by torch
+        found: Tensor = (
+            _ONE_DNN.default(a, b, bias, "none", [], "")
+            if plus is None
+            else _ONE_DNN.binary(a, plus, b, bias, "add")
+        )
+        return found
+    found = F.linear(a, b, bias)
+    return found if plus is None else found + plus
 
 
 class Linear(nn.Linear):
@@ -72,7 +57,7 @@ class Linear(nn.Linear):
         if min(self.in_features, self.out_features) < SMALLEST:
             return super().forward(x)
         y: Tensor = _Linear.apply(x.flatten(0, -2), self.weight, self.bias)  # type: ignore[no-untyped-call]
-        return y.view(*x.shape[:-1], -1)
+        return y if x.dim() == 2 else y.view(*x.shape[:-1], -1)
 
 
 # All in the form `forward(ctx, ...)`: torch inspects the signature of the newer one at every call.
@@ -89,27 +74,53 @@ class _Linear(torch.autograd.Function):
         return linear_slopes(ctx, gradient, *ctx.saved_tensors)
 
 
-def linear_slopes(
-    node: Any, gradient: Tensor, x: Tensor, weight: Tensor
-) -> tuple[Tensor | None, ...]:
-    """Of x, weight and bias, the first inputs of `node`, from the gradient of x weight^T + bias."""
+Slopes = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+def linear_slopes(node: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> Slopes:
+    """Of x, weight and bias, the first inputs of `node`, from the gradient of x weight^T + bias.
+
+    With their own derivatives where these are recorded.
+    """
+    wants = [wanted(node, k) for k in range(3)]
+    function = _LinearSlopes.apply if torch.is_grad_enabled() else _linear_slopes
+    found: Slopes = function(gradient, x, weight, wants)
+    return found
+
+
+def _linear_slopes(gradient: Tensor, x: Tensor, weight: Tensor, wants: list[bool]) -> Slopes:
     return (
-        product(gradient, weight.t()) if wanted(node, 0) else None,
-        product(gradient.t(), x.t()) if wanted(node, 1) else None,
-        gradient.sum(dim=0) if wanted(node, 2) else None,
+        multiply(gradient, weight.t()) if wants[0] else None,
+        multiply(gradient.t(), x.t()) if wants[1] else None,
+        gradient.sum(dim=0) if wants[2] else None,
     )
 
 
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        return multiply(a, b)
+class _LinearSlopes(torch.autograd.Function):
+    """The gradients as functions, linear in each of what they are given."""
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = ctx.saved_tensors
-        return (
-            product(gradient, b.t()) if wanted(ctx, 0) else None,
-            product(gradient.t(), a.t()) if wanted(ctx, 1) else None,
-        )
+    def forward(ctx: Any, *given: Any) -> Slopes:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*given[:3])
+        return _linear_slopes(*given)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, vx: Tensor | None, vw: Tensor | None, vb: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """From what the loss changes by with the three: the same for gradient, x and weight."""
+        gradient, x, weight = ctx.saved_tensors
+        of_gradient = of_x = of_weight = None
+        if wanted(ctx, 0):
+            if vx is not None:
+                of_gradient, vb = multiply(vx, weight, vb), None
+            if vw is not None:
+                of_gradient, vb = multiply(x, vw, vb, of_gradient), None
+            of_gradient = vb.expand_as(gradient) if vb is not None else of_gradient
+        if wanted(ctx, 1) and vw is not None:
+            of_x = multiply(gradient, vw.t())
+        if wanted(ctx, 2) and vx is not None:
+            of_weight = multiply(gradient.t(), vx.t())
+        return of_gradient, of_x, of_weight, None

@@ -17,6 +17,7 @@ from autoloss.registry import Entry
 # What a training run's numbers depend on, beside its configuration, its data and its method.
 TRAINING = (
     "adam.py",
+    "asked.py",
     "losses.py",
     "weighting.py",
     "hypergradient.py",

@@ -7,6 +7,7 @@ from numba import njit
 from scipy import stats
 
 from autoloss.kernels import maths, random
+from autoloss.kernels.lanes import LANES, load, root, spread, store, total
 from autoloss.kernels.random import words
 from autoloss.kernels.runtime import FAST, Kernel, fits
 from autoloss.kernels.transpose import transposed
@@ -154,3 +155,27 @@ def test_where_nothing_can_be_written_a_kernel_is_compiled_for_the_process(monke
     expected = torch.empty(3, dtype=torch.int64)
     words(3, 7, expected)
     assert torch.equal(to, expected)
+
+
+@pytest.mark.parametrize("n", [1, 5, 15, 16, 17])
+def test_lanes_compute_and_write_the_first_n_only(n):
+    @njit
+    def compute(a, b, to, n):
+        x, y = load(a, n), load(b, n)
+        half = spread(np.float32(0.5))
+        store(to, (x + y) * np.float32(2) - root(y) / half, n)
+        return total(x)
+
+    a, b = (np.random.default_rng(k).uniform(1, 2, 20).astype(np.float32) for k in range(2))
+    to = np.zeros(20, np.float32)
+    found = compute(*(x.ctypes.data for x in (a, b, to)), n)
+    few = min(n, LANES)
+    np.testing.assert_allclose(to[:few], ((a + b) * 2 - np.sqrt(b) / 0.5)[:few], rtol=1e-6)
+    assert not to[few:].any()
+    assert found == pytest.approx(a[:few].sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (16, 16), (48, 32), (37, 50), (5, 100), (600, 17)])
+def test_a_transpose_is_torchs(shape):
+    x = torch.randn(shape)
+    assert torch.equal(transposed(x), x.t())

@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import functional_call
 
+from autoloss.asked import asking_for
 from autoloss.models import products
 from autoloss.models.autoint import _Attend, attend
 from autoloss.models.batch_norm import BatchNorm
 from autoloss.models.deepfm import _Factors, _PairSum
 from autoloss.models.hidden import Hidden
 from autoloss.models.ipnn import _Products, with_products
-from autoloss.models.products import Linear, multiply, product
+from autoloss.models.products import Linear, multiply
 
 WIDTH = 5
 
@@ -248,21 +250,37 @@ def test_a_wide_linear_layer_has_torchs_values_and_derivatives(bias):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-2)
 
 
-def test_products_by_finite_differences():
-    inputs = normal(4, 3), normal(2, 3, shift=1.0)
-    assert gradcheck(product, inputs)
-    assert gradgradcheck(product, inputs)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layers_second_derivatives_by_finite_differences(bias):
+    layer = Linear(17, 18, bias=bias).double()
+
+    def value(x, weight, *rest):
+        given = dict(zip(("weight", "bias"), (weight, *rest), strict=False))
+        return functional_call(layer, given, (x,))
+
+    inputs = (normal(2, 17), *layer.parameters())
+    assert gradcheck(value, inputs)
+    assert gradgradcheck(value, inputs)
 
 
 def test_a_gradient_that_nobody_asks_for_is_not_computed(monkeypatch):
     calls = []
     monkeypatch.setattr(products, "multiply", lambda *given: calls.append(1) or multiply(*given))
-    a, b, c = normal(4, 3), normal(2, 3, shift=1.0), normal(5, 2)
-    middle = product(a * 1.0, b * 1.0)  # not leaves: of those, torch cannot say
-    end = product(c * 1.0, middle * 1.0).square().sum()
-    calls.clear()
-    torch.autograd.grad(end, a, retain_graph=True)
-    assert len(calls) == 2  # one for each product on the way
-    calls.clear()
-    torch.autograd.grad(end, [a, b, c])
-    assert len(calls) == 4
+    layer, x = Linear(17, 18, bias=False).double(), normal(4, 17)
+
+    def asked_for(*wanted, **how):
+        """How many products the gradient of something quadratic in the layer takes."""
+        end = layer(x * 1.0).square().sum()
+        calls.clear()
+        found = torch.autograd.grad(end, wanted, **how)
+        return len(calls), found
+
+    assert asked_for(x)[0] == 2  # of a leaf the engine does not say, so the weight's too
+    with asking_for([x]):
+        assert asked_for(x)[0] == 1
+    assert asked_for(x, layer.weight)[0] == 2
+    with asking_for([layer.weight]):
+        _, (slope,) = asked_for(layer.weight, create_graph=True)
+        calls.clear()
+        torch.autograd.grad(slope.sum(), layer.weight)
+    assert len(calls) == 2  # along the gradient, then back from the output

@@ -29,6 +29,7 @@ class AutoLoss(Learned):
             "xi_over_lr": 1.0,
             "hypergradient": "exact",
             "criterion": "mixture",
+            "updates": "simultaneous",
             "hidden": (128, 128),
             "dropout": 0.2,
             "detach": True,
@@ -41,6 +42,7 @@ class AutoLoss(Learned):
         choices={
             "hypergradient": ("direct", "exact", "finite_difference"),
             "criterion": ("mixture", "ce"),
+            "updates": ("simultaneous", "alternating"),
             "tau_unit": ("epoch", "step"),
         },
         tune={

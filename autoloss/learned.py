@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from autoloss.adam import Adam
 from autoloss.data.batches import Batch
 from autoloss.errors import ConfigError
-from autoloss.hypergradient import ESTIMATORS, OuterProblem, Params
-from autoloss.method import Method, Step
+from autoloss.hypergradient import ESTIMATORS, Gradients, OuterProblem, Params
+from autoloss.method import Descent, Method, Step
 from autoloss.models.functional import decision_layers
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.weighting import Draw, Relaxation
@@ -70,7 +70,9 @@ class Learned(Parametric):
     """A weighting with parameters V, updated by Adam every `every` inner steps.
 
     The options `every`, `lr`, `xi_over_lr`, `hypergradient` and `criterion` say when and how V
-    learns; the outer batch is a validation or the training batch, as `info.learns_on` says.
+    learns; the outer batch is a validation or the training batch, as `info.learns_on` says. With
+    `updates: simultaneous` W's coming step is one under the old V, by the look-ahead's own gradient
+    if there is one, and V's change acts from the next step on; without it, W's is under the new V.
     """
 
     decision_layers_only: ClassVar[bool] = False  # look ahead with embeddings held still (MeLU)
@@ -88,30 +90,46 @@ class Learned(Parametric):
         self.weighting.requires_grad_(False)  # V is constant but in the outer step
 
     def before_step(self, step: Step) -> bool:
-        """One outer step on V every `every` steps; leaves W and torch's generators untouched."""
+        """One outer step on V every `every` steps; leaves W and torch's generators untouched.
+
+        With simultaneous updates the coming inner step's descent is left in `step`.
+        """
         if step.t % self.options["every"]:
             return False
-        self.weighting.requires_grad_(True)
-        try:
-            with isolated_randomness(step.batch.ids.device):
-                problem = self.outer_problem(step)
-                estimate = ESTIMATORS[self.options["hypergradient"]]
-                gradients = estimate(problem, self.options["xi_over_lr"] * step.lr)
-        finally:
-            self.weighting.requires_grad_(False)
+        with isolated_randomness(step.batch.ids.device):
+            problem = self.outer_problem(step)
+            gradients = self._estimate(problem, self.options["xi_over_lr"] * step.lr)
+            if self.options.get("updates") == "simultaneous":
+                step.descent = self._looked_at(problem, step) or self.descend(step)
         for parameter, gradient in zip(problem.weighting, gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
         return True
+
+    def _estimate(self, problem: OuterProblem, xi: float) -> Gradients:
+        self.weighting.requires_grad_(True)
+        try:
+            return ESTIMATORS[self.options["hypergradient"]](problem, xi)
+        finally:
+            self.weighting.requires_grad_(False)
+
+    def _looked_at(self, problem: OuterProblem, step: Step) -> Descent | None:
+        """The inner step that the look-ahead looked at, if there was one and it moves all of W."""
+        if problem.descent.keys() != step.opened.params.keys():
+            return None
+        return Descent(*self._weighed[0], list(problem.descent.values()))
 
     def outer_problem(self, step: Step) -> OuterProblem:
         """L_train and L_val of the coming step as functions of the model's parameters."""
         on_validation = self.info.learns_on == "validation"
         outer = step.validation(step.t // self.options["every"]) if on_validation else step.batch
         role = "outer" if on_validation else "inner"
+        self._weighed: list[tuple[Tensor, Tensor]] = []  # first, at the current parameters
 
         def train_loss(logits: Tensor) -> Tensor:
-            return self.loss(step.batch.labels, logits, step.t)
+            loss, weights = self.weigh(step.batch.labels, logits, step.t)
+            self._weighed.append((loss.detach(), weights.detach()))
+            return loss
 
         def val_loss(logits: Tensor) -> Tensor:
             if self.options["criterion"] == "mixture":

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from autoloss.search.lab import Lab
 
 
+class Descent(NamedTuple):
+    """What moves the model: the loss (scalar), the weights that made it, `[n]` or `[B, n]`, and the
+    gradients of the parameters opened, then of the method's `inner_parameters`.
+    """
+
+    loss: Tensor
+    weights: Tensor
+    gradients: Sequence[Tensor]
+
+
 @dataclass
 class Step:
     """What the loop hands to a method before each inner step.
@@ -42,6 +52,8 @@ class Step:
         lr: the DRS learning rate now.
         seed: seed of the coming inner step's dropout.
         opener: makes the functional model of some batches, as `FunctionalModel` does.
+
+    A method that has computed the coming inner step already leaves it in `descent`.
     """
 
     t: int
@@ -51,6 +63,7 @@ class Step:
     lr: float
     seed: int
     opener: Callable[..., FunctionalModel] = FunctionalModel
+    descent: Descent | None = field(default=None, init=False)
     _opened: FunctionalModel | None = field(default=None, init=False)
     _logits: Tensor | None = field(default=None, init=False)
 
@@ -135,6 +148,13 @@ class Method(nn.Module):
     def after_step(self) -> bool:
         """Called after each inner step, with those parameters' gradients set; as `before_step`."""
         return False
+
+    def descend(self, step: Step) -> Descent:
+        """The inner step's loss, weights and gradients, under the weighting as it is now."""
+        loss, weights = self.weigh(step.batch.labels, step.forward(), step.t)
+        wanted = [*step.opened.params.values(), *self.inner_parameters()]
+        gradients = torch.autograd.grad(loss, wanted, materialize_grads=True)
+        return Descent(loss.detach(), weights.detach(), gradients)
 
     def loss(self, labels: Tensor, logits: Tensor, t: int, role: str = "inner") -> Tensor:
         """The mixed loss, mean over the batch of sum_i p_i l_i (Eq. 11), scalar.

@@ -212,15 +212,14 @@ class Trainer:
         """One update of the DRS: returns the loss (scalar) and the weights, `[n]` or `[B, n]`."""
         done, step = self.progress, self.step(self.progress.steps)
         done.outer_steps += self.method.before_step(step)
-        loss, weights = self.method.weigh(step.batch.labels, step.forward(), step.t)
-        params, own = step.opened.params, list(self.method.inner_parameters())
-        gradients = torch.autograd.grad(loss, [*params.values(), *own], materialize_grads=True)
+        loss, weights, gradients = step.descent or self.method.descend(step)
+        params, own = step.opened.params, self.method.inner_parameters()
         self.optimizer.step(dict(zip(params, gradients, strict=False)))
         for parameter, gradient in zip(own, gradients[len(params) :], strict=True):
             parameter.grad = gradient
         done.outer_steps += self.method.after_step()
         done.steps += 1
-        return loss.detach(), weights.detach()
+        return loss, weights
 
     def step(self, t: int) -> Step:
         """What a method sees of inner step `t`."""

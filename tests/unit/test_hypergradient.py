@@ -256,6 +256,49 @@ def test_the_option_chooses_the_estimator(estimator):
     assert [name for name, g in estimates.items() if torch.equal(g, used)] == [estimator]
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@tasks
+@models
+def test_simultaneous_updates_leave_the_models_gradient_under_the_old_weights(
+    name, classes, estimator
+):
+    method, step = problem(name, classes, updates="simultaneous", hypergradient=estimator)
+    method.weighting.requires_grad_(False)  # as it is between outer steps
+    old = copy.deepcopy(method)
+    assert method.before_step(step)
+    params = step.opened.params
+    loss, weights = old.weigh(step.batch.labels, step.forward(params), step.t)
+    expected = torch.autograd.grad(loss, list(params.values()))
+    assert torch.equal(step.descent.loss, loss)
+    assert torch.equal(step.descent.weights, weights)
+    for ours, theirs in zip(step.descent.gradients, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-14)
+    assert not any(gradient.requires_grad for gradient in step.descent.gradients)
+
+
+def test_the_loop_takes_the_step_that_was_looked_ahead_at(tiny):
+    from tests.contract.test_methods import trainer
+
+    def after_one_step(updates, outer=True):
+        run = trainer("autoloss", tiny["binary"])
+        run.method.options["updates"] = updates
+        if not outer:
+            run.method.before_step = lambda step: False
+        run.inner_step()
+        return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+    still = after_one_step("simultaneous", outer=False)
+    together, anew = after_one_step("simultaneous"), after_one_step("alternating")
+    torch.testing.assert_close(together, still, rtol=0, atol=1e-5)
+    assert (anew - still).abs().max() > 1e-4  # a step of Adam is 1e-3
+
+
+def test_with_alternating_updates_the_models_gradient_is_left_to_be_taken_under_the_new_weights():
+    method, step = problem("deepfm", 2, updates="alternating")
+    assert method.before_step(step)
+    assert step.descent is None
+
+
 @pytest.mark.parametrize(("share", "xi"), [(1.0, LR), (0.5, LR / 2)])
 def test_an_outer_step_is_adams_on_the_estimate_at_xi_over_lr_times_lr(share, xi):
     task = Task(5)

@@ -28,13 +28,17 @@ def test_passes_count_examples_forward_backward_and_along_a_gradient():
     assert (forward, backward) == (4, 12)  # back; along the gradient; back again through its logits
 
 
-def test_an_outer_step_costs_its_look_ahead_its_validation_pass_and_its_tangent_pass(tiny):
+@pytest.mark.parametrize(("updates", "look_ahead"), [("simultaneous", 0), ("alternating", 64)])
+def test_an_outer_step_costs_its_validation_and_tangent_pass_and_a_look_ahead_of_its_own(
+    tiny, updates, look_ahead
+):
     from tests.contract.test_methods import trainer
 
     run = trainer("autoloss", tiny["binary"])
+    run.method.options["updates"] = updates
     run.inner_step()
     validation = len(run.validation.batch(0).labels)
-    assert run.passes.take() == (64 + validation, 64 + 64 + validation + 64)
+    assert run.passes.take() == (64 + validation, 64 + look_ahead + validation + 64)
     run.inner_step()
     assert run.passes.take() == (64, 64)
 

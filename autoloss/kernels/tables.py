@@ -113,7 +113,7 @@ def sums(a):
 def factors(a):
     """B, F, dim, C, places, values, linear, R -> embedded, totals, pairs, first, outside.
 
-    See `_Factors`; a place that is none of the R rows is left out, and `outside` set.
+    See `_Factors`; a place that is none of the R rows sets `outside`, and all is void.
     """
     begin, end = share(a[0])
     fields, dim, outputs = a[1], a[2], a[3]

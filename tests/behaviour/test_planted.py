@@ -121,7 +121,7 @@ def test_judged_by_the_mixture_a_controller_falls_even_for_a_large_one(made, met
 @pytest.mark.parametrize("method", ["autoloss", "autoloss_direct", "slf"])
 def test_judged_by_the_mixture_it_falls_for_a_small_value(made, method):
     found = made("small", method)
-    assert found.shares[3] > 0.3  # 0.44 to 0.49, and 0.39 at a thousand times xi
+    assert found.shares[3] > 0.3  # 0.44 to 0.49, and 0.35 at a thousand times xi
     assert found.auc < made("destructive", "ce").auc - 0.05
 
 

@@ -98,6 +98,16 @@ def _add(to, address, size):
         store(at, load(at, n) + load(address + 4 * d, n), n)
 
 
+@njit(**FAST)
+def _sum(rows, places, size, to):
+    """Write the sum of an example's rows."""
+    for d in range(0, size, LANES):
+        found = spread(np.float32(0))
+        for place in places:
+            found += load(rows + 4 * (size * place + d), size - d)
+        store(to + 4 * d, found, size - d)
+
+
 @Kernel
 def sums(a):
     """fields, B, dim, places, looked up `[B, F, dim]`: add it up by row in `[R, dim]`."""
@@ -134,19 +144,12 @@ def factors(a):
             store(a[9] + 4 * (dim * i + d), sums, n)
             pair += sums * sums - squares
         pairs[i] = total(pair) / 2
-        for c in range(0, outputs, LANES):
-            n = outputs - c
-            first = spread(np.float32(0))
-            for f in range(fields):
-                first += load(a[6] + 4 * (outputs * places[i, f] + c), n)
-            store(a[11] + 4 * (outputs * i + c), first, n)
+        _sum(a[6], places[i], outputs, a[11] + 4 * outputs * i)
 
 
 @Kernel
 def factor_sums(a):
-    """fields, B, dim, C, places, values, totals, and the gradients of embedded, pairs and first
-    -> those of values, of linear.
-    """
+    """fields, B, dim, C, places, embedded, totals, their gradients -> of values, of linear."""
     first, last = share(a[0])
     fields, n, dim, outputs = a[0], a[1], a[2], a[3]
     places, of_pairs = longs(a[4], n, fields), floats(a[8], n)
@@ -158,16 +161,16 @@ def factor_sums(a):
                 fetch_line(a[10] + 4 * dim * places[i + AHEAD, f])
         for f in range(first, last):
             for d in range(0, dim, LANES):
-                n, row, at = dim - d, 4 * (dim * places[i, f] + d), 4 * (dim * (i * fields + f) + d)
-                others = load(a[6] + 4 * (dim * i + d), n) - load(a[5] + at, n)
-                own = load(a[7] + at, n)
-                store(a[10] + row, load(a[10] + row, n) + (own + others * of_pairs[i]), n)
+                to, at = a[10] + 4 * (dim * places[i, f] + d), 4 * (dim * (i * fields + f) + d)
+                others = load(a[6] + 4 * (dim * i + d), dim - d) - load(a[5] + at, dim - d)
+                own = load(a[7] + at, dim - d) + others * of_pairs[i]
+                store(to, load(to, dim - d) + own, dim - d)
             _add(a[11] + 4 * outputs * places[i, f], a[9] + 4 * outputs * i, outputs)
 
 
 @Kernel
 def factor_pulls(a):
-    """B, F, dim, C, places, values, totals, v `[R, dim]`, vl `[R, C]` -> their gradients' own.
+    """B, F, dim, C, places, embedded, totals, v `[R, dim]`, vl `[R, C]` -> their gradients' own.
 
     The transpose of `factor_sums`: v and vl are what a loss changes by with its two results;
     written is what it changes by with the gradients of embedded, pairs and first.
@@ -181,17 +184,12 @@ def factor_pulls(a):
             n = dim - d
             sums = load(a[6] + 4 * (dim * i + d), n)
             for f in range(fields):
-                row = 4 * (dim * places[i, f] + d)
+                row, at = 4 * (dim * places[i, f] + d), 4 * (dim * (i * fields + f) + d)
                 pull = load(a[7] + row, n)
-                store(a[9] + 4 * (dim * (i * fields + f) + d), pull, n)
-                along += pull * (sums - load(a[5] + 4 * (dim * (i * fields + f) + d), n))
+                store(a[9] + at, pull, n)
+                along += pull * (sums - load(a[5] + at, n))
         of_pairs[i] = total(along)
-        for c in range(0, outputs, LANES):
-            n = outputs - c
-            of_first = spread(np.float32(0))
-            for f in range(fields):
-                of_first += load(a[8] + 4 * (outputs * places[i, f] + c), n)
-            store(a[11] + 4 * (outputs * i + c), of_first, n)
+        _sum(a[8], places[i], outputs, a[11] + 4 * outputs * i)
 
 
 @Kernel

@@ -12,7 +12,7 @@ from torch import Tensor
 from autoloss.kernels.lanes import LANES, row_at, shuffled
 from autoloss.kernels.runtime import FAST, Kernel, floats, intrinsic_of, share
 
-TILE = LANES  # rows and columns; a line of memory is 16 numbers
+TILE = LANES  # rows and columns of a tile
 
 
 @intrinsic_of(types.void, *[types.int64] * 4)
@@ -22,12 +22,12 @@ def _turn_tile(builder: Any, source: Any, source_step: Any, to: Any, to_step: An
     def at(start: Any, step: Any, i: int) -> Any:
         return row_at(builder, builder.add(start, builder.mul(step, ir.Constant(step.type, i))))
 
-    rows = [builder.load(at(source, source_step, i), align=4) for i in range(LANES)]
+    rows = [builder.load(at(source, source_step, i), align=4) for i in range(TILE)]
     # Squares of half the side change places across the diagonal, then within each square.
     for side in (8, 4, 2, 1):
-        lanes = range(LANES)
-        upper = [lane + LANES - side if lane & side else lane for lane in lanes]
-        lower = [lane + LANES if lane & side else lane + side for lane in lanes]
+        lanes = range(TILE)
+        upper = [lane + TILE - side if lane & side else lane for lane in lanes]
+        lower = [lane + TILE if lane & side else lane + side for lane in lanes]
         for i in (i for i in lanes if not i & side):
             pair = rows[i], rows[i + side]
             rows[i], rows[i + side] = (shuffled(builder, *pair, mask) for mask in (upper, lower))

@@ -1,176 +1,234 @@
-"""Batch norm, ReLU and dropout in one pass, forward and backward, over columns of `[B, m]`.
+"""Batch norm, ReLU and dropout in one operation, forward and backward, of `[B, m]`.
 
 With x' = (h - mean) r, r = 1 / sqrt(var + eps), and s the slope of ReLU and dropout together, which
 is the scale of dropout where y > 0 and else 0:
 
     y = s (w x' + b)       gh = w r (g - mean g - x' mean(g x')),  g = s gy       gw = sum g x'
+
+All need sums over the batch first: phase 1 writes each task's, phase 2 adds them up and computes
+rows. A task is CHUNK rows, so that threads read memory of their own.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 from numba import njit
 
+from autoloss.kernels.lanes import LANES, drawn, load, rectified, spread, store, where_positive
 from autoloss.kernels.random import word
-from autoloss.kernels.runtime import Kernel, floats, real, share
+from autoloss.kernels.runtime import FAST, Kernel, floats, real, share
 
-COLUMNS = 32  # of a task
-FLUSH = 64  # rows summed in single precision before they are added up in double
-
-
-def tasks(width: int) -> int:
-    """How many tasks a layer of `width` columns is."""
-    return -(-width // COLUMNS)
+CHUNK = 64  # rows whose sums are in single precision; of all rows they are in double
 
 
-@njit
-def _part(address, width, i, left, n):
-    """Columns left .. left + n of row i: as an array of its own, so that loops become vectors."""
-    return floats(address + 4 * (i * width + left), n)
+def run(kernel: Kernel, rows: int, *arguments: Any) -> None:
+    """Both phases of a kernel, in one call of one thread; else in two, for phase 1 to be done."""
+    tasks = -(-rows // CHUNK)
+    for phases in (3,) if min(tasks, torch.get_num_threads()) == 1 else (1, 2):
+        kernel(tasks, phases, rows, *arguments)
 
 
-@njit
-def _columns(a):
-    """Of a kernel's arguments: its thread's first column, and how many."""
-    first, last = share(a[0])
-    left = min(first * COLUMNS, a[2])
-    return left, min(last * COLUMNS, a[2]) - left
+def sums_for(rows: int, width: int) -> torch.Tensor:
+    """Where phase 1 leaves two sums a column and a task, and one more row."""
+    return torch.empty(-(-rows // CHUNK) * 2 + 1, width)
+
+
+@njit(**FAST)
+def _merged(sums, tasks, which, width):
+    """The tasks' first or second sums, added up in double."""
+    found = np.zeros(width, np.float64)
+    for k in range(tasks):
+        part = floats(sums + 4 * (2 * k + which) * width, width)
+        for j in range(width):
+            found[j] += part[j]
+    return found
+
+
+@njit(**FAST)
+def _moments(h, shift, rows, width, to):
+    """Sums over rows of h - shift and of its square: sums of squares about 0 would cancel."""
+    zero = spread(np.float32(0))
+    for left in range(0, width, 2 * LANES):  # two at a time: a sum waits for the one before
+        n, more, here = width - left, width - left - LANES, 4 * left
+        a, b = load(shift + here, n), load(shift + here + 4 * LANES, more)
+        sum_a, sum_b, square_a, square_b = zero, zero, zero, zero
+        for i in range(rows):
+            at = h + here + 4 * i * width
+            off_a, off_b = load(at, n) - a, load(at + 4 * LANES, more) - b
+            sum_a += off_a
+            sum_b += off_b
+            square_a += off_a * off_a
+            square_b += off_b * off_b
+        store(to + here, sum_a, n)
+        store(to + here + 4 * LANES, sum_b, more)
+        store(to + here + 4 * width, square_a, n)
+        store(to + here + 4 * (width + LANES), square_b, more)
+
+
+@njit(**FAST)
+def _activated(h, gain, bias, rows, width, y, scale, lowest, seed, place):
+    """y of rows of h; the first number of y takes the draw `place`, 16 bits of a word."""
+    drops = lowest != -32768
+    # One more, and what loads of 16 reach: rows of draws start anywhere in a word.
+    words = np.empty(width // 4 + 6, np.uint64)
+    draws = words.ctypes.data
+    for i in range(rows):
+        at, inside = 4 * i * width, place % 4
+        if drops:
+            for k in range((inside + width + 3) >> 2):
+                words[k] = word(seed, place // 4 + k)
+            place += width
+        for left in range(0, width, LANES):
+            n, here = width - left, 4 * left
+            value = load(h + at + here, n) * load(gain + here, n) + load(bias + here, n)
+            value = rectified(value)
+            if drops:
+                value = drawn(draws + 2 * (inside + left), lowest, value * scale)
+            store(y + at + here, value, n)
 
 
 @Kernel
 def forward(a):
-    """tasks, B, m, h, w, b, y, mean, r, running mean and variance, momentum, eps,
-    scale, lowest, seed: y, mean and r, and the running ones if there are any, are written.
+    """tasks, phases, B, m, h, w, b, y, mean, r, running mean and variance, momentum, eps, scale,
+    lowest, seed, sums: y, mean and r, and the running ones if there are any, are written. y may be
+    h itself.
     """
-    left, n = _columns(a)
-    rows, width = a[1], a[2]
-    w, b = _part(a[4], width, 0, left, n), _part(a[5], width, 0, left, n)
-    mean, r = _part(a[7], width, 0, left, n), _part(a[8], width, 0, left, n)
-    running_mean, running_var = _part(a[9], width, 0, left, n), _part(a[10], width, 0, left, n)
-    momentum, eps, scale = real(a[11]), real(a[12]), np.float32(real(a[13]))
-    lowest, seed = np.int16(a[14]), np.uint64(a[15])
-    shift = _part(a[3], width, 0, left, n)  # sums of squares about 0 would cancel
-    sums, squares = np.empty(n, np.float32), np.empty(n, np.float32)
-    all_sums, all_squares = np.zeros(n, np.float64), np.zeros(n, np.float64)
-    gain, bias = np.empty(n, np.float32), np.empty(n, np.float32)
-    for start in range(0, rows, FLUSH):
-        sums[:] = 0
-        squares[:] = 0
-        for i in range(start, min(start + FLUSH, rows)):
-            h = _part(a[3], width, i, left, n)
-            for j in range(n):
-                sums[j] += h[j] - shift[j]
-            for j in range(n):
-                squares[j] += (h[j] - shift[j]) * (h[j] - shift[j])
-        for j in range(n):
-            all_sums[j] += sums[j]
-            all_squares[j] += squares[j]
-    for j in range(n):
+    first, last = share(a[0])
+    rows, width, sums = a[2], a[3], a[17]
+    h, y = a[4], a[7]
+    shift = floats(sums + 4 * 2 * a[0] * width, width)  # the row behind the sums
+    if a[1] & 1:
+        for k in range(first, last):
+            top = k * CHUNK
+            here = h + 4 * top * width
+            _moments(here, h, min(CHUNK, rows - top), width, sums + 4 * 2 * k * width)
+            if k == 0:
+                shift[:] = floats(h, width)
+    if not a[1] & 2:
+        return
+    all_sums, all_squares = _merged(sums, a[0], 0, width), _merged(sums, a[0], 1, width)
+    w, b, momentum, eps = floats(a[5], width), floats(a[6], width), real(a[12]), real(a[13])
+    mean, r = floats(a[8], width), floats(a[9], width)
+    running_mean, running_var = floats(a[10], width), floats(a[11], width)
+    gain, bias = np.empty(width, np.float32), np.empty(width, np.float32)
+    for j in range(width):
         off = all_sums[j] / rows
-        var = max(all_squares[j] / rows - off * off, 0.0)
+        middle, var = shift[j] + off, max(all_squares[j] / rows - off * off, 0.0)
         inverse = 1 / np.sqrt(var + eps)
-        mean[j], r[j] = shift[j] + off, inverse
         gain[j] = w[j] * inverse
-        bias[j] = b[j] - (shift[j] + off) * w[j] * inverse
-        if a[9]:
-            running_mean[j] += momentum * (shift[j] + off - running_mean[j])
-            running_var[j] += momentum * (var * rows / (rows - 1) - running_var[j])
-    # The words whose 16-bit parts the columns of a row take; the row starts anywhere in a word.
-    words = np.empty(n // 4 + 2, np.uint64)
-    for i in range(rows):
-        h, y = _part(a[3], width, i, left, n), _part(a[6], width, i, left, n)
-        if lowest == -32768:
-            for j in range(n):
-                value = h[j] * gain[j] + bias[j]
-                y[j] = np.float32(0) if value < 0 else value  # NaN stays NaN
-        else:
-            place = i * width + left
-            inside = place % 4
-            for k in range((inside + n + 3) >> 2):
-                words[k] = word(seed, place // 4 + k)
-            draws = words.view(np.int16)[inside:]
-            for j in range(n):
-                value = (h[j] * gain[j] + bias[j]) * scale
-                y[j] = np.float32(0) if value < 0 or draws[j] < lowest else value
+        bias[j] = b[j] - middle * w[j] * inverse
+        if first == 0 and last > 0:  # one thread's to write
+            mean[j], r[j] = middle, inverse
+            if a[10]:
+                running_mean[j] += momentum * (middle - running_mean[j])
+                running_var[j] += momentum * (var * rows / (rows - 1) - running_var[j])
+    scale, lowest, seed = np.float32(real(a[14])), np.int16(a[15]), np.uint64(a[16])
+    gain_at, bias_at = gain.ctypes.data, bias.ctypes.data
+    top, bottom = min(first * CHUNK, rows), min(last * CHUNK, rows)
+    at = 4 * top * width
+    _activated(
+        h + at, gain_at, bias_at, bottom - top, width, y + at, scale, lowest, seed, top * width
+    )
 
 
-@njit
-def _totals(g_at, y_at, h_at, mean, rows, width, left):
-    """Sums over rows of g and g (h - mean), float64; where y is given, of g only where y > 0."""
-    n = len(mean)
-    sums, products = np.empty(n, np.float32), np.empty(n, np.float32)
-    all_sums, all_products = np.zeros(n, np.float64), np.zeros(n, np.float64)
-    zero = np.float32(0)
-    for start in range(0, rows, FLUSH):
-        sums[:] = 0
-        products[:] = 0
-        for i in range(start, min(start + FLUSH, rows)):
-            g, h = _part(g_at, width, i, left, n), _part(h_at, width, i, left, n)
-            if y_at:
-                y = _part(y_at, width, i, left, n)
-                for j in range(n):
-                    sums[j] += g[j] if y[j] > 0 else zero
-                for j in range(n):
-                    products[j] += (g[j] if y[j] > 0 else zero) * (h[j] - mean[j])
-            else:
-                for j in range(n):
-                    sums[j] += g[j]
-                for j in range(n):
-                    products[j] += g[j] * (h[j] - mean[j])
-        for j in range(n):
-            all_sums[j] += sums[j]
-            all_products[j] += products[j]
-    return all_sums, all_products
+@njit(**FAST)
+def _totals(g, y, h, mean, rows, width, to):
+    """Sums over rows of g and g (h - mean); where y is given, of g only where y > 0."""
+    for left in range(0, width, LANES):
+        n, here = width - left, 4 * left
+        middle, sums = load(mean + here, n), spread(np.float32(0))
+        products = sums
+        for i in range(rows):
+            at = here + 4 * i * width
+            part = load(g + at, n)
+            if y:
+                part = where_positive(load(y + at, n), part)
+            sums += part
+            products += part * (load(h + at, n) - middle)
+        store(to + here, sums, n)
+        store(to + here + 4 * width, products, n)
+
+
+@njit(**FAST)
+def _all_totals(a, y):
+    """Phase 1 of the two kernels below."""
+    first, last = share(a[0])
+    for k in range(first, last):
+        at, high = 4 * k * CHUNK * a[3], min(CHUNK, a[2] - k * CHUNK)
+        given = y + at if y else 0
+        _totals(a[4] + at, given, a[6] + at, a[8], high, a[3], a[14] + 4 * 2 * k * a[3])
+
+
+@njit(**FAST)
+def _projected(a, factors, before):
+    """Phase 2: steep g - level - slope (h - mean), by `factors` `[3, m]`; 0 for y <= 0 stands in
+    the place of g (`before`) or of what is found.
+    """
+    first, last = share(a[0])
+    rows, width, steep = a[2], a[3], factors.ctypes.data
+    # Read once: for all that a compiler knows, what is written is in `a`.
+    g_at, y, h, mean, to = a[4], a[5], a[6], a[8], a[11]
+    for i in range(first * CHUNK, min(last * CHUNK, rows)):
+        for left in range(0, width, LANES):
+            n, here, at = width - left, 4 * left, 4 * (i * width + left)
+            g, off = load(g_at + at, n), load(h + at, n) - load(mean + here, n)
+            if before:
+                g = where_positive(load(y + at, n), g)
+            level = load(steep + 4 * width + here, n) + load(steep + 8 * width + here, n) * off
+            found = load(steep + here, n) * g - level
+            if not before:
+                found = where_positive(load(y + at, n), found)
+            store(to + at, found, n)
 
 
 @Kernel
 def backward(a):
-    """tasks, B, m, gy, y, h, w, mean, r, scale -> gh, gw, gb."""
-    left, n = _columns(a)
-    rows, width, scale = a[1], a[2], real(a[9])
-    w, mean = _part(a[6], width, 0, left, n), _part(a[7], width, 0, left, n)
-    r = _part(a[8], width, 0, left, n)
-    gw, gb = _part(a[11], width, 0, left, n), _part(a[12], width, 0, left, n)
-    sums, products = _totals(a[3], a[4], a[5], mean, rows, width, left)
-    steep, level, slope = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
-    for j in range(n):
+    """tasks, phases, B, m, gy, y, h, w, mean, r, scale -> gh, gw, gb; sums."""
+    first, last = share(a[0])
+    rows, width, scale = a[2], a[3], real(a[10])
+    if a[1] & 1:
+        _all_totals(a, a[5])
+    if not a[1] & 2:
+        return
+    sums, products = _merged(a[14], a[0], 0, width), _merged(a[14], a[0], 1, width)
+    w, r = floats(a[7], width), floats(a[9], width)
+    gw, gb = floats(a[12], width), floats(a[13], width)
+    factors = np.empty((3, width), np.float32)
+    for j in range(width):
         inverse, steepness = np.float64(r[j]), scale * w[j] * r[j]
-        gw[j], gb[j] = scale * products[j] * inverse, scale * sums[j]
-        steep[j], level[j] = steepness, steepness * sums[j] / rows
-        slope[j] = steepness * inverse * inverse * products[j] / rows
-    for i in range(rows):
-        gy, y = _part(a[3], width, i, left, n), _part(a[4], width, i, left, n)
-        h, gh = _part(a[5], width, i, left, n), _part(a[10], width, i, left, n)
-        for j in range(n):
-            g = gy[j] if y[j] > 0 else np.float32(0)
-            gh[j] = steep[j] * g - level[j] - slope[j] * (h[j] - mean[j])
+        factors[0, j], factors[1, j] = steepness, steepness * sums[j] / rows
+        factors[2, j] = steepness * inverse * inverse * products[j] / rows
+        if first == 0 and last > 0:
+            gw[j], gb[j] = scale * products[j] * inverse, scale * sums[j]
+    _projected(a, factors, True)
 
 
 @Kernel
 def second(a):
-    """tasks, B, m, v, y, h, w, mean, r, scale, vw, vb -> the gradient of gy.
+    """tasks, phases, B, m, v, y, h, w, mean, r, scale -> the gradient of gy; vw, vb, sums.
 
     v, vw and vb are what the loss changes by with gh, gw and gb, which are linear in gy; vw and vb
     may be missing.
     """
-    left, n = _columns(a)
-    rows, width, scale = a[1], a[2], real(a[9])
-    w, mean = _part(a[6], width, 0, left, n), _part(a[7], width, 0, left, n)
-    r = _part(a[8], width, 0, left, n)
-    vw, vb = _part(a[10], width, 0, left, n), _part(a[11], width, 0, left, n)
-    sums, products = _totals(a[3], 0, a[5], mean, rows, width, left)
-    steep, level, slope = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
-    for j in range(n):
+    rows, width, scale = a[2], a[3], real(a[10])
+    if a[1] & 1:
+        _all_totals(a, 0)
+    if not a[1] & 2:
+        return
+    sums, products = _merged(a[14], a[0], 0, width), _merged(a[14], a[0], 1, width)
+    w, r = floats(a[7], width), floats(a[9], width)
+    vw, vb = floats(a[12], width), floats(a[13], width)
+    factors = np.empty((3, width), np.float32)
+    for j in range(width):
         inverse, steepness = np.float64(r[j]), scale * w[j] * r[j]
-        steep[j], level[j] = steepness, steepness * sums[j] / rows
-        slope[j] = steepness * inverse * inverse * products[j] / rows
-        if a[10]:
-            slope[j] -= scale * vw[j] * inverse
-        if a[11]:
-            level[j] -= scale * vb[j]
-    for i in range(rows):
-        v, y = _part(a[3], width, i, left, n), _part(a[4], width, i, left, n)
-        h, out = _part(a[5], width, i, left, n), _part(a[12], width, i, left, n)
-        for j in range(n):
-            d = steep[j] * v[j] - level[j] - slope[j] * (h[j] - mean[j])
-            out[j] = d if y[j] > 0 else np.float32(0)
+        level = steepness * sums[j] / rows
+        slope = steepness * inverse * inverse * products[j] / rows
+        if a[12]:
+            slope -= scale * vw[j] * inverse
+        if a[13]:
+            level -= scale * vb[j]
+        factors[0, j], factors[1, j], factors[2, j] = steepness, level, slope
+    _projected(a, factors, False)

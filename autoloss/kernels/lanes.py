@@ -21,6 +21,7 @@ from autoloss.kernels.runtime import FAST, intrinsic_of
 LANES = 16
 _ROW = ir.VectorType(ir.FloatType(), LANES)
 _INT = ir.IntType(32)
+_ZERO = ir.Constant(_ROW, [0.0] * LANES)
 _CONTRACT = ("contract",)  # as in runtime.FAST
 
 
@@ -74,8 +75,7 @@ def _load(builder: Any, address: Any) -> Any:
 
 @intrinsic_of(lanes, types.int64, types.int64)
 def _load_first(builder: Any, address: Any, n: Any) -> Any:
-    others = ir.Constant(_ROW, [0.0] * LANES)
-    given = row_at(builder, address), ir.Constant(_INT, 4), _first(builder, n), others
+    given = row_at(builder, address), ir.Constant(_INT, 4), _first(builder, n), _ZERO
     return _call(builder, "llvm.masked.load.v16f32.p0", _ROW, *given)
 
 
@@ -100,6 +100,26 @@ def spread(builder: Any, number: Any) -> Any:
 def root(builder: Any, values: Any) -> Any:
     """Square roots."""
     return _call(builder, "llvm.sqrt.v16f32", _ROW, values)
+
+
+@intrinsic_of(lanes, lanes)
+def rectified(builder: Any, values: Any) -> Any:
+    """The values, 0 for those below; NaN stays NaN."""
+    return builder.select(builder.fcmp_ordered("<", values, _ZERO), _ZERO, values)
+
+
+@intrinsic_of(lanes, lanes, lanes)
+def where_positive(builder: Any, signs: Any, values: Any) -> Any:
+    """The values where the signs are above 0, else 0; NaN is not above."""
+    return builder.select(builder.fcmp_ordered(">", signs, _ZERO), values, _ZERO)
+
+
+@intrinsic_of(lanes, types.int64, types.int16, lanes)
+def drawn(builder: Any, address: Any, lowest: Any, values: Any) -> Any:
+    """The values where the int16 in memory at an address are not below `lowest`, else 0."""
+    kind = ir.VectorType(ir.IntType(16), LANES)
+    draws = builder.load(builder.inttoptr(address, kind.as_pointer()), align=2)
+    return builder.select(builder.icmp_signed(">=", draws, _splat(builder, lowest)), values, _ZERO)
 
 
 @intrinsic_of(types.float32, lanes)

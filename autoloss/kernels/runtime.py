@@ -27,6 +27,7 @@ from torch import Tensor
 HERE = Path(__file__).parent
 # Of numba: a product and a sum may become one operation; nothing else is rearranged.
 FAST: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+_AS_DOUBLE, _AS_BITS = struct.Struct("d"), struct.Struct("q")
 _Number = ctypes.CFUNCTYPE(ctypes.c_int)
 _ALONE = _Number(lambda: 0), _Number(lambda: 1)  # this thread's number, and how many there are
 
@@ -195,7 +196,8 @@ class Kernel:
 
     def __call__(self, tasks: int, *arguments: Tensor | int | float | None) -> None:
         """Run on torch's threads. Tensors must be contiguous; None is the address 0."""
-        packed = (ctypes.c_int64 * (len(arguments) + 1))(tasks, *map(_as_int, arguments))
+        # As bytes: an array of ctypes' own would take as long again as all else here.
+        packed = struct.pack(f"{len(arguments) + 1}q", tasks, *map(_as_int, arguments))
         threads = min(torch.get_num_threads(), tasks)
         if threads > 1 and _OPENMP:
             _OPENMP.GOMP_parallel(ctypes.c_void_p(self.address), packed, threads, 0)
@@ -212,16 +214,19 @@ def fits(*tensors: Tensor | None) -> bool:
 
 
 def _as_int(argument: Tensor | int | float | None) -> int:
-    if type(argument) is int:
-        return argument
+    kind = type(argument)  # asked 20 times a call: the commonest first
+    if kind is int:
+        return argument  # type: ignore[return-value]
+    if argument is None:
+        return 0
+    if kind is float:
+        found: int = _AS_BITS.unpack(_AS_DOUBLE.pack(argument))[0]
+        return found
     if isinstance(argument, Tensor):
         if not argument.is_contiguous():
             raise ValueError(f"a kernel was given a tensor with strides {argument.stride()}")
         return argument.data_ptr()
-    if isinstance(argument, float):
-        found: int = struct.unpack("<q", struct.pack("<d", argument))[0]
-        return found
-    return int(argument or 0)
+    return int(argument)
 
 
 @contextmanager

@@ -12,47 +12,52 @@ from numba import njit
 from autoloss.kernels.lanes import LANES, load, spread, store, total
 from autoloss.kernels.runtime import FAST, Kernel, fetch_line, floats, ints, longs, look_at, share
 
-AHEAD = 4  # examples whose slots are asked for before they are needed
+AHEAD = 4  # examples whose rows are asked for before they are needed
+SLOTS_AHEAD = 16  # examples whose slots are
+BLOCK = 64  # examples whose ids stay in the cache while fields are gone through
 OUTSIDE = -(1 << 40)
 BATCHES = 7  # in the arguments of `number` and `place`: their count, then three for each
 
 
 @Kernel
 def number(a):
-    """fields, bounds, slots, found, counts, room, -, batches, then B, ids, places of each.
+    """fields, bounds, slots, found, counts, room, numbers, batches, then B, ids, - of each.
 
     Numbers the distinct rows of each field from 0 in the order of their first look-up: `found`
-    `int32[F, room]` says which rows they are, `counts` `[F]` how many, `places` `[B, F]` each
-    look-up's number. `slots` has a 0 for every row of the table, before and after; field f has its
-    rows from `bounds[f]` to `bounds[f + 1]`, and an id beyond them makes `counts[f]` OUTSIDE.
+    `int32[F, room]` says which rows they are, `counts` `[F]` how many, `numbers` `int32[F, room]`
+    each look-up's, batch behind batch. `slots` has a 0 for every row of the table, before and
+    after; field f has its rows from `bounds[f]` to `bounds[f + 1]`, and an id beyond them makes
+    `counts[f]` OUTSIDE.
     """
     first, last = share(a[0])
     fields, room = a[0], a[5]
     bounds, found, counts = longs(a[1], fields + 1), ints(a[3], fields, room), longs(a[4], fields)
-    slots = ints(a[2], bounds[fields])
+    slots, numbers, base = ints(a[2], bounds[fields]), ints(a[6], fields, room), 0
     outside = -1
     for f in range(first, last):
         counts[f] = 0
     for k in range(a[BATCHES]):
         n = a[BATCHES + 1 + 3 * k]
         ids = longs(a[BATCHES + 2 + 3 * k], n, fields)
-        places = longs(a[BATCHES + 3 + 3 * k], n, fields)
-        for i in range(n):
-            if i + AHEAD < n:
-                for f in range(first, last):
-                    fetch_line(a[2] + 4 * (ids[i + AHEAD, f] + bounds[f]))
+        for start in range(0, n, BLOCK):
             for f in range(first, last):
-                row = ids[i, f] + bounds[f]
-                if row < bounds[f] or row >= bounds[f + 1]:
-                    outside = f
-                    continue
-                # Written whether new or not: which, no processor foresees. `found` has room.
-                slot, count = slots[row], counts[f]
-                found[f, count] = row
-                slot = slot if slot else np.int32(count + 1)
-                slots[row] = slot
-                counts[f] = max(count, np.int64(slot))
-                places[i, f] = slot - 1
+                low, size, count = bounds[f], bounds[f + 1] - bounds[f], np.int32(counts[f])
+                for i in range(start, min(start + BLOCK, n)):
+                    if i + SLOTS_AHEAD < n:
+                        fetch_line(a[2] + 4 * (ids[i + SLOTS_AHEAD, f] + low))
+                    one = ids[i, f]
+                    if not 0 <= one < size:
+                        outside = f
+                        continue
+                    # Written whether new or not: which, no processor foresees. `found` has room.
+                    slot = slots[low + one]
+                    found[f, count] = low + one
+                    slot = slot if slot else np.int32(count + 1)
+                    slots[low + one] = slot
+                    count = max(count, slot)
+                    numbers[f, base + i] = slot - 1
+                counts[f] = count
+        base += n
     for f in range(first, last):
         for k in range(counts[f]):
             slots[found[f, k]] = 0
@@ -62,13 +67,15 @@ def number(a):
 
 @Kernel
 def place(a):
-    """fields, starts, rows, found, counts, room, -, batches, then B, -, places of each.
+    """fields, starts, rows, found, counts, room, numbers, batches, then B, -, places of each.
 
-    Numbers rows of all fields from 0, those of field f from `starts[f]`; lists them in `rows`.
+    Numbers rows of all fields from 0, those of field f from `starts[f]`: lists them in `rows`, and
+    each look-up's in `places` `[B, F]`.
     """
     first, last = share(a[0])
     fields, room = a[0], a[5]
     starts, found, counts = longs(a[1], fields), ints(a[3], fields, room), longs(a[4], fields)
+    numbers, base = ints(a[6], fields, room), 0
     for f in range(first, last):
         rows = longs(a[2] + 8 * starts[f], counts[f])
         for k in range(counts[f]):
@@ -76,9 +83,13 @@ def place(a):
     for k in range(a[BATCHES]):
         n = a[BATCHES + 1 + 3 * k]
         places = longs(a[BATCHES + 3 + 3 * k], n, fields)
-        for i in range(n):
-            for f in range(first, last):
-                places[i, f] += starts[f]
+        # Examples are shared out here: two threads that write to one line wait for each other.
+        top, bottom = share(n)
+        for start in range(top, bottom, BLOCK):
+            for f in range(fields):
+                for i in range(start, min(start + BLOCK, bottom)):
+                    places[i, f] = starts[f] + numbers[f, base + i]
+        base += n
 
 
 @njit(**FAST)

@@ -90,7 +90,8 @@ def _slopes(
     if active is not None and fits(gradient, x):
         gx, (gw, gb) = torch.empty_like(x), x.new_empty(2, x.shape[1])
         given = gradient.contiguous(), active, x, weight.contiguous(), mean, r
-        kernels.backward(kernels.tasks(x.shape[1]), *x.shape, *given, scale, gx, gw, gb)
+        sums = kernels.sums_for(*x.shape)
+        kernels.run(kernels.backward, *x.shape, *given, scale, gx, gw, gb, sums)
         return gx, gw, gb
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward.default(
         _masked(gradient, active, scale),
@@ -171,7 +172,8 @@ def _into_gradient(
         found = torch.empty_like(x)
         given = v.contiguous(), active, x, weight.contiguous(), mean, r
         vectors = [one if one is None else one.contiguous() for one in (vw, vb)]
-        kernels.second(kernels.tasks(x.shape[1]), *x.shape, *given, scale, *vectors, found)
+        sums = kernels.sums_for(*x.shape)
+        kernels.run(kernels.second, *x.shape, *given, scale, found, *vectors, sums)
         return found
     found = _slopes(v, x, weight, mean, r, None, 1.0)[0]  # gx is symmetric
     if vw is not None:

@@ -113,16 +113,16 @@ class FieldEmbedding(nn.Module):
         if self._slots is None:
             self._slots = torch.zeros(len(self.weight), dtype=torch.int32)
         numbered = torch.empty(fields, room, dtype=torch.int32)
+        numbers = torch.empty_like(numbered)
         counts = torch.empty(fields, dtype=torch.int64)
         given = [ids.long().contiguous() for ids in batches]
         to = [torch.empty_like(ids) for ids in given]
         each = [x for ids, one in zip(given, to, strict=True) for x in (len(ids), ids, one)]
-        kernels.number(
-            fields, self._bounds, self._slots, numbered, counts, room, 0, len(given), *each
-        )
+        both = numbered, counts, room, numbers, len(given), *each
+        kernels.number(fields, self._bounds, self._slots, *both)
         ends = counts.cumsum(0)
         if (total := int(ends[-1])) < 0:
             raise IndexError("an id is not below the size of its field")
         starts, found = ends - counts, counts.new_empty(total)
-        kernels.place(fields, starts, found, numbered, counts, room, 0, len(given), *each)
+        kernels.place(fields, starts, found, *both)
         return found, to

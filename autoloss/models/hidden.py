@@ -61,7 +61,8 @@ class _Hidden(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         h = multiply(x, weight, bias)
-        y, mean, r = _activate(h, norm_weight, norm_bias, norm, dropout)
+        given = h, norm_weight, norm_bias, norm, dropout
+        y, mean, r = _activate(*given, keep=any(ctx.needs_input_grad))
         # h is saved as an output: a second derivative goes back through it to x and weight.
         ctx.save_for_backward(x, weight, norm_weight, h, y, mean, r)
         ctx.scale = dropout.scale
@@ -82,16 +83,18 @@ class _Hidden(torch.autograd.Function):
 
 
 def _activate(
-    h: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm, dropout: Dropout
+    h: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm, dropout: Dropout, *, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch norm, ReLU and dropout of h `[B, m]`; the batch's own mean and r `[m]`."""
+    """Batch norm, ReLU and dropout of h `[B, m]`, which may be lost if it need not be kept; the
+    batch's own mean and r `[m]`.
+    """
     if not fits(h):
         y, mean, r = norm.normalise(h)
         return y.relu_().mul_(dropout.mask(h.shape, h)), mean, r
-    y, (mean, r) = torch.empty_like(h), h.new_empty(2, h.shape[1])
+    y, (mean, r) = torch.empty_like(h) if keep else h, h.new_empty(2, h.shape[1])
     momentum = norm.count_batch()
-    kernels.forward(
-        kernels.tasks(h.shape[1]),
+    kernels.run(
+        kernels.forward,
         *h.shape,
         h,
         weight.contiguous(),
@@ -106,5 +109,6 @@ def _activate(
         dropout.scale,
         dropout.lowest,
         seed_from() if dropout.drops else 0,
+        kernels.sums_for(*h.shape),
     )
     return y, mean, r

@@ -5,18 +5,17 @@ from __future__ import annotations
 from torch import nn
 
 from autoloss.config import ModelOptions
-from autoloss.models.dropout import Dropout
 from autoloss.models.hidden import Hidden
 from autoloss.models.products import Linear
+from autoloss.models.tower import Tower
 
 
 def mlp(inputs: int, outputs: int, options: ModelOptions) -> nn.Sequential:
     """`[B, inputs] -> [B, outputs]` through `options.hidden`, with a linear output layer."""
+    if not options.batch_norm:
+        return Tower(inputs, options.hidden, outputs, options.dropout)
     layers: list[nn.Module] = []
     for width in options.hidden:
-        if options.batch_norm:
-            layers.append(Hidden(inputs, width, options.dropout))
-        else:
-            layers += [Linear(inputs, width), nn.ReLU(inplace=True), Dropout(options.dropout)]
+        layers.append(Hidden(inputs, width, options.dropout))
         inputs = width
     return nn.Sequential(*layers, Linear(inputs, outputs))

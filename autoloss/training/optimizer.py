@@ -14,7 +14,8 @@ from autoloss.errors import ConfigError
 from autoloss.models.functional import FunctionalModel, tables_of, trainable_of
 from autoloss.training.deferred import DeferredAdam
 
-DENSE = 3  # rows for each look-up of a step: up to here moving all is faster (docs/performance.md)
+# Rows for each look-up of a step: up to here moving all is faster (docs/performance.md).
+DENSE = {"cpu": 3, "cuda": 100}
 
 
 class ModelAdam:
@@ -101,6 +102,7 @@ def _deferred(model: nn.Module, options: TrainingOptions, rows_per_step: int) ->
             "is 'deferred', which needs a model that reads rows of FieldEmbeddings, and no L2",
             "set decoupled_weight_decay: true, or table_updates: dense",
         )
-    large = any(len(table.weight) > DENSE * rows_per_step for table in tables)
+    weights = [table.weight for table in tables]
+    large = any(len(w) > DENSE.get(w.device.type, 3) * rows_per_step for w in weights)
     wanted = options.table_updates == "deferred" or (options.table_updates == "auto" and large)
     return wanted and able

@@ -16,6 +16,7 @@ from autoloss.models.deepfm import _Factors, _PairSum
 from autoloss.models.hidden import Hidden
 from autoloss.models.ipnn import _Products, with_products
 from autoloss.models.products import Linear, multiply
+from autoloss.models.tower import Tower
 
 WIDTH = 5
 
@@ -205,6 +206,44 @@ def test_in_single_precision_a_hidden_layer_is_the_same_in_one_pass(track, rate,
         torch.testing.assert_close(ours.double(), theirs, **close)
     for ours, theirs in zip(hidden.buffers(), exact.buffers(), strict=True):
         torch.testing.assert_close(ours.to(theirs), theirs, rtol=1e-5, atol=1e-6)
+
+
+def seeded_derivatives(tower, x, seeds):
+    """The gradient under losses of slope `seeds` `[B, 1]`, and of a mixture of it that of these."""
+    inputs = [x, *tower.parameters()]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        y = tower(x)
+    once = torch.autograd.grad(y, inputs, seeds.detach(), retain_graph=True)
+    first = torch.autograd.grad(y, inputs, seeds, create_graph=True)
+    mixture = sum((g * torch.linspace(-1, 1, g.numel()).view_as(g)).sum() for g in first)
+    with asking_for([seeds]):
+        return *once, *torch.autograd.grad(mixture, [seeds])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("widths", [(), (33,), (40, 16), (32, 48, 17)])
+def test_a_tower_in_single_precision_has_all_derivatives_of_its_modules(rate, widths):
+    tower = Tower(20, widths, 1, rate)
+    exact = copy.deepcopy(tower).double()  # one module after the other, by torch
+    x, seeds = normal(70, 20).detach().float(), normal(70, 1).detach().float()
+    seeds[::7] = 0.0  # where the gradient does not say what the output's slope was
+    found = []
+    for layer, to in ((tower, torch.float32), (exact, torch.float64)):
+        given = [one.detach().to(to).requires_grad_() for one in (x, seeds)]
+        found.append((*values_and_derivatives(layer, given[0]), *seeded_derivatives(layer, *given)))
+    for ours, theirs in zip(*found, strict=True):
+        close = {"rtol": 1e-3, "atol": 1e-5 * max(1.0, float(theirs.detach().abs().max()))}
+        torch.testing.assert_close(ours.double(), theirs, **close)
+    tower.eval(), exact.eval()
+    torch.testing.assert_close(tower(x).double(), exact(x.double()), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_another_activation_in_a_tower_is_run(outputs):
+    tower, x = Tower(4, (6,), outputs, 0.0), normal(9, 4).detach().float()
+    tower[1] = nn.Tanh()
+    torch.testing.assert_close(tower(x), tower[3](tower[0](x).tanh()))
 
 
 def test_another_activation_in_a_hidden_layer_is_run():

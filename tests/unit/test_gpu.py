@@ -1,0 +1,122 @@
+"""On a GPU: the same as on a CPU, which the other tests look at; and stop and go on there."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from autoloss.data.batches import Batch
+from autoloss.hypergradient import ESTIMATORS
+from autoloss.models.embedding import FieldEmbedding, Window
+from autoloss.registry import MODELS, load
+from autoloss.task import Task
+from autoloss.training.deferred import DeferredAdam
+from autoloss.training.loop import Trainer
+from tests.tiny import TASKS, tiny_config
+from tests.unit.problems import flat, make_method, make_model, make_step
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+both = pytest.mark.parametrize("task", TASKS)
+GPU = torch.device("cuda")
+
+
+def moved(batch: Batch) -> Batch:
+    return batch.to(GPU)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@both
+@pytest.mark.parametrize("name", MODELS)
+def test_the_outer_gradient_is_the_cpus(name, task, estimator):
+    """Nothing is drawn: no dropout, and AL-2 has no Gumbel noise. Batch norm is on."""
+    task = Task(TASKS[task])
+    step = make_step(make_model(name, task, dropout=0.0), task)
+    method = make_method("al2", task, hidden=(8, 6), dropout=0.0)
+    there = copy.copy(step)
+    there.model, there.batch = copy.deepcopy(step.model).to(GPU), moved(step.batch)
+    there.validation = lambda k: moved(step.validation(k))
+    method_there = make_method("al2", task, hidden=(8, 6), dropout=0.0).to(GPU)
+    method_there.weighting.requires_grad_(True)
+    found = [
+        flat(ESTIMATORS[estimator](m.outer_problem(s), 0.1)).cpu()
+        for m, s in ((method, step), (method_there, there))
+    ]
+    assert found[0].norm() > 0
+    # A difference of gradients loses half the digits.
+    limit = 1e-4 if estimator == "finite_difference" else 1e-9
+    assert (found[1] - found[0]).norm() <= limit * found[0].norm()
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_deferred_adam_moves_as_on_the_cpu(weight_decay):
+    sizes = (200, 5)
+    torch.manual_seed(0)
+    tables = [FieldEmbedding(sizes, dim).double() for dim in (3, 1)]
+    ids = [torch.stack([torch.randint(s, (3,)) for s in sizes], dim=1) for _ in range(40)]
+    pulls = [[torch.randn(3, 2, dim, dtype=torch.float64) for dim in (3, 1)] for _ in ids]
+    ends = []
+    for device in (torch.device("cpu"), GPU):
+        ours = [copy.deepcopy(table).to(device) for table in tables]
+        adam = DeferredAdam(ours, 1e-2, weight_decay=weight_decay)
+        for batch, pull in zip(ids, pulls, strict=True):
+            rows, (places,) = ours[0].distinct([batch.to(device)])
+            leaves = adam.open(rows)
+            loss = torch.zeros((), dtype=torch.float64, device=device)
+            for p, table, leaf in zip(pull, ours, leaves, strict=True):
+                table.window = Window(leaf.requires_grad_(), places)
+                loss = loss + (p.to(device) * table(batch.to(device))).sum()
+                table.window = None
+            adam.step(torch.autograd.grad(loss, leaves))
+        adam.settle()
+        ends.append([table.weight.detach().cpu() for table in ours])
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-9, atol=1e-12)
+
+
+@both
+@pytest.mark.parametrize("name", MODELS)
+def test_trains_as_on_the_cpu_where_nothing_is_drawn(name, task, tiny):
+    config = tiny_config(max_epochs=3, patience=3)
+    still = {"al2": {"dropout": 0.0}}
+    curves = []
+    for device in ("cpu", "cuda"):
+        training = config.training.model_copy(update={"device": device})
+        model = config.model.model_copy(update={"dropout": 0.0})
+        over = {"training": training, "model": model, "methods": still}
+        run = Trainer(config.model_copy(update=over), tiny[task], name, load("al2"), 0)
+        run.run()
+        curves.append([curve["train_loss"] for curve in run.progress.curves])
+    assert curves[0][-1] < curves[0][0]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+
+
+@both
+@pytest.mark.parametrize("updates", ["dense", "deferred"])
+def test_stopped_it_goes_on_with_the_same_bits(updates, task, tiny, stops):
+    config = tiny_config(device="cuda", table_updates=updates)
+
+    def run(state=None):
+        return Trainer(config, tiny[task], "deepfm", load("autoloss"), 0, state=state)
+
+    whole = run()
+    metrics = whole.run()
+    stops.at(8, run(stops.file))
+    again = run(stops.file)
+    assert again.progress.steps == 8
+    assert again.run() == metrics
+    assert again.weights_digest() == whole.weights_digest()
+
+
+def test_tables_are_dense_there_up_to_another_size(tiny):
+    deferred = [
+        Trainer(
+            tiny_config(device=device, batch_size=2), tiny["binary"], "deepfm", load("ce"), 0
+        ).optimizer.state_dict()["rows"]
+        for device in ("cpu", "cuda")
+    ]
+    assert deferred[0] is not None
+    assert deferred[1] is None

@@ -28,7 +28,7 @@ KINDS = {
     "matrix products": (ONE_DNN, "aten::mm", "aten::addmm", "aten::bmm"),
     "kernels: rows of deferred Adam": ("kernels.rows",),
     "kernels: tables": ("kernels.tables",),
-    "kernels: hidden layers": ("kernels.hidden",),
+    "kernels: hidden layers": ("kernels.hidden", "kernels.tower"),
     "kernels: losses and weights": ("kernels.losses", "kernels.weights"),
     "kernels: others": ("kernels.",),
     "Adam": ("fused_adam",),

@@ -32,13 +32,14 @@ def train(ours, steps, scale, *, seed, weight_decay=0.0, eps=1e-8, dtype=torch.f
     kind = torch.optim.AdamW if weight_decay else torch.optim.Adam
     reference = kind([t.weight for t in dense], lr=steps[0][1], weight_decay=weight_decay, eps=eps)
     adam = DeferredAdam(ours, steps[0][1], weight_decay=weight_decay, eps=eps)
-    random = torch.Generator().manual_seed(seed)
+    random, device = torch.Generator().manual_seed(seed), ours[0].weight.device
     for batch, lr in steps:
         ids = torch.stack([torch.randint(0, s, (batch,), generator=random) for s in SIZES], dim=1)
         pull = [
             scale * torch.randn(batch, 2, t.weight.shape[1], generator=random, dtype=torch.float64)
             for t in dense
         ]
+        ids, pull = ids.to(device), [p.to(device) for p in pull]
         for group in reference.param_groups:
             group["lr"] = lr
         if lr != adam.lr:

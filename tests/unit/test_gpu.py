@@ -7,15 +7,13 @@ import copy
 import pytest
 import torch
 
-from autoloss.data.batches import Batch
 from autoloss.hypergradient import ESTIMATORS
-from autoloss.models.embedding import FieldEmbedding, Window
 from autoloss.registry import MODELS, load
 from autoloss.task import Task
-from autoloss.training.deferred import DeferredAdam
 from autoloss.training.loop import Trainer
 from tests.tiny import TASKS, tiny_config
 from tests.unit.problems import flat, make_method, make_model, make_step
+from tests.unit.test_deferred import tables, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -23,10 +21,6 @@ pytestmark = [
 ]
 both = pytest.mark.parametrize("task", TASKS)
 GPU = torch.device("cuda")
-
-
-def moved(batch: Batch) -> Batch:
-    return batch.to(GPU)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -38,10 +32,9 @@ def test_the_outer_gradient_is_the_cpus(name, task, estimator):
     step = make_step(make_model(name, task, dropout=0.0), task)
     method = make_method("al2", task, hidden=(8, 6), dropout=0.0)
     there = copy.copy(step)
-    there.model, there.batch = copy.deepcopy(step.model).to(GPU), moved(step.batch)
-    there.validation = lambda k: moved(step.validation(k))
+    there.model, there.batch = copy.deepcopy(step.model).to(GPU), step.batch.to(GPU)
+    there.validation = lambda k: step.validation(k).to(GPU)
     method_there = make_method("al2", task, hidden=(8, 6), dropout=0.0).to(GPU)
-    method_there.weighting.requires_grad_(True)
     found = [
         flat(ESTIMATORS[estimator](m.outer_problem(s), 0.1)).cpu()
         for m, s in ((method, step), (method_there, there))
@@ -54,25 +47,11 @@ def test_the_outer_gradient_is_the_cpus(name, task, estimator):
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_deferred_adam_moves_as_on_the_cpu(weight_decay):
-    sizes = (200, 5)
-    torch.manual_seed(0)
-    tables = [FieldEmbedding(sizes, dim).double() for dim in (3, 1)]
-    ids = [torch.stack([torch.randint(s, (3,)) for s in sizes], dim=1) for _ in range(40)]
-    pulls = [[torch.randn(3, 2, dim, dtype=torch.float64) for dim in (3, 1)] for _ in ids]
-    ends = []
+    steps, ends = [(3, 1e-2)] * 40, []
     for device in (torch.device("cpu"), GPU):
-        ours = [copy.deepcopy(table).to(device) for table in tables]
-        adam = DeferredAdam(ours, 1e-2, weight_decay=weight_decay)
-        for batch, pull in zip(ids, pulls, strict=True):
-            rows, (places,) = ours[0].distinct([batch.to(device)])
-            leaves = adam.open(rows)
-            loss = torch.zeros((), dtype=torch.float64, device=device)
-            for p, table, leaf in zip(pull, ours, leaves, strict=True):
-                table.window = Window(leaf.requires_grad_(), places)
-                loss = loss + (p.to(device) * table(batch.to(device))).sum()
-                table.window = None
-            adam.step(torch.autograd.grad(loss, leaves))
-        adam.settle()
+        ours, _ = train(
+            [table.to(device) for table in tables(0)], steps, 1.0, seed=0, weight_decay=weight_decay
+        )
         ends.append([table.weight.detach().cpu() for table in ours])
     torch.testing.assert_close(ends[1], ends[0], rtol=1e-9, atol=1e-12)
 

@@ -49,7 +49,8 @@ def direct(problem: OuterProblem, xi: float) -> Gradients:
 def exact(problem: OuterProblem, xi: float) -> Gradients:
     """dL_val(W', V)/dV with W' = W - xi dL_train(W, V)/dW kept as a function of V."""
     gradients = _model_gradients(problem, create_graph=True)
-    ahead = {k: value.sub(gradients[k], alpha=xi) for k, value in problem.params.items()}
+    # Not `sub`: its pass back negates v before it scales it.
+    ahead = {k: value.add(gradients[k], alpha=-xi) for k, value in problem.params.items()}
     return _with_respect_to_weighting(problem.val_loss(ahead), problem)
 
 

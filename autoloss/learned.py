@@ -87,7 +87,7 @@ class Learned(Parametric):
                 f"with xi = 0, '{options['criterion']}' does not depend on the weighting",
                 "set hypergradient: exact, or criterion: mixture",
             )
-        self.weighting.requires_grad_(False)  # V is constant but in the outer step
+        self._require_gradients(False)  # V is constant but in the outer step
 
     def before_step(self, step: Step) -> bool:
         """One outer step on V every `every` steps; leaves W and torch's generators untouched.
@@ -107,11 +107,15 @@ class Learned(Parametric):
         return True
 
     def _estimate(self, problem: OuterProblem, xi: float) -> Gradients:
-        self.weighting.requires_grad_(True)
+        self._require_gradients(True)
         try:
             return ESTIMATORS[self.options["hypergradient"]](problem, xi)
         finally:
-            self.weighting.requires_grad_(False)
+            self._require_gradients(False)
+
+    def _require_gradients(self, required: bool) -> None:
+        for parameter in self.optimizer.parameters:
+            parameter.requires_grad_(required)
 
     def _looked_at(self, problem: OuterProblem, step: Step) -> Descent | None:
         """The inner step that the look-ahead looked at, if there was one and it moves all of W."""
@@ -136,7 +140,7 @@ class Learned(Parametric):
                 return self.loss(outer.labels, logits, step.t, role)
             return self.candidates.only("ce")(outer.labels, logits).mean()
 
-        weighting = list(self.weighting.parameters())
+        weighting = self.optimizer.parameters
         moves = decision_layers(step.model) if self.decision_layers_only else None
         return look_ahead(step, outer, train_loss, val_loss, weighting, role=role, moves=moves)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -18,6 +19,35 @@ from autoloss.models.embedding import FieldEmbedding, Window
 ReadRows = Callable[[Tensor], Sequence[Tensor]]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a model consists of. Going through its modules takes a hundredth of a small one's step.
+
+    Args:
+        trainable: the parameters that require gradients, by name.
+        tables: the `FieldEmbedding`s, by the name of their parameter.
+        buffers: the module that has it and its name there, by the name of the buffer.
+        tied: whether modules share parameters or buffers.
+    """
+
+    trainable: dict[str, nn.Parameter]
+    tables: dict[str, FieldEmbedding]
+    buffers: dict[str, tuple[nn.Module, str]]
+    tied: bool
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Parts:
+        """Those of `model`."""
+        kinds = model.named_parameters, model.named_buffers
+        tied = any(len(list(k(remove_duplicate=False))) > len(list(k())) for k in kinds)
+        trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        buffers = {}
+        for name, _ in model.named_buffers():
+            of, _, own = name.rpartition(".")
+            buffers[name] = model.get_submodule(of), own
+        return cls(trainable, tables_of(model), buffers, tied)
+
+
 class FunctionalModel:
     """`model(params, k)`: logits of the k-th batch at `params`, buffers of the model untouched.
 
@@ -25,7 +55,7 @@ class FunctionalModel:
         model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
             to look up `FieldEmbedding`s of all fields), its tables are cut to the rows in use.
         batches: ids `[B, F]` of the batches it will be called on.
-        trainable: the parameters to be `params`, by name; those that require gradients if None.
+        parts: the model's, if they are known; what is `trainable` of them will be `params`.
         read: rows `[R]` -> their current values, a tensor for each table; from the tables if None.
         cut: False leaves the tables whole.
         moves_statistics: let `current` be the model's own pass, running statistics included.
@@ -39,20 +69,19 @@ class FunctionalModel:
         model: nn.Module,
         batches: Sequence[Tensor],
         *,
-        trainable: Mapping[str, Tensor] | None = None,
+        parts: Parts | None = None,
         read: ReadRows | None = None,
         cut: bool = True,
         moves_statistics: bool = False,
     ) -> None:
         self.model, self._ids, self._moves = model, list(batches), moves_statistics
-        self.params: dict[str, Tensor] = {
-            **(trainable_of(model) if trainable is None else trainable)
-        }
+        self._parts = parts or Parts.of(model)
+        self.params: dict[str, Tensor] = {**self._parts.trainable}
         self._values: dict[str, Tensor] = {}
         self._places: list[Tensor] = []
         self.tables: dict[str, FieldEmbedding] = {}
         if cut and getattr(model, "reads_rows", False):
-            self.tables = tables_of(model)
+            self.tables = self._parts.tables
             self._cut(read)
 
     def _cut(self, read: ReadRows | None) -> None:
@@ -80,11 +109,14 @@ class FunctionalModel:
     def __call__(self, params: Mapping[str, Tensor], k: int) -> Tensor:
         """Logits of batch `k` at `params`; parameters left out are as they stand."""
         # Batch norm in training mode writes its running statistics: into copies, not the model's.
-        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        owned = self._parts.buffers.items()
+        buffers = {name: getattr(module, own).clone() for name, (module, own) in owned}
         everything = {**params, **buffers}
         values = {name: everything.pop(name, kept) for name, kept in self._values.items()}
         with self._windows(values, k):
-            logits: Tensor = functional_call(self.model, everything, (self._ids[k],))
+            logits: Tensor = functional_call(
+                self.model, everything, (self._ids[k],), tie_weights=self._parts.tied
+            )
         return logits
 
     @contextmanager
@@ -96,11 +128,6 @@ class FunctionalModel:
         finally:
             for table in self.tables.values():
                 table.window = None
-
-
-def trainable_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The model's parameters that require gradients, by name."""
-    return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
 def tables_of(model: nn.Module) -> dict[str, FieldEmbedding]:

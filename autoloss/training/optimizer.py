@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from autoloss.adam import Adam
 from autoloss.config import TrainingOptions
 from autoloss.errors import ConfigError
-from autoloss.models.functional import FunctionalModel, tables_of, trainable_of
+from autoloss.models.functional import FunctionalModel, Parts
 from autoloss.training.deferred import DeferredAdam
 
 # Rows for each look-up of a step: up to here moving all is faster (docs/performance.md).
@@ -26,17 +26,16 @@ class ModelAdam:
     """
 
     def __init__(self, model: nn.Module, options: TrainingOptions, rows_per_step: int) -> None:
-        deferred = _deferred(model, options, rows_per_step)
-        tables = tables_of(model) if deferred else {}
+        self._parts = Parts.of(model)
+        deferred = _deferred(model, self._parts, options, rows_per_step)
+        tables = self._parts.tables if deferred else {}
         self._tables = list(tables)
         self._rows: DeferredAdam | None = None
         if tables:
             self._rows = DeferredAdam(
                 tables.values(), options.lr, weight_decay=options.weight_decay
             )
-        # Looked up once: going through the modules would be a hundredth of a small model's step.
-        self._trainable = trainable_of(model)
-        self._rest = {k: v for k, v in self._trainable.items() if k not in self._tables}
+        self._rest = {k: v for k, v in self._parts.trainable.items() if k not in tables}
         self._adam = Adam(
             self._rest.values(),
             options.lr,
@@ -54,7 +53,7 @@ class ModelAdam:
         self._open = FunctionalModel(
             model,
             batches,
-            trainable=self._trainable,
+            parts=self._parts,
             read=read,
             cut=cut or read is not None,
             moves_statistics=True,
@@ -91,9 +90,9 @@ class ModelAdam:
             self._rows.load_state_dict(state["rows"])
 
 
-def _deferred(model: nn.Module, options: TrainingOptions, rows_per_step: int) -> bool:
+def _deferred(model: nn.Module, parts: Parts, options: TrainingOptions, rows_per_step: int) -> bool:
     """Whether to defer the model's tables."""
-    tables = tables_of(model).values()
+    tables = parts.tables.values()
     l2 = bool(options.weight_decay) and not options.decoupled_weight_decay
     able = bool(tables) and getattr(model, "reads_rows", False) and not l2
     if options.table_updates == "deferred" and not able:
@@ -103,6 +102,6 @@ def _deferred(model: nn.Module, options: TrainingOptions, rows_per_step: int) ->
             "set decoupled_weight_decay: true, or table_updates: dense",
         )
     weights = [table.weight for table in tables]
-    large = any(len(w) > DENSE.get(w.device.type, 3) * rows_per_step for w in weights)
+    large = any(len(w) > DENSE[w.device.type] * rows_per_step for w in weights)
     wanted = options.table_updates == "deferred" or (options.table_updates == "auto" and large)
     return wanted and able

@@ -402,6 +402,18 @@ def test_a_users_module_keeps_its_whole_tables_and_its_frozen_parameters():
         assert torch.equal(functional(functional.params, k), model(ids))
 
 
+def test_a_functional_model_replaces_a_shared_parameter_wherever_it_is():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    x = torch.tensor([[1.0, -2.0]])
+    functional = FunctionalModel(model, [x])
+    doubled = {**functional.params, "0.weight": 2 * model[0].weight}
+    found = functional(doubled, 0)
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+    assert torch.equal(found, model(x))
+
+
 def test_a_frozen_table_of_ours_is_cut_like_the_others():
     model = build_model("deepfm", (5, 4), Task(2), ModelOptions(embedding_dim=3, hidden=(4,)))
     model.eval()

@@ -5,8 +5,8 @@ is the scale of dropout where y > 0 and else 0:
 
     y = s (w x' + b)       gh = w r (g - mean g - x' mean(g x')),  g = s gy       gw = sum g x'
 
-All need sums over the batch first: phase 1 writes each task's, phase 2 adds them up and computes
-rows. A task is CHUNK rows, so that threads read memory of their own.
+All need sums over the batch first: phase 1 writes each task's, in single precision; phase 2 adds
+them up, in double, and computes rows. A task is CHUNK rows: threads read memory of their own.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from numba import njit
 
 from autoloss.kernels.lanes import LANES, drawn, load, rectified, spread, store, where_positive
 from autoloss.kernels.random import word
-from autoloss.kernels.runtime import FAST, Kernel, floats, real, share
-
-CHUNK = 64  # rows whose sums are in single precision; of all rows they are in double
+from autoloss.kernels.runtime import CHUNK, FAST, Kernel, chunks, floats, real, share
 
 
 def run(kernel: Kernel, rows: int, *arguments: Any) -> None:
     """Both phases of a kernel, in one call of one thread; else in two, for phase 1 to be done."""
-    tasks = -(-rows // CHUNK)
+    tasks = chunks(rows)
     for phases in (3,) if min(tasks, torch.get_num_threads()) == 1 else (1, 2):
         kernel(tasks, phases, rows, *arguments)
 
 
 def sums_for(rows: int, width: int) -> torch.Tensor:
     """Where phase 1 leaves two sums a column and a task, and one more row."""
-    return torch.empty(-(-rows // CHUNK) * 2 + 1, width)
+    return torch.empty(2 * chunks(rows) + 1, width)
 
 
 @njit(**FAST)
@@ -163,12 +161,27 @@ def _all_totals(a, y):
 
 
 @njit(**FAST)
+def _factors(a):
+    """Phase 2, in double: steep, level and slope `[3, m]`, and both sums `[m]` they come from."""
+    rows, width, scale = a[2], a[3], real(a[10])
+    sums, products = _merged(a[14], a[0], 0, width), _merged(a[14], a[0], 1, width)
+    w, r = floats(a[7], width), floats(a[9], width)
+    factors = np.empty((3, width))
+    for j in range(width):
+        steep = scale * w[j] * r[j]
+        factors[0, j], factors[1, j] = steep, steep * sums[j] / rows
+        factors[2, j] = steep * np.float64(r[j]) * r[j] * products[j] / rows
+    return factors, sums, products
+
+
+@njit(**FAST)
 def _projected(a, factors, before):
-    """Phase 2: steep g - level - slope (h - mean), by `factors` `[3, m]`; 0 for y <= 0 stands in
-    the place of g (`before`) or of what is found.
+    """Phase 2: steep g - level - slope (h - mean); 0 for y <= 0 stands in the place of g (`before`)
+    or of what is found.
     """
     first, last = share(a[0])
-    rows, width, steep = a[2], a[3], factors.ctypes.data
+    single = factors.astype(np.float32)
+    rows, width, steep = a[2], a[3], single.ctypes.data
     # Read once: for all that a compiler knows, what is written is in `a`.
     g_at, y, h, mean, to = a[4], a[5], a[6], a[8], a[11]
     for i in range(first * CHUNK, min(last * CHUNK, rows)):
@@ -188,21 +201,16 @@ def _projected(a, factors, before):
 def backward(a):
     """tasks, phases, B, m, gy, y, h, w, mean, r, scale -> gh, gw, gb; sums."""
     first, last = share(a[0])
-    rows, width, scale = a[2], a[3], real(a[10])
+    width, scale = a[3], real(a[10])
     if a[1] & 1:
         _all_totals(a, a[5])
     if not a[1] & 2:
         return
-    sums, products = _merged(a[14], a[0], 0, width), _merged(a[14], a[0], 1, width)
-    w, r = floats(a[7], width), floats(a[9], width)
-    gw, gb = floats(a[12], width), floats(a[13], width)
-    factors = np.empty((3, width), np.float32)
-    for j in range(width):
-        inverse, steepness = np.float64(r[j]), scale * w[j] * r[j]
-        factors[0, j], factors[1, j] = steepness, steepness * sums[j] / rows
-        factors[2, j] = steepness * inverse * inverse * products[j] / rows
-        if first == 0 and last > 0:
-            gw[j], gb[j] = scale * products[j] * inverse, scale * sums[j]
+    factors, sums, products = _factors(a)
+    if first == 0 and last > 0:
+        r, gw, gb = floats(a[9], width), floats(a[12], width), floats(a[13], width)
+        for j in range(width):
+            gw[j], gb[j] = scale * products[j] * r[j], scale * sums[j]
     _projected(a, factors, True)
 
 
@@ -213,22 +221,16 @@ def second(a):
     v, vw and vb are what the loss changes by with gh, gw and gb, which are linear in gy; vw and vb
     may be missing.
     """
-    rows, width, scale = a[2], a[3], real(a[10])
+    width, scale = a[3], real(a[10])
     if a[1] & 1:
         _all_totals(a, 0)
     if not a[1] & 2:
         return
-    sums, products = _merged(a[14], a[0], 0, width), _merged(a[14], a[0], 1, width)
-    w, r = floats(a[7], width), floats(a[9], width)
-    vw, vb = floats(a[12], width), floats(a[13], width)
-    factors = np.empty((3, width), np.float32)
+    factors, _, _ = _factors(a)
+    r, vw, vb = floats(a[9], width), floats(a[12], width), floats(a[13], width)
     for j in range(width):
-        inverse, steepness = np.float64(r[j]), scale * w[j] * r[j]
-        level = steepness * sums[j] / rows
-        slope = steepness * inverse * inverse * products[j] / rows
-        if a[12]:
-            slope -= scale * vw[j] * inverse
         if a[13]:
-            level -= scale * vb[j]
-        factors[0, j], factors[1, j], factors[2, j] = steepness, level, slope
+            factors[1, j] -= scale * vb[j]
+        if a[12]:
+            factors[2, j] -= scale * vw[j] * r[j]
     _projected(a, factors, False)

@@ -27,6 +27,7 @@ from torch import Tensor
 HERE = Path(__file__).parent
 # Of numba: a product and a sum may become one operation; nothing else is rearranged.
 FAST: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+CHUNK = 64  # rows of a task, where a task is rows
 _AS_DOUBLE, _AS_BITS = struct.Struct("d"), struct.Struct("q")
 _Number = ctypes.CFUNCTYPE(ctypes.c_int)
 _ALONE = _Number(lambda: 0), _Number(lambda: 1)  # this thread's number, and how many there are
@@ -69,6 +70,7 @@ def _pointer_to(kind: Any) -> Any:
 
 _to_float, _to_double = _pointer_to(types.float32), _pointer_to(types.float64)
 _to_int, _to_long = _pointer_to(types.int32), _pointer_to(types.int64)
+_to_short = _pointer_to(types.uint16)
 
 
 def bitcast(source: Any, target: Any) -> Any:
@@ -155,6 +157,12 @@ def ints(address, *shape):
 
 
 @njit
+def shorts(address, *shape):
+    """The uint16 array at `address`."""
+    return carray(_to_short(address), shape)
+
+
+@njit
 def longs(address, *shape):
     """The int64 array at `address`."""
     return carray(_to_long(address), shape)
@@ -203,6 +211,11 @@ class Kernel:
             _OPENMP.GOMP_parallel(ctypes.c_void_p(self.address), packed, threads, 0)
         elif tasks:
             self._run(packed)
+
+
+def chunks(rows: int) -> int:
+    """Tasks of CHUNK rows."""
+    return -(-rows // CHUNK)
 
 
 def fits(*tensors: Tensor | None) -> bool:

@@ -6,10 +6,8 @@ import numpy as np
 from numba import njit
 
 from autoloss.kernels.lanes import LANES, load, spread, store, total, where_positive
-from autoloss.kernels.runtime import FAST, Kernel, floats, real, share
+from autoloss.kernels.runtime import CHUNK, FAST, Kernel, floats, real, share
 from autoloss.kernels.transpose import turn
-
-CHUNK = 64  # rows of a task
 
 
 @Kernel

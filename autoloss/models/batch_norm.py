@@ -88,7 +88,7 @@ def _slopes(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if active is not None and fits(gradient, x):
-        gx, (gw, gb) = torch.empty_like(x), x.new_empty(2, x.shape[1])
+        gx, gw, gb = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         given = gradient.contiguous(), active, x, weight.contiguous(), mean, r
         sums = kernels.sums_for(*x.shape)
         kernels.run(kernels.backward, *x.shape, *given, scale, gx, gw, gb, sums)

@@ -91,7 +91,8 @@ def _activate(
     if not fits(h):
         y, mean, r = norm.normalise(h)
         return y.relu_().mul_(dropout.mask(h.shape, h)), mean, r
-    y, (mean, r) = torch.empty_like(h) if keep else h, h.new_empty(2, h.shape[1])
+    y = torch.empty_like(h) if keep else h
+    mean, r = torch.empty_like(weight), torch.empty_like(weight)
     momentum = norm.count_batch()
     kernels.run(
         kernels.forward,

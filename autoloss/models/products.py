@@ -2,6 +2,7 @@
 
 torch multiplies `float32` matrices by MKL, which uses AVX-512 on Intel's processors alone. oneDNN,
 which every CPU build of torch has too, uses what there is (docs/performance.md has the figures).
+Where one side is a few numbers, a kernel multiplies.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from autoloss.asked import wanted
-from autoloss.kernels.runtime import fits
+from autoloss.kernels import thin
+from autoloss.kernels.runtime import chunks, fits
 from autoloss.kernels.transpose import transposed
 
-SMALLEST = 16  # rows or columns: below this, a call costs more than it saves
+FEW = 16  # rows or columns: below this, a call of a library costs more than it saves
 
 
 def _one_dnn() -> Any:
@@ -34,19 +36,43 @@ def multiply(
     a: Tensor, b: Tensor, bias: Tensor | None = None, plus: Tensor | None = None
 ) -> Tensor:
     """a b^T + bias + plus for a `[k, n]`, b `[m, n]`, bias `[m]`, plus `[k, m]`; no gradient."""
-    turned = fits(a) and not a.is_contiguous() and a.t().is_contiguous()
-    if turned and len(b) < len(a) and bias is None and plus is None:
-        return transposed(multiply(b, a))  # so that the narrower one is turned around
-    if _ONE_DNN and fits(a) and min(*a.shape, len(b)) >= SMALLEST:
-        a = transposed(a.t()) if turned else a  # it would copy a itself, by torch
-        found: Tensor = (
-            _ONE_DNN.default(a, b, bias, "none", [], "")
-            if plus is None
-            else _ONE_DNN.binary(a, plus, b, bias, "add")
-        )
+    # oneDNN, as a kernel, reads a bias as if its numbers lay side by side.
+    bias = None if bias is None else bias.contiguous()
+    if fits(a, b) and min(*a.shape, len(b)) < FEW:
+        found = _thin(a, b, bias)
+        return found if plus is None else found + plus
+    if not fits(a, b) or not _ONE_DNN:
+        found = F.linear(a, b, bias)
+        return found if plus is None else found + plus
+    if not a.is_contiguous() and a.t().is_contiguous():
+        if len(b) < len(a) and bias is None and plus is None:
+            return transposed(multiply(b, a))  # so that the narrower one is turned around
+        a = transposed(a.t())  # oneDNN would copy it itself, by torch
+    one_dnn: Tensor = (
+        _ONE_DNN.default(a, b, bias, "none", [], "")
+        if plus is None
+        else _ONE_DNN.binary(a, plus, b, bias, "add")
+    )
+    return one_dnn
+
+
+def _thin(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    """a b^T + bias with a side below FEW, by a kernel if there is one for it."""
+    (k, n), m = a.shape, len(b)
+    if k >= FEW and a.is_contiguous():
+        found = a.new_empty(k, m)
+        if m < FEW:
+            thin.to_few(chunks(k), k, n, m, a, b.contiguous(), bias, found)
+        else:
+            thin.from_few(chunks(k), k, m, n, a, b.t().contiguous(), bias, found)
         return found
-    found = F.linear(a, b, bias)
-    return found if plus is None else found + plus
+    if n >= FEW and bias is None and a.t().is_contiguous() and b.t().is_contiguous():
+        if k >= FEW:
+            return _thin(b, a, None).t()
+        sums = a.new_empty(chunks(n), k, m)
+        thin.of_rows(chunks(n), n, m, k, a.t(), b.t(), sums)
+        return sums.sum(dim=0)
+    return F.linear(a, b, bias)
 
 
 class Linear(nn.Linear):
@@ -54,8 +80,6 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., inputs] -> [..., outputs]`."""
-        if min(self.in_features, self.out_features) < SMALLEST:
-            return super().forward(x)
         y: Tensor = _Linear.apply(x.flatten(0, -2), self.weight, self.bias)  # type: ignore[no-untyped-call]
         return y if x.dim() == 2 else y.view(*x.shape[:-1], -1)
 

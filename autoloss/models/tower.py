@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from autoloss.asked import wanted
 from autoloss.kernels import tower as kernels
-from autoloss.kernels.runtime import fits
+from autoloss.kernels.runtime import chunks, fits
 from autoloss.models.dropout import Dropout
 from autoloss.models.products import Linear, multiply
 
@@ -38,18 +38,18 @@ class Tower(nn.Sequential):
             layers += [Linear(inputs, width), nn.ReLU(inplace=True), Dropout(dropout)]
             inputs = width
         super().__init__(*layers, Linear(inputs, outputs))
+        self._kinds = [type(module) for module in self]
 
     def forward(self, x: Tensor) -> Tensor:
         """The last layer's output; in training, dropout draws from torch's default generator."""
-        linear = [one for one in self if isinstance(one, Linear)]
-        dropout = [one for one in self if isinstance(one, Dropout)]
-        plain = all(type(one) is nn.ReLU for one in list(self)[1::3])  # not somebody's own
-        one_output = bool(dropout) and len(linear[-1].weight) == 1
+        modules: list[Any] = list(self)
+        plain = [type(module) for module in modules] == self._kinds  # none is somebody's own
+        one_output = len(modules) > 1 and modules[-1].out_features == 1
         if not (self.training and plain and one_output and fits(x)):
             one_by_one: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return one_by_one
-        parameters = [p for layer in linear for p in (layer.weight, layer.bias)]
-        y: Tensor = _Tower.apply(x, *parameters, dropout)  # type: ignore[no-untyped-call]
+        parameters = [p for layer in modules[::3] for p in (layer.weight, layer.bias)]
+        y: Tensor = _Tower.apply(x, *parameters, modules[2::3])  # type: ignore[no-untyped-call]
         return y
 
 
@@ -66,7 +66,7 @@ class _Tower(torch.autograd.Function):
             outputs.append(h.mul_(dropout.mask(h.shape, h)) if dropout.drops else h)
         ctx.save_for_backward(x, *parameters, *outputs[1:])
         ctx.scales = [dropout.scale for dropout in dropouts]
-        return F.linear(outputs[-1], *parameters[-2:])
+        return multiply(outputs[-1], *parameters[-2:])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -98,16 +98,16 @@ def _slopes(
 ) -> tuple[list[Tensor | None], list[Tensor]]:
     """The gradients of x and the parameters; if they are to be kept, unit slopes dz/dh_l too."""
     weights, rows = parameters[::2], len(gradient)
-    found: list[Tensor | None] = [gradient.t() @ into[-1], gradient.sum(dim=0)]
+    found: list[Tensor | None] = [multiply(gradient.t(), into[-1].t()), gradient.sum(dim=0)]
     units: list[Tensor] = []
     above, step = weights[-1].contiguous(), 0
     for k in reversed(range(len(scales))):
         h, width = into[k + 1], into[k + 1].shape[1]
         unit = torch.empty_like(h) if k or keep else None
         seeded = torch.empty_like(h) if wants_x and not k else None
-        turned, sums = h.new_empty(width, rows), h.new_empty(-(-rows // kernels.CHUNK), width)
+        turned, sums = h.new_empty(width, rows), h.new_empty(chunks(rows), width)
         given = above, step, h, gradient, scales[k]
-        kernels.rectify(len(sums), rows, width, *given, unit, seeded, turned, sums)
+        kernels.rectify(chunks(rows), rows, width, *given, unit, seeded, turned, sums)
         found[:0] = [multiply(turned, into[k].t()), sums.sum(dim=0)]
         if unit is not None:
             units.insert(0, unit)
@@ -153,7 +153,7 @@ def _moved(units: Sequence[Tensor], into: list[Tensor], v: Sequence[Tensor | Non
         elif bias is not None:
             _add_dots(unit, bias.expand_as(unit), found)
     if v[-2] is not None:
-        found += into[-1] @ v[-2].t()
+        return multiply(into[-1], v[-2], v[-1], found)
     return found if v[-1] is None else found + v[-1]
 
 
@@ -170,8 +170,7 @@ def _moved_by_x(g: Tensor, of_x: Tensor, v: Tensor, unit: Tensor, weight: Tensor
 
 def _add_dots(x: Tensor, y: Tensor, to: Tensor) -> None:
     """Add each row's inner product of x and y `[B, m]` to `[B, 1]`."""
-    tasks = -(-len(x) // kernels.CHUNK)
-    kernels.dots(tasks, *x.shape, x.contiguous(), y.contiguous(), to)
+    kernels.dots(chunks(len(x)), *x.shape, x.contiguous(), y.contiguous(), to)
 
 
 def _by_torch(

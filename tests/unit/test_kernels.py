@@ -1,6 +1,7 @@
 """Hand-written derivatives: against torch's own modules and gradcheck's differences."""
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -266,24 +267,37 @@ def test_a_hidden_layer_by_finite_differences():
     assert gradgradcheck(value, inputs)
 
 
-@pytest.mark.parametrize("shape", [(64, 48, 32), (64, 48, 4), (3, 48, 32), (64, 2, 32)])
-def test_products_are_torchs_but_for_rounding(shape):
-    rows, inputs, outputs = shape
-    shapes = (rows, inputs), (outputs, inputs), (outputs,)
-    a, b, bias = (normal(*shape, shift=k).detach().float() for k, shape in enumerate(shapes))
+@pytest.mark.parametrize("rows", [3, 64, 70, 200])
+@pytest.mark.parametrize("inputs", [2, 48, 200])
+@pytest.mark.parametrize("outputs", [1, 5, 32, 37])
+def test_products_are_torchs_but_for_rounding(rows, inputs, outputs):
+    shapes = (rows, inputs), (outputs, inputs), (outputs,), (rows, outputs)
+    a, b, bias, plus = (normal(*one, shift=k).detach().float() for k, one in enumerate(shapes))
+    close = functools.partial(torch.testing.assert_close, rtol=1e-5, atol=1e-4)
     for left, right in ((a, b), (a.t().contiguous().t(), b.t().contiguous().t())):
         exact = left.double() @ right.double().t()
-        torch.testing.assert_close(multiply(left, right).double(), exact, rtol=1e-5, atol=1e-4)
-        torch.testing.assert_close(
-            multiply(left, right, bias).double(), exact + bias, rtol=1e-5, atol=1e-4
-        )
+        close(multiply(left, right).double(), exact)
+        close(multiply(left, right, bias).double(), exact + bias)
+        one = torch.ones(1).expand(outputs)
+        close(multiply(left, right, one).double(), exact + 1)
+        close(multiply(left, right, bias, plus).double(), exact + bias + plus)
+
+
+@pytest.mark.parametrize("outputs", [3, 40])
+def test_a_number_that_is_none_goes_through_a_product(outputs):
+    a, b = torch.ones(64, 40), torch.ones(outputs, 40)
+    a[5, 7] = torch.nan
+    assert multiply(a, b).isnan().nonzero()[:, 0].unique().tolist() == [5]
+    turned = multiply(b.t().contiguous().t(), a.t().contiguous().t())
+    assert turned.isnan().nonzero()[:, 1].unique().tolist() == [5]
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_wide_linear_layer_has_torchs_values_and_derivatives(bias):
-    ours, theirs = Linear(20, 17, bias=bias), nn.Linear(20, 17, bias=bias)
+@pytest.mark.parametrize(("inputs", "outputs"), [(20, 17), (20, 3), (2, 20), (3, 2)])
+def test_a_linear_layer_has_torchs_values_and_derivatives(inputs, outputs, bias):
+    ours, theirs = Linear(inputs, outputs, bias=bias), nn.Linear(inputs, outputs, bias=bias)
     theirs.load_state_dict(ours.state_dict())
-    x = normal(5, 6, 20).detach().float().requires_grad_()
+    x = normal(5, 6, inputs).detach().float().requires_grad_()
     both = values_and_derivatives(ours, x), values_and_derivatives(theirs, x)
     for a, b in zip(*both, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-2)

@@ -10,7 +10,17 @@ import numpy as np
 from numba import njit
 
 from autoloss.kernels.lanes import LANES, load, spread, store, total
-from autoloss.kernels.runtime import FAST, Kernel, fetch_line, floats, ints, longs, look_at, share
+from autoloss.kernels.runtime import (
+    FAST,
+    Kernel,
+    fetch_line,
+    floats,
+    ints,
+    longs,
+    look_at,
+    share,
+    shorts,
+)
 
 AHEAD = 4  # examples whose rows are asked for before they are needed
 SLOTS_AHEAD = 16  # examples whose slots are
@@ -19,21 +29,13 @@ OUTSIDE = -(1 << 40)
 BATCHES = 7  # in the arguments of `number` and `place`: their count, then three for each
 
 
-@Kernel
-def number(a):
-    """fields, bounds, slots, found, counts, room, numbers, batches, then B, ids, - of each.
-
-    Numbers the distinct rows of each field from 0 in the order of their first look-up: `found`
-    `int32[F, room]` says which rows they are, `counts` `[F]` how many, `numbers` `int32[F, room]`
-    each look-up's, batch behind batch. `slots` has a 0 for every row of the table, before and
-    after; field f has its rows from `bounds[f]` to `bounds[f + 1]`, and an id beyond them makes
-    `counts[f]` OUTSIDE.
-    """
+@njit(**FAST)
+def _number(a, slots, wide):
+    """`number` by slots of so many bytes."""
     first, last = share(a[0])
     fields, room = a[0], a[5]
     bounds, found, counts = longs(a[1], fields + 1), ints(a[3], fields, room), longs(a[4], fields)
-    slots, numbers, base = ints(a[2], bounds[fields]), ints(a[6], fields, room), 0
-    outside = -1
+    numbers, base, outside = ints(a[6], fields, room), 0, -1
     for f in range(first, last):
         counts[f] = 0
     for k in range(a[BATCHES]):
@@ -44,13 +46,13 @@ def number(a):
                 low, size, count = bounds[f], bounds[f + 1] - bounds[f], np.int32(counts[f])
                 for i in range(start, min(start + BLOCK, n)):
                     if i + SLOTS_AHEAD < n:
-                        fetch_line(a[2] + 4 * (ids[i + SLOTS_AHEAD, f] + low))
+                        fetch_line(a[2] + wide * (ids[i + SLOTS_AHEAD, f] + low))
                     one = ids[i, f]
                     if not 0 <= one < size:
                         outside = f
                         continue
                     # Written whether new or not: which, no processor foresees. `found` has room.
-                    slot = slots[low + one]
+                    slot = np.int32(slots[low + one])
                     found[f, count] = low + one
                     slot = slot if slot else np.int32(count + 1)
                     slots[low + one] = slot
@@ -63,6 +65,23 @@ def number(a):
             slots[found[f, k]] = 0
     if outside >= 0:
         counts[outside] = OUTSIDE
+
+
+@Kernel
+def number(a):
+    """fields, bounds, slots, found, counts, room, numbers, batches, then B, ids, - of each.
+
+    Numbers the distinct rows of each field from 0 in the order of their first look-up: `found`
+    `int32[F, room]` says which rows they are, `counts` `[F]` how many, `numbers` `int32[F, room]`
+    each look-up's, batch behind batch. `slots` has a 0 for every row of the table, before and
+    after, of 16 bits if room fits in these, else of 32; field f has its rows from `bounds[f]` to
+    `bounds[f + 1]`, and an id beyond them makes `counts[f]` OUTSIDE.
+    """
+    rows = longs(a[1], a[0] + 1)[a[0]]
+    if a[5] < 2**16:
+        _number(a, shorts(a[2], rows), 2)
+    else:
+        _number(a, ints(a[2], rows), 4)
 
 
 @Kernel

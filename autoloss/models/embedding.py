@@ -110,8 +110,9 @@ class FieldEmbedding(nn.Module):
             found, places = torch.unique(torch.cat(rows), return_inverse=True)
             return found, list(torch.split(places, [len(ids) for ids in batches]))
         fields, room = len(self.offsets), sum(len(ids) for ids in batches)
-        if self._slots is None:
-            self._slots = torch.zeros(len(self.weight), dtype=torch.int32)
+        kind = torch.uint16 if room < 2**16 else torch.int32
+        if self._slots is None or self._slots.dtype is not kind:
+            self._slots = torch.zeros(len(self.weight), dtype=kind)
         numbered = torch.empty(fields, room, dtype=torch.int32)
         numbers = torch.empty_like(numbered)
         counts = torch.empty(fields, dtype=torch.int64)

@@ -191,6 +191,16 @@ def test_the_rows_that_batches_read_are_found_once_each(sizes, batches, seed):
         assert torch.equal(fields, fields.sort().values)
 
 
+def test_rows_are_found_by_batches_large_and_small():
+    """A field's number has 16 bits, 32 where more than 65,535 look-ups may need them."""
+    table, random = FieldEmbedding([90_000, 3], 1), torch.Generator().manual_seed(0)
+    for n in (10, 65_535, 65_536, 10):
+        ids = torch.stack([torch.randint(s, (n,), generator=random) for s in (90_000, 3)], dim=1)
+        rows, (places,) = table.distinct([ids])
+        assert len(rows) == len((ids + table.offsets).unique())
+        assert torch.equal(rows[places], ids + table.offsets)
+
+
 @pytest.mark.parametrize("wrong", [-1, 3])
 def test_an_id_outside_its_field_is_an_error_and_harms_nothing(wrong):
     table = FieldEmbedding([3, 4], 2)

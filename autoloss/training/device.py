@@ -14,8 +14,9 @@ import torch
 from autoloss.config import TrainingOptions
 from autoloss.errors import ConfigError
 
-# The constants of malloc.h, in bytes: trim threshold, top pad, and the largest mmap threshold.
-_MALLOC_SIZES = {-1: 1 << 30, -2: 1 << 26, -3: 1 << 25}
+# The constants of malloc.h: trim threshold and top pad in bytes, and how many blocks may be mapped
+# by themselves, which go back to the system whenever they are freed.
+_MALLOC = {-1: 1 << 30, -2: 1 << 26, -4: 0}
 
 
 def select_device(name: str) -> torch.device:
@@ -43,8 +44,8 @@ def keep_freed_memory() -> None:
     """Have glibc keep what is freed: else a step faults its arrays in anew, a fifth of its time."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        for option, size in _MALLOC_SIZES.items():
-            mallopt(option, size)
+        for option, value in _MALLOC.items():
+            mallopt(option, value)
 
 
 def large_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

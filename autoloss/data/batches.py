@@ -12,6 +12,8 @@ from torch import Tensor
 
 from autoloss.seeds import derive_seed
 
+TOGETHER = 1 << 16  # ids that are read at once: a small batch alone takes longer in calls
+
 
 class Batch(NamedTuple):
     """Examples: ids `[B, F]` int64 (field-local) and labels `[B]` int64 (class indices)."""
@@ -45,6 +47,8 @@ class Batches:
         self.count = full + (rest > 1)
         self.examples = min(self.count * batch_size, len(labels))
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+        self._together = max(1, TOGETHER // (batch_size * self.ids.shape[1]))  # batches
+        self._read: tuple[tuple[int, int], Batch] | None = None
 
     def order(self, epoch: int) -> np.ndarray:
         """The permutation of an epoch; the last one asked for is kept."""
@@ -56,10 +60,22 @@ class Batches:
     def batch(self, k: int) -> Batch:
         """The k-th batch of an endless run of epochs, on the CPU."""
         epoch, position = divmod(k, self.count)
-        start = position * self.batch_size
-        # In stored order: memory is read forwards.
-        rows = torch.from_numpy(np.sort(self.order(epoch)[start : start + self.batch_size]))
-        return Batch(*(x.index_select(0, rows).long() for x in (self.ids, self.labels)))
+        group, k = divmod(position, self._together)
+        if self._read is None or self._read[0] != (epoch, group):
+            self._read = (epoch, group), self._examples(epoch, group)
+        part = slice(k * self.batch_size, (k + 1) * self.batch_size)
+        return Batch(*(x[part] for x in self._read[1]))
+
+    def _examples(self, epoch: int, group: int) -> Batch:
+        """Those of a group of batches."""
+        size = self._together * self.batch_size
+        rows = self.order(epoch)[group * size : (group + 1) * size]
+        # Within a batch in stored order: memory is read forwards.
+        each = [
+            np.sort(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size)
+        ]
+        found = torch.from_numpy(np.concatenate(each))
+        return Batch(*(x.index_select(0, found).long() for x in (self.ids, self.labels)))
 
     def in_order(self) -> Iterator[Batch]:
         """All examples once, in stored order, none dropped (for evaluation)."""

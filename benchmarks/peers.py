@@ -15,19 +15,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import task
-import torch
-from torch import Tensor
 
-from autoloss.models import products
 from autoloss.records.provenance import cpu_name
 
 HERE = Path(__file__).parent
@@ -111,33 +106,18 @@ def measure(settings: list[Setting], rounds: int) -> dict[Setting, Result]:
     return results
 
 
-def floor(network: str, multiply: Callable[[Tensor, Tensor], Tensor]) -> float:
-    """Examples/s if a step were nothing but its matrix products a b^T by `multiply`."""
-    torch.set_num_threads(task.THREADS)
-    widths = [task.FIELDS * task.DIM, *task.NETWORKS[network], 1]
-    layers = [
-        (torch.randn(task.BATCH, n), torch.randn(m, n), torch.randn(task.BATCH, m))
-        for n, m in pairwise(widths)
-    ]
-
-    def step() -> None:
-        for x, weight, g in layers:
-            multiply(x, weight), multiply(g, weight.t()), multiply(g.t(), x.t())
-
-    return task.BATCH / task.seconds(step, 30)
-
-
 def against_peers(network: str, vocabulary: str, rounds: int) -> str:
     """A table of systems; ratios to the fastest peer."""
     systems = ("autoloss:ce/deferred", "autoloss:ce/dense", *PEERS)
+    floors = [Setting(f"floor:{how}", network, vocabulary) for how in ("onednn", "mkl")]
     settings = [Setting(system, network, vocabulary) for system in systems]
-    found = measure(settings, rounds)
-    usual = floor(network, lambda a, b: a @ b.t())
-    at_most = max(floor(network, products.multiply), usual)
+    found = measure([*settings, *floors], rounds)
+    one_dnn, mkl = (found.pop(setting).speed for setting in floors)
     best = max(result.speed for setting, result in found.items() if setting.system in PEERS)
     rows = [
         f"| {PEERS.get(s.system, s.system)} | {r.speed:,.0f} | {r.speed / best:.2f} "
-        f"| {r.speed / at_most:.0%} | {r.speed / usual:.0%} | {r.evaluation:,.0f} | {r.start:.1f} "
+        f"| {r.speed / max(one_dnn, mkl):.0%} | {r.speed / mkl:.0%} | {r.evaluation:,.0f} "
+        f"| {r.start:.1f} "
         f"| {r.memory:,.0f} | {r.auc:.3f} |"
         for s, r in found.items()
     ]

@@ -19,7 +19,7 @@ from autoloss.study import Study
 from autoloss.training.loop import Trainer
 
 ROOT = Path(__file__).parents[1]
-DATASET, MODEL, SEEDS, MARGIN = "ml100k-ctr", "deepfm", 12, 0.0005
+DATASET, MODEL, SEEDS, MARGIN = "ml100k-ctr", "deepfm", 40, 0.0005
 
 
 def outcome(method: str, seed: int, updates: str) -> tuple[float, list[float]]:

@@ -4,8 +4,8 @@
 
 The workers of a group are trained in turn, round after round, so that a slow minute of the machine
 hits all of them. Each is started GROUPS times: where its memory comes to lie makes one as much as a
-tenth slower than another for as long as it lives. Figures are medians over the rounds of all, each
-worker's first one left out.
+tenth slower than another for as long as it lives. Speeds are medians over the rounds of all, each
+worker's first one left out; all else is of the workers started last.
 """
 
 from __future__ import annotations
@@ -89,20 +89,23 @@ def measure(settings: list[Setting], rounds: int) -> dict[Setting, Result]:
     for setting in settings:
         task.make(task.VOCABULARIES[setting.vocabulary])
     seconds: dict[Setting, list[float]] = {setting: [] for setting in settings}
-    results = {}
+    workers: dict[Setting, Worker] = {}
     for _ in range(GROUPS):
+        for worker in workers.values():
+            worker.process.kill()
         workers = {setting: Worker(setting) for setting in settings}
         for k in range(rounds + 1):
             for setting, worker in workers.items():
                 took = worker.ask("train")["seconds"]
                 seconds[setting] += [took] if k else []
-        for setting, worker in workers.items():
-            worker.ask("evaluate")
-            last = worker.ask("evaluate")
-            speed = task.TRAIN / median(seconds[setting])
-            evaluation, memory = task.TEST / last["seconds"], last["memory_mb"]
-            results[setting] = Result(speed, evaluation, worker.start, last["auc"], memory)
-            worker.process.kill()
+    results = {}
+    for setting, worker in workers.items():
+        worker.ask("evaluate")
+        last = worker.ask("evaluate")
+        speed, evaluation = task.TRAIN / median(seconds[setting]), task.TEST / last["seconds"]
+        memory = last["memory_mb"]
+        results[setting] = Result(speed, evaluation, worker.start, last["auc"], memory)
+        worker.process.kill()
     return results
 
 
@@ -117,8 +120,7 @@ def against_peers(network: str, vocabulary: str, rounds: int) -> str:
     rows = [
         f"| {PEERS.get(s.system, s.system)} | {r.speed:,.0f} | {r.speed / best:.2f} "
         f"| {r.speed / max(one_dnn, mkl):.0%} | {r.speed / mkl:.0%} | {r.evaluation:,.0f} "
-        f"| {r.start:.1f} "
-        f"| {r.memory:,.0f} | {r.auc:.3f} |"
+        f"| {r.start:.1f} | {r.memory:,.0f} | {r.auc:.3f} |"
         for s, r in found.items()
     ]
     hidden = "-".join(map(str, task.NETWORKS[network]))

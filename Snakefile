@@ -14,17 +14,31 @@ min_version("9.19")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
+from autoloss.config import pack, unpack
 from autoloss.errors import UserError
+from autoloss.names import PATTERN
+from autoloss.records.failures import crashed, say_crashed
 from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
 from autoloss.study import Study
 
-try:
-    study = Study.load(config, ROOT)
-except UserError as error:
-    raise WorkflowError(str(error))
-study.write_config()
+# A job runs the configuration that it was planned with, whatever the files say by the time that it
+# starts: commands get it by the environment; a scheduler's job, which reads this file again, by
+# `--config`, as Snakemake passes that on.
+settings = workflow.config_settings
+if workflow.is_main_process:
+    arguments = settings.config_args or ()
+    try:
+        study = Study.planned(workflow.overwrite_configfiles, arguments, ROOT)
+    except UserError as error:
+        raise WorkflowError(str(error))
+    settings.config_args = [*arguments, f"handed={pack(study.config)}"]
+elif "handed" not in config:
+    raise WorkflowError(
+        "this job got no configuration from the workflow that started it"
+    )
+else:
+    study = Study(unpack(config["handed"]), ROOT)
 
-CONFIG = study.config_file
 RESULTS = study.results
 
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
@@ -32,6 +46,7 @@ RESULTS = study.results
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 # The shell outlives a signal to its group: it waits for the run to write its checkpoint.
 shell.prefix(
+    f"export AUTOLOSS_STUDY={pack(study.config)}; "
     f"set -euo pipefail; trap : TERM; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
 )
 
@@ -40,8 +55,8 @@ include: "autoloss/workflow/common.smk"
 
 
 wildcard_constraints:
-    source=r"[a-z0-9-]+",
-    dataset=r"[a-z0-9-]+",
+    source=PATTERN,
+    dataset=PATTERN,
     model=r"[a-z0-9_]+",
     method=r"\w+",
     first=r"\d+",
@@ -58,6 +73,18 @@ include: "autoloss/workflow/figures.smk"
 include: "autoloss/workflow/claims.smk"
 include: "autoloss/workflow/sensitivity.smk"
 include: "autoloss/workflow/report.smk"
+
+
+# What is run stands beside its results; parsing and dry runs write nothing.
+onstart:
+    study.write_config()
+
+
+onerror:
+    if lines := list(
+        crashed(study, (c for group in GROUPS for c in study.cells(group)))
+    ):
+        print(say_crashed(lines), file=sys.stderr)
 
 
 rule all:

@@ -16,7 +16,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from autoloss.data.registry import load_dataset, load_source
+from autoloss.config import read_overrides, unpack
+from autoloss.data.registry import load_source
 from autoloss.errors import ConfigError, UserError
 from autoloss.leases import leased_gpu
 from autoloss.study import Cell, Study
@@ -24,10 +25,39 @@ from autoloss.study import Cell, Study
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
 app.add_typer(data_app, name="data")
-Resolved = Annotated[
-    Path, typer.Option("--config", help="Resolved configuration, results/<scale>/config.json.")
+Configured = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="A file as for snakemake --configfile, or a config.json it left."
+    ),
 ]
-DEFAULT_CONFIG = Path("results/laptop/config.json")
+Key = Annotated[str | None, typer.Option(hidden=True, help="What snakemake planned the job with.")]
+HANDED = "AUTOLOSS_STUDY"  # in the environment of Snakemake's jobs: their configuration, packed
+
+
+def _study(config: Path | None) -> Study:
+    """The study of a file, of the job that this is, or of the defaults."""
+    handed = os.environ.get(HANDED)
+    if config is None and handed:
+        return Study(unpack(handed))
+    return Study.load(read_overrides([config] if config else []), Path())
+
+
+def _of_the_plan(key: str | None, now: str) -> None:
+    """Refuse to make under one key what has another by now: Snakemake would never make it anew."""
+    if key not in (None, now):
+        raise ConfigError(
+            "this job",
+            "is not what snakemake planned: code or descriptions have changed since it was started",
+            "start snakemake again: it plans anew, and finished runs are kept",
+        )
+
+
+def _reported(config: Path | None, key: str | None) -> Study:
+    """The study whose tables, figures or statistics are made."""
+    study = _study(config)
+    _of_the_plan(key, study.report_key)
+    return study
 
 
 @app.command()
@@ -73,11 +103,13 @@ def synth(
 
 
 @app.command()
-def prepare(dataset: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     """Split and encode a data set into data/prepared/."""
     from autoloss.data.prepare import prepare as prepare_dataset
 
-    study, spec = Study.read(config), load_dataset(dataset, Path())
+    study = _study(config)
+    spec = study.dataset(dataset)
+    _of_the_plan(key, study.preparation_key(dataset))
     manifest = prepare_dataset(
         spec,
         study.raw_folder(spec.source),
@@ -143,12 +175,13 @@ def train(
     model: str,
     method: str,
     seeds: Annotated[str, typer.Option(help="First and last seed, as in 0-11.")] = "0-0",
-    config: Resolved = DEFAULT_CONFIG,
+    config: Configured = None,
+    key: Key = None,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
     first, last = _seed_range(seeds)
-    study = Study.read(config)
-    cell = Cell(dataset, model, method)
+    study, cell = _study(config), Cell(dataset, model, method)
+    _of_the_plan(key, study.run_key(cell))
     with leased_gpu(study.config.training, typer.echo):
         with _importing():
             from autoloss.training.progress import reporting
@@ -159,10 +192,12 @@ def train(
 
 
 @app.command()
-def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def search(
+    dataset: str, model: str, method: str, config: Configured = None, key: Key = None
+) -> None:
     """Find a cell's weights, or in the tuned protocol its hyper-parameters, on validation."""
-    study = Study.read(config)
-    cell = Cell(dataset, model, method)
+    study, cell = _study(config), Cell(dataset, model, method)
+    _of_the_plan(key, study.search_key(cell))
     with leased_gpu(study.config.training, typer.echo):
         with _importing():
             from autoloss.search.run import search as search_cell
@@ -173,16 +208,27 @@ def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CON
 
 
 @app.command()
-def index(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def index(group: str, config: Configured = None, key: Key = None) -> None:
     """Collect the run records of a table or figure into results/<scale>/index/."""
     from autoloss.report.products import write_index
 
-    typer.echo(write_index(Study.read(config), group))
+    typer.echo(write_index(_reported(config, key), group))
+
+
+@app.command()
+def failures(group: str, config: Configured = None, key: Key = None) -> None:
+    """Name the cells of a table or figure whose method raised an error; fails if there are any."""
+    from autoloss.records.failures import crashed, say_crashed
+
+    study = _reported(config, key)
+    lines = list(crashed(study, study.cells(group)))
+    typer.echo(say_crashed(lines) if lines else f"{group}: no method raised an error")
+    raise typer.Exit(1 if lines else 0)
 
 
 @app.command()
 def check(
-    config: Resolved = DEFAULT_CONFIG,
+    config: Configured = None,
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Remove what is wrong: snakemake makes it anew.")
     ] = False,
@@ -190,7 +236,7 @@ def check(
     """Check every record of a study: there, unchanged, of this code, data and configuration."""
     from autoloss.report.check import check_study
 
-    report = check_study(Study.read(config))
+    report = check_study(_study(config))
     typer.echo("\n".join(report.lines))
     if rerun:
         typer.echo(f"Removed {len(report.remove())} files: snakemake makes anew what they were of.")
@@ -200,56 +246,56 @@ def check(
 @app.command()
 def merge(
     folder: Annotated[Path, typer.Argument(help="Another machine's results/<scale>.")],
-    config: Resolved = DEFAULT_CONFIG,
+    config: Configured = None,
 ) -> None:
     """Take over the runs of another results tree of the same study, each checked first."""
     from autoloss.records.merge import Merge
 
-    merged = Merge(Study.read(config), folder).run()
+    merged = Merge(_study(config), folder).run()
     typer.echo("\n".join(merged.report()))
     raise typer.Exit(1 if merged.refused else 0)
 
 
 @app.command()
-def budget(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def budget(group: str, config: Configured = None, key: Key = None) -> None:
     """Write what the runs of a table or figure cost; fail if a method had more than it may."""
     from autoloss.report.products import write_budget
 
-    typer.echo(write_budget(Study.read(config), group))
+    typer.echo(write_budget(_reported(config, key), group))
 
 
 @app.command()
-def compare(group: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def compare(group: str, config: Configured = None, key: Key = None) -> None:
     """Test our method against each other one of a table or figure, paired by seed."""
     from autoloss.report.products import write_comparisons
 
-    typer.echo(write_comparisons(Study.read(config), group))
+    typer.echo(write_comparisons(_reported(config, key), group))
 
 
 @app.command()
-def table(name: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def table(name: str, config: Configured = None, key: Key = None) -> None:
     """Write a table as CSV, Markdown and LaTeX, from records only."""
     from autoloss.report.products import write_table
 
-    for file in write_table(Study.read(config), name):
+    for file in write_table(_reported(config, key), name):
         typer.echo(file)
 
 
 @app.command()
-def figure(name: str, config: Resolved = DEFAULT_CONFIG) -> None:
+def figure(name: str, config: Configured = None, key: Key = None) -> None:
     """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON."""
     from autoloss.report.figures import write_figure
 
-    for file in write_figure(Study.read(config), name):
+    for file in write_figure(_reported(config, key), name):
         typer.echo(file)
 
 
 @app.command()
-def verify(config: Resolved = DEFAULT_CONFIG) -> None:
+def verify(config: Configured = None) -> None:
     """Compare the runs that there are with the committed reference; fails if a number is off."""
     from autoloss.report.verify import verify as verify_study
 
-    found = verify_study(Study.read(config))
+    found = verify_study(_study(config))
     how = "to the bit" if found.exact else "in their means"
     typer.echo(
         f"Compared {found.compared} {'runs' if found.exact else 'numbers'} {how}: {found.why}."
@@ -263,35 +309,35 @@ def verify(config: Resolved = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
-def reference(config: Resolved = DEFAULT_CONFIG) -> None:
+def reference(config: Configured = None) -> None:
     """Make what there is the committed reference, and put it in the README."""
     from autoloss.report.reference import write_reference
 
-    for file in write_reference(Study.read(config)):
+    for file in write_reference(_study(config)):
         typer.echo(file)
 
 
 @app.command()
-def claims(config: Resolved = DEFAULT_CONFIG) -> None:
+def claims(config: Configured = None, key: Key = None) -> None:
     """Judge the paper's claims (configs/claims.yaml) by the runs that there are."""
     from autoloss.claims.products import write_verdicts
 
-    for file in write_verdicts(Study.read(config)):
+    for file in write_verdicts(_reported(config, key)):
         typer.echo(file)
 
 
 @app.command()
-def report(config: Resolved = DEFAULT_CONFIG) -> None:
+def report(config: Configured = None, key: Key = None) -> None:
     """Write results/<scale>/report.html, the whole study on one page that needs no network."""
     from autoloss.report.html import write_report
 
-    typer.echo(write_report(Study.read(config)))
+    typer.echo(write_report(_reported(config, key)))
 
 
 @app.command()
-def summary(config: Resolved = DEFAULT_CONFIG) -> None:
+def summary(config: Configured = None) -> None:
     """Print the path of every product, and Table 2."""
-    study = Study.read(config)
+    study = _study(config)
     products = sorted(p for p in study.results.glob("*/*") if p.parent.name != "runs")
     typer.echo("Products:\n" + "\n".join(f"  {path}" for path in products))
     typer.echo("\n" + (study.results / "tables" / "table_2.md").read_text(encoding="utf-8"))

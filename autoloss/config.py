@@ -6,14 +6,17 @@ passes (`--configfile`) over that. Imports neither torch nor pandas: the Snakefi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from autoloss.errors import ConfigError, did_you_mean
-from autoloss.strict import Strict, check, load_yaml, read_yaml
+from autoloss.names import StudyName
+from autoloss.strict import Strict, check, parse_yaml, read_yaml
 
 
 def _no_truth(value: Any) -> Any:
@@ -63,6 +66,9 @@ class Pair(Strict):
 class StudyOptions(Strict):
     """What is run: the grid of the tables, and what the figures need beyond it."""
 
+    name: StudyName | None = Field(
+        default=None, description="of results/<name> and figures/<name>; null: the scale's"
+    )
     datasets: Names = Field(min_length=1, description="data sets of Table 2")
     component_datasets: Names = Field(
         min_length=1, description="data sets of Table 3 (the paper: Criteo alone)"
@@ -166,7 +172,7 @@ class StatisticsOptions(Strict):
 class Config(Strict):
     """A whole study."""
 
-    scale: str = Field(pattern=r"^[a-z0-9_-]+$")
+    scale: StudyName
     protocol: Literal["published", "tuned"] = Field(
         description="hyper-parameters: the published ones for all, or everything tuned for all"
     )
@@ -200,9 +206,43 @@ def overlay(config: Config, overrides: Mapping[str, Any], where: str) -> Config:
     return check(Config, _merge(config.model_dump(mode="json"), overrides), where)
 
 
-def read_config(file: Path) -> Config:
-    """A resolved configuration, as the Snakefile writes it for the jobs (JSON is YAML)."""
-    return load_yaml(file, Config)
+def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict[str, Any]:
+    """What a user lays over a scale: the keys of `files`, then `arguments`, each `key=value`.
+
+    As `snakemake --configfile` and `--config` mean it, but read here: a value is YAML, so that
+    numbers inside `study={"seeds": 2}` are numbers.
+
+    Raises:
+        ConfigError: a file or an argument is not YAML, or has no keys.
+    """
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _merge(merged, _with_keys(read_yaml(file), str(file)))
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        merged = _merge(merged, {key: parse_yaml(value, f"--config {key}")})
+    return merged
+
+
+def pack(config: Config) -> str:
+    """A configuration as one word of letters, digits, - and _, to hand to a job."""
+    text = config.model_dump_json().encode()
+    return base64.urlsafe_b64encode(zlib.compress(text, 9)).decode()
+
+
+def unpack(word: str) -> Config:
+    """The configuration that was packed, whatever the files in `configs/` say by now."""
+    return Config.model_validate_json(zlib.decompress(base64.urlsafe_b64decode(word)))
+
+
+def _with_keys(content: Any, where: str) -> Mapping[str, Any]:
+    """A configuration's content; an empty file changes nothing."""
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        what = f"holds a {type(content).__name__}, not keys with values"
+        raise ConfigError(where, what, "write `key: value` lines, as in configs/default.yaml")
+    return content
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

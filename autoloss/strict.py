@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,8 @@ MAX_NODES = 100_000  # values in a file, each counted as often as it is referred
 
 class PlainLoader(yaml.SafeLoader):
     """Plain data only: no objects; no key twice, of which the last would win unseen; no aliases of
-    which a few lines unfold to gigabytes."""
+    which a few lines unfold to gigabytes; no number that YAML takes for another one than it says.
+    """
 
     def get_single_node(self) -> yaml.Node | None:
         """As it is, but for its size when unfolded."""
@@ -61,6 +63,25 @@ class PlainLoader(yaml.SafeLoader):
             seen.add(key.value)
         return node
 
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """As it is, but for a leading zero (base 8) and a colon (base 60): 010 is not 8."""
+        text = self.construct_scalar(node)
+        if ":" in text or re.match(r"[-+]?0[0-9_]", text):
+            problem = (
+                f"'{text}' is not the number that it looks like: write it in decimal, or quote it"
+            )
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        if node.tag.endswith(":int"):
+            return self.construct_yaml_int(node)
+        return self.construct_yaml_float(node)
+
+
+for _kind in ("int", "float"):
+    PlainLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", PlainLoader.construct_number)
+# 1e-3, which YAML 1.1 takes for text.
+_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
 
 def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
     """Values under a node, itself one; infinite where it holds itself."""
@@ -77,13 +98,21 @@ def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
 def read_yaml(path: Path) -> Any:
     """What the YAML file `path` holds; a ConfigError names the file, and the line of bad syntax."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise ConfigError(str(path), problem, "create it, or correct the name") from None
-    # ValueError: not UTF-8, or a date that there is not; RecursionError: nested without end
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), f"not UTF-8: {error}", "save it as UTF-8") from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What a YAML `text` holds; a ConfigError names `where` it is from, and the line."""
+    try:
+        return yaml.load(text, PlainLoader)
+    # ValueError: a date that there is not; RecursionError: nested without end
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(str(path), f"not valid YAML: {error}", "correct the syntax") from None
+        raise ConfigError(where, f"not valid YAML: {error}", "correct the syntax") from None
 
 
 def check(model: type[Model], content: Any, where: str) -> Model:

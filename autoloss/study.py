@@ -9,17 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import Config, load_config, overlay, read_config
+from autoloss.config import Config, load_config, overlay, read_overrides
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
-from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset
+from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset, load_source
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.grid import Cell, cells_of
-from autoloss.records.fingerprint import preparation_code, search_code, training_code
+from autoloss.records.fingerprint import (
+    preparation_code,
+    report_code,
+    search_code,
+    training_code,
+)
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import (
     APART,
@@ -58,15 +63,25 @@ class Study:
         return cls(load_config(overrides, root), root)
 
     @classmethod
-    def read(cls, file: Path) -> Study:
-        """The study of a resolved configuration that the Snakefile wrote."""
-        return cls(read_config(file))
+    def planned(cls, files: Iterable[Path], arguments: Iterable[str], root: Path) -> Study:
+        """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
+
+        Raises:
+            ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
+                (In a rule Snakemake would take that for a missing input of something made before.)
+        """
+        study = cls.load(read_overrides(files, arguments), root)
+        for name in study.named_datasets():
+            load_source(study.dataset(name).source, root)
+        for method in study.variants:
+            study.run_config(Cell("", "", method))
+        return study
 
     def __post_init__(self) -> None:
         study = self.config.study
         known = dataset_names(self.root)
         pairs = (study.source, *study.targets)
-        for name in (*study.datasets, *study.component_datasets, *(p.dataset for p in pairs)):
+        for name in self.named_datasets():
             if name not in known:
                 raise ConfigError("study", f"no data set '{name}'", did_you_mean(name, known))
         for name in (*study.models, *study.control_models, *(p.model for p in pairs)):
@@ -83,6 +98,12 @@ class Study:
                 )
         for name, entry in self.methods.items():
             options_of(entry.info, self.config.methods.get(name, {}), self.methods)
+
+    def named_datasets(self) -> list[str]:
+        """The data sets that the configuration names, each once."""
+        study = self.config.study
+        pairs = (pair.dataset for pair in (study.source, *study.targets))
+        return list(dict.fromkeys((*study.datasets, *study.component_datasets, *pairs)))
 
     @cached_property
     def methods(self) -> dict[str, Entry]:
@@ -300,10 +321,21 @@ class Study:
         over = {"training": training, "methods": {self.base(cell.method): options}}
         return Study(overlay(self.varied(cell).config, over, where), self.root)
 
+    def source_key(self, name: str) -> str:
+        """Hash of what a source's raw files are: its mirrors and their checksums."""
+        return _hash(load_source(name, self.root).model_dump(mode="json")["mirrors"])
+
     def preparation_key(self, name: str) -> str:
         """Hash of a data set's description, the row limit and the code that prepares it."""
         spec = self.dataset(name).model_dump(mode="json")
         return _hash([spec, self.config.study.max_rows, preparation_code()])
+
+    @cached_property
+    def report_key(self) -> str:
+        """Hash of what tables, figures and statistics depend on beside the runs and the data."""
+        config = self.config.model_dump(mode="json")
+        methods = {name: asdict(entry.info) for name, entry in self.methods.items()}
+        return _hash([config, methods, report_code()])
 
     def dataset(self, name: str) -> DatasetSpec:
         """The description of a data set."""
@@ -339,13 +371,14 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The scale, and the protocol unless it is the published one."""
+        """The name that it is given, or its scale's; with the protocol unless that is the usual."""
         protocol = self.config.protocol
-        return self.config.scale + ("" if protocol == "published" else f"-{protocol}")
+        name = self.config.study.name or self.config.scale
+        return name + ("" if protocol == "published" else f"-{protocol}")
 
     @property
     def config_file(self) -> Path:
-        """The resolved configuration, for the jobs."""
+        """The configuration that was last run, resolved."""
         return self.results / "config.json"
 
     def raw_folder(self, source: str) -> Path:
@@ -353,9 +386,9 @@ class Study:
         return Path("data") / "raw" / source
 
     def prepared_folder(self, dataset: str) -> Path:
-        """Prepared arrays of a data set; a row limit gives a folder of its own."""
+        """Prepared arrays of a data set; a row limit gives a folder that no data set's name is."""
         limit = self.config.study.max_rows
-        return Path("data") / "prepared" / (f"{dataset}-{limit}" if limit else dataset)
+        return Path("data") / "prepared" / (f"{dataset}.{limit}" if limit else dataset)
 
     def index_file(self, group: str) -> Path:
         """One row per run of a group."""
@@ -385,13 +418,9 @@ class Study:
         """A run's checkpoint: undeclared to Snakemake, so that it survives a rerun."""
         return self.cell_folder(cell) / ".state" / f"{run_id}.pt"
 
-    def write_config(self) -> Path:
-        """Write the resolved configuration if it changed; returns its path."""
-        text = self.config.model_dump_json(indent=2) + "\n"
-        file = self.root / self.config_file
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            write_text(text, file)
-        return self.config_file
+    def write_config(self) -> None:
+        """Write down what is run, for who looks at the results later; no job reads it."""
+        write_text(self.config.model_dump_json(indent=2) + "\n", self.root / self.config_file)
 
 
 def _hash(content: Any) -> str:

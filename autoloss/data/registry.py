@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from autoloss.errors import ConfigError, did_you_mean
+from autoloss.names import Name
 from autoloss.strict import Strict, load_yaml
 from autoloss.task import Task
 
@@ -102,7 +103,7 @@ class SourceSpec(Strict):
     `must_accept`: nothing is downloaded before the reader has said that the terms are accepted.
     """
 
-    name: str
+    name: Name
     title: str
     homepage: str
     licence: str
@@ -185,7 +186,7 @@ class DatasetSpec(Strict):
     `inferred`, which is not, preparation warns. `max_bad_rows` malformed lines are skipped.
     """
 
-    name: str
+    name: Name
     title: str
     source: str
     stands_for: str

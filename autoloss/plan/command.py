@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoloss.config import read_config
+from autoloss.config import read_overrides
 from autoloss.errors import ConfigError, UserError
 from autoloss.plan.actual import compare
 from autoloss.plan.costs import (
@@ -24,7 +24,6 @@ from autoloss.plan.estimate import make_plan
 from autoloss.plan.jobs import cells_of
 from autoloss.plan.page import show_actual, show_plan
 from autoloss.plan.training import Resources, Training
-from autoloss.strict import read_yaml
 from autoloss.study import Study
 
 
@@ -76,9 +75,7 @@ def study_of(scale: str | None, config: Path | None, root: Path) -> Study:
         return Study.load({"scale": scale} if scale else {}, root)
     if scale is not None:
         raise ConfigError("--scale", "is given beside --config", "leave out one of them")
-    if config.suffix == ".json":
-        return Study(read_config(config), root)
-    return Study.load(read_yaml(config), root)
+    return Study.load(read_overrides([config]), root)
 
 
 def costs_of(study: Study) -> Measured:

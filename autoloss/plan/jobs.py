@@ -107,6 +107,8 @@ class _Dag:
             runs = len(cells) * study.config.study.seeds
             index = add(group, "index", runs, [k for cell in cells for k in shards[cell]])
             budget = add(group, "budget", runs, [index])
+            looked = self.seconds.analyse("budget", 0)  # no more than to start and to end
+            last.append(self.add(group, "no_crash", looked, [index]))
             tested[group] = add(group, "compare", runs, [index, budget])
         last.append(add("table_1", "table", 0, prepared.values()))
         last += [add(name, "table", 0, [tested[name]]) for name in TABLES]

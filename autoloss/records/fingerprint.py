@@ -1,5 +1,9 @@
 """Hashes of the code that can change a number, so that a change reruns what it touches, no more.
 
+What code is, the imports say: a file's hash covers every module of the project that it imports, at
+whatever remove, and every file of the project that its text names (`"weights.json"` beside it, a
+module by its dotted name). Packages that are installed are told apart by the lock, not here.
+
 Comments, docstrings and layout do not count: the syntax tree is hashed, not the text. Imports
 neither torch nor pandas: the Snakefile computes these.
 """
@@ -8,78 +12,173 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from autoloss.registry import Entry
+from autoloss.errors import MethodError
+from autoloss.registry import Entry, project_root
 
-# What a training run's numbers depend on, beside its configuration, its data and its method.
-TRAINING = (
-    "adam.py",
-    "asked.py",
-    "losses.py",
-    "weighting.py",
-    "hypergradient.py",
-    "method.py",
-    "learned.py",
-    "controller.py",
-    "seeds.py",
-    "task.py",
-    "metrics.py",
-    "data/batches.py",
-    "data/prepared.py",
-    "kernels/*.py",
-    "models/*.py",
-    "training/*.py",
-)
-SEARCH = ("search/*.py",)
-PREPARATION = ("data/*.py",)
-DRAWING = ("report/figures/*.py",)
+# Where a training run, a search and the preparation of data begin; patterns below the root.
+TRAINING = ("autoloss/training/loop.py", "autoloss/training/runner.py", "autoloss/models/*.py")
+SEARCH = ("autoloss/search/run.py",)
+PREPARATION = ("autoloss/data/prepare.py",)
+# What these import and an identity leaves out, with what stands there for it and what it imports.
+NEUTRAL = {
+    "autoloss/__init__.py": "only names what the package offers",
+    "autoloss/config.py": "its values",
+    "autoloss/errors.py": "only says what went wrong",
+    "autoloss/lock.py": "only waits",
+    "autoloss/registry.py": "the options by value, the method's file",
+    "autoloss/strict.py": "only refuses",
+    "autoloss/study.py": "the key that it computes",
+    "autoloss/records/": "only keeps what it is given",
+    "autoloss/data/atomic.py": "only writes files",
+    "autoloss/data/fetch.py": "the raw files, verified by their digests",
+    "autoloss/data/fetching/": "the raw files, verified by their digests",
+    "autoloss/data/manifest.py": "the data's hash",
+    "autoloss/data/progress.py": "only says how far it is",
+    "autoloss/data/registry.py": "the description by value, the data's hash",
+    "autoloss/training/progress.py": "only says how far it is",
+}
 
 
-def code_hash(files: Iterable[Path]) -> str:
-    """16 hexadecimal digits over the syntax trees of `files`."""
+class Module(NamedTuple):
+    """What a file says: its code's digest, and which files of the project it imports or names."""
+
+    code: bytes
+    named: tuple[Path, ...]
+
+
+def code_hash(files: Iterable[Path], root: Path) -> str:
+    """16 hexadecimal digits over the places of `files` below `root` and what they say."""
     digest = hashlib.sha256()
     for file in sorted(files):
-        digest.update(file.name.encode() + _code_of(file.read_text(encoding="utf-8")))
+        digest.update(file.relative_to(root).as_posix().encode() + read_module(file, root).code)
     return digest.hexdigest()[:16]
 
 
 def training_code(method: str, methods: dict[str, Entry]) -> str:
-    """Hash of the engine, the method's file and the files of the methods it builds on."""
-    package = Path(__file__).resolve().parents[1]
-    files = [file for pattern in TRAINING for file in package.glob(pattern)]
-    name: str | None = method
-    while name is not None:
-        files.append(methods[name].file)
-        name = methods[name].info.base
-    return code_hash(files)
+    """Hash of the engine, of the method's file and those of the methods it builds on."""
+    own = [methods[method].file]
+    while (base := methods[method].info.base) is not None:
+        method = base
+        own.append(methods[method].file)
+    return _hash_of(TRAINING, own)
 
 
 def search_code() -> str:
     """Hash of the code that searches, the methods' own apart."""
-    return _package_hash(SEARCH)
+    return _hash_of(SEARCH)
 
 
 def preparation_code() -> str:
     """Hash of the code that turns raw files into arrays."""
-    return _package_hash(PREPARATION)
+    return _hash_of(PREPARATION)
 
 
-def drawing_code() -> str:
-    """Hash of the code that draws figures: they are drawn anew when it changes."""
-    return _package_hash(DRAWING)
+@cache  # asked for every table and figure
+def report_code() -> str:
+    """Hash of all of the package, byte by byte: what is made of records is made anew in seconds."""
+    digest = hashlib.sha256()
+    package = project_root() / "autoloss"
+    for file in sorted(package.rglob("*")):
+        if file.is_file() and file.suffix in (".py", ".j2", ".css", ".js"):
+            digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
-def _package_hash(patterns: Iterable[str]) -> str:
-    package = Path(__file__).resolve().parents[1]
-    return code_hash(file for pattern in patterns for file in package.glob(pattern))
+def closure(files: Iterable[Path], root: Path) -> set[Path]:
+    """`files` and all that they import or name at any remove, but for what is neutral."""
+    reached, todo = set(), list(files)
+    while todo:
+        file = todo.pop()
+        if file not in reached:
+            reached.add(file)
+            todo += (name for name in read_module(file, root).named if not _neutral(name, root))
+    return reached
+
+
+def read_module(file: Path, root: Path) -> Module:
+    """The code in `file` of the project at `root`, or its bytes where it is no Python.
+
+    Raises:
+        MethodError: it cannot be read, or is no Python though it says so.
+    """
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise MethodError(str(file), f"cannot be read: {error}", "mend or remove it") from error
+    return _parsed(source, file, root) if file.suffix == ".py" else Module(source, ())
 
 
 @cache  # every method's and every run's hash is over the same engine
-def _code_of(source: str) -> bytes:
-    return ast.dump(_without_docstrings(ast.parse(source))).encode()
+def _parsed(source: bytes, file: Path, root: Path) -> Module:
+    try:
+        tree = ast.parse(source, filename=str(file))
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        line = getattr(error, "lineno", None) or 1
+        raise MethodError(f"{file}:{line}", str(error), "correct the syntax") from error
+    named = tuple(dict.fromkeys(_named(tree, file, root)))
+    code = ast.dump(_without_docstrings(tree)).encode()
+    return Module(hashlib.sha256(code).digest(), named)
+
+
+def _named(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
+    package = file.parent.relative_to(root).parts
+    for node in _executed(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _modules(root, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            parts = [*start, *(node.module or "").split(".")]
+            parts = [part for part in parts if part]
+            for alias in node.names:
+                yield from _modules(root, [*parts, alias.name])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from _literal(node.value, file, root)
+
+
+def _executed(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node but those under `if TYPE_CHECKING:`, which only name types."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        hints = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        todo += node.orelse if hints and isinstance(node, ast.If) else ast.iter_child_nodes(node)
+
+
+def _modules(root: Path, parts: list[str]) -> Iterator[Path]:
+    """The files that importing `a.b.c` runs, so far as they are the project's."""
+    for count in range(1, len(parts) + 1):
+        place = root.joinpath(*parts[:count])
+        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if file.is_file():
+                yield file
+
+
+def _literal(text: str, file: Path, root: Path) -> Iterator[Path]:
+    """What a method's file names in quotes: a file beside it, or a module by its dotted name."""
+    if not file.is_relative_to(root / "baselines") or not 0 < len(text) < 100:
+        return
+    if "." in text and all(part.isidentifier() for part in text.split(".")):
+        yield from _modules(root, text.split("."))
+    if text.isprintable() and text[0] != "/" and (file.parent / text).is_file():
+        yield file.parent / text
+
+
+def _hash_of(patterns: Iterable[str], own: Iterable[Path] = ()) -> str:
+    root = project_root()
+    begin = [file for pattern in patterns for file in root.glob(pattern)]
+    return code_hash(closure([*begin, *own], root), root)
+
+
+def _neutral(file: Path, root: Path) -> bool:
+    place = file.relative_to(root).as_posix()
+    return any(place == name or (name[-1] == "/" and place.startswith(name)) for name in NEUTRAL)
 
 
 def _without_docstrings(tree: ast.AST) -> ast.AST:

@@ -11,12 +11,11 @@ rule index:
     conda:
         "../../environment.yml"
     params:
-        seeds=study.config.study.seeds,
-        config=CONFIG,
+        key=study.report_key,
     message:
         "Collecting the runs of {wildcards.group}"
     shell:
-        "autoloss index {wildcards.group} --config {params.config} >{log} 2>&1"
+        "autoloss index {wildcards.group} --key {params.key} >{log} 2>&1"
 
 
 # No table is made of runs that had unequal budgets: everything below waits for this.
@@ -30,12 +29,11 @@ rule budget:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
-        tuning=study.config.tuning.model_dump(),
+        key=study.report_key,
     message:
         "Checking that no method of {wildcards.group} had more budget than it may"
     shell:
-        "autoloss budget {wildcards.group} --config {params.config} >{log} 2>&1"
+        "autoloss budget {wildcards.group} --key {params.key} >{log} 2>&1"
 
 
 rule compare:
@@ -49,9 +47,26 @@ rule compare:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
-        statistics=study.config.statistics.model_dump(),
+        key=study.report_key,
     message:
         "Comparing the methods of {wildcards.group}"
     shell:
-        "autoloss compare {wildcards.group} --config {params.config} >{log} 2>&1"
+        "autoloss compare {wildcards.group} --key {params.key} >{log} 2>&1"
+
+
+# A method that raised is in every table as failed; who asked for the table is told by the exit status.
+rule no_crash:
+    input:
+        RESULTS / "index/{group}.parquet",
+    output:
+        touch(RESULTS / "no_crash/{group}"),
+    log:
+        f"logs/{study.name}/no_crash_{{group}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        key=study.report_key,
+    message:
+        "Looking for methods of {wildcards.group} that raised an error"
+    shell:
+        "autoloss failures {wildcards.group} --key {params.key} >{log} 2>&1"

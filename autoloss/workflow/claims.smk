@@ -23,14 +23,14 @@ rule make_verdicts:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
-        statistics=study.config.statistics.model_dump(),
+        key=study.report_key,
     message:
         "Judging the paper's claims"
     shell:
-        "autoloss claims --config {params.config} >{log} 2>&1"
+        "autoloss claims --key {params.key} >{log} 2>&1"
 
 
 rule claims:
     input:
         rules.make_verdicts.output,
+        no_crash(*CLAIMED),

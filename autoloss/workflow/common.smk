@@ -1,12 +1,15 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
-from autoloss.records.fingerprint import drawing_code
 from autoloss.registry import UNTESTED
 from autoloss.study import Cell
 
 
 def cell_of(wildcards):
     return Cell(wildcards.dataset, wildcards.model, wildcards.method)
+
+
+def source_key(wildcards):
+    return study.source_key(wildcards.source)
 
 
 def raw_manifest(wildcards):
@@ -59,6 +62,11 @@ def manifests_of_study(wildcards):
 def either(names):
     """A wildcard's pattern: one of these names."""
     return "|".join(names) or "(?!)"
+
+
+def no_crash(*groups):
+    """What a target asks for beside its files: that no method of these groups raised an error."""
+    return [RESULTS / "no_crash" / group for group in groups]
 
 
 def groups_of_figure(wildcards):

@@ -13,6 +13,8 @@ rule fetch:
     retries: 2
     conda:
         "../../environment.yml"
+    params:
+        key=source_key,
     message:
         "Fetching {wildcards.source}; its terms of use are in {log}"
     shell:
@@ -31,8 +33,7 @@ rule prepare:
         "../../environment.yml"
     params:
         key=preparation_key,
-        config=CONFIG,
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "autoloss prepare {wildcards.dataset} --config {params.config} >{log} 2>&1"
+        "autoloss prepare {wildcards.dataset} --key {params.key} >{log} 2>&1"

@@ -14,12 +14,11 @@ rule make_figure:
     conda:
         "../../environment.yml"
     params:
-        code=drawing_code(),
-        config=CONFIG,
+        key=study.report_key,
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "autoloss figure {wildcards.figure} --config {params.config} >{log} 2>&1"
+        "autoloss figure {wildcards.figure} --key {params.key} >{log} 2>&1"
 
 
 rule figure_1:
@@ -35,14 +34,17 @@ rule figure_2:
 rule figure_3:
     input:
         PICTURES / "figure_3.pdf",
+        no_crash("figure_3"),
 
 
 rule figure_4:
     input:
         PICTURES / "figure_4.pdf",
+        no_crash("figure_4"),
 
 
 # All of them, from the records that there are: seconds, once the runs are done.
 rule figures:
     input:
         expand(PICTURES / "{figure}.pdf", figure=study.figures()),
+        no_crash(*(group for name in study.figures() for group in FIGURES[name])),

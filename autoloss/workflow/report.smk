@@ -14,11 +14,11 @@ rule make_table_1:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        key=study.report_key,
     message:
         "Writing Table 1: statistics of the data"
     shell:
-        "autoloss table table_1 --config {params.config} >{log} 2>&1"
+        "autoloss table table_1 --key {params.key} >{log} 2>&1"
 
 
 rule make_table:
@@ -33,11 +33,11 @@ rule make_table:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        key=study.report_key,
     message:
         "Writing {wildcards.table}"
     shell:
-        "autoloss table {wildcards.table} --config {params.config} >{log} 2>&1"
+        "autoloss table {wildcards.table} --key {params.key} >{log} 2>&1"
 
 
 rule table_1:
@@ -48,23 +48,27 @@ rule table_1:
 rule table_2:
     input:
         expand(RESULTS / "tables/table_2.{format}", format=FORMATS),
+        no_crash("table_2"),
 
 
 rule table_3:
     input:
         expand(RESULTS / "tables/table_3.{format}", format=FORMATS),
+        no_crash("table_3"),
 
 
 # The methods beyond the paper, on the data of Table 3: not part of `all`.
 rule controls:
     input:
         expand(RESULTS / "tables/controls.{format}", format=FORMATS),
+        no_crash("controls"),
 
 
 # Every method on everything: not part of `all`.
 rule table_2_full:
     input:
         expand(RESULTS / "tables/table_2_full.{format}", format=FORMATS),
+        no_crash("table_2_full"),
 
 
 # It also shows the controls and `table_2_full`, if they have been made.
@@ -82,13 +86,14 @@ rule make_report:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        key=study.report_key,
     message:
         "Writing {output}"
     shell:
-        "autoloss report --config {params.config} >{log} 2>&1"
+        "autoloss report --key {params.key} >{log} 2>&1"
 
 
 rule report:
     input:
         rules.make_report.output,
+        no_crash(*study.reported_groups()),

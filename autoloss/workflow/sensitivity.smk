@@ -14,12 +14,11 @@ rule make_sensitivity:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
-        statistics=study.config.statistics.model_dump(),
+        key=study.report_key,
     message:
         "Writing the sensitivity to the paper's open choices"
     shell:
-        "autoloss table sensitivity --config {params.config} >{log} 2>&1"
+        "autoloss table sensitivity --key {params.key} >{log} 2>&1"
 
 
 # Not part of `all`.
@@ -27,3 +26,4 @@ rule sensitivity:
     input:
         rules.make_sensitivity.output,
         PICTURES / "sensitivity.pdf",
+        no_crash("sensitivity"),

@@ -31,12 +31,11 @@ rule search:
         gpu=GPUS,
     params:
         key=search_key,
-        config=CONFIG,
     message:
         "Searching for {wildcards.method} on {wildcards.dataset} with {wildcards.model}"
     shell:
         "autoloss search {wildcards.dataset} {wildcards.model} {wildcards.method}"
-        " --config {params.config} >>{log} 2>&1"
+        " --key {params.key} >>{log} 2>&1"
 
 
 rule train:
@@ -59,13 +58,12 @@ rule train:
         gpu=GPUS,
     params:
         key=run_key,
-        config=CONFIG,
     message:
         "Training {wildcards.method} on {wildcards.dataset} with {wildcards.model}, "
         "seeds {wildcards.first} to {wildcards.last}"
     shell:
         "autoloss train {wildcards.dataset} {wildcards.model} {wildcards.method}"
-        " --seeds {wildcards.first}-{wildcards.last} --config {params.config} >>{log} 2>&1"
+        " --seeds {wildcards.first}-{wildcards.last} --key {params.key} >>{log} 2>&1"
 
 
 # The long jobs first: one that is left for the end keeps a core waiting.

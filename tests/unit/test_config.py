@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from autoloss.config import Config, load_config, read_config
+from autoloss.config import Config, load_config, pack, read_overrides, unpack
 from autoloss.errors import ConfigError
+from autoloss.strict import parse_yaml
 from autoloss.study import Study
 from tests.tiny import ROOT
 
@@ -118,7 +120,91 @@ def test_the_resolved_file_reads_back_equal(tmp_path):
     study = Study(load_config({"methods": {"autoloss": {"every": 3}}}, ROOT), ROOT)
     file = tmp_path / "config.json"
     file.write_text(study.config.model_dump_json())
-    assert read_config(file) == study.config
+    assert load_config(read_overrides([file]), ROOT) == study.config
+
+
+@given(
+    lr=st.floats(1e-300, 1e300),
+    seeds=st.integers(1, 2**40),
+    options=st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.booleans()),
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_handed_to_a_job_is_the_configuration_to_the_last_bit(lr, seeds, options):
+    finite = {key: value for key, value in options.items() if abs(value) < float("inf")}
+    overrides = {
+        "training": {"lr": lr},
+        "study": {"seeds": seeds, "name": "a-1"},
+        "methods": {"autoloss": finite},
+    }
+    config = load_config(overrides, ROOT)
+    word = pack(config)
+    assert re.fullmatch(r"[\w-]+=*", word, re.ASCII)
+    assert unpack(word) == config
+    assert unpack(word).model_dump_json() == config.model_dump_json()
+
+
+def test_later_files_lie_over_earlier_ones_and_arguments_over_both(tmp_path):
+    texts = "study: {seeds: 2, max_rows: 10}", "study: {seeds: 3}", "", "# nothing"
+    files = [tmp_path / f"{k}.yaml" for k in range(4)]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    read = read_overrides(files, ['study={"max_rows": 200000, "models": [nfm]}', "scale=smoke"])
+    assert read == {"study": {"seeds": 3, "max_rows": 200000, "models": ["nfm"]}, "scale": "smoke"}
+
+
+@pytest.mark.parametrize("text", ["- a", "3", "text", "[]"])
+def test_a_configuration_without_keys_is_refused_by_its_name(tmp_path, text):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
+        read_overrides([file])
+
+
+# What looks like a decimal number is read as that number, or not as a number at all.
+@given(
+    st.from_regex(
+        r"[-+]?[0-9_]{1,6}(\.[0-9_]{0,4}|:[0-9]{1,2})?([eE][-+]?[0-9]{1,2})?", fullmatch=True
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_a_number_in_yaml_is_the_number_that_is_written(text):
+    try:
+        read = parse_yaml(text, "here")
+    except ConfigError:
+        assume(not re.search(r"^[-+]?0[0-9_]|:", text))
+        raise
+    if isinstance(read, str):
+        assert read == text
+    else:
+        assert read == float(text.replace("_", "")), text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("010", None), ("1:30", None), ("1e-3", 0.001), ("0", 0), ("0.5", 0.5)]
+)
+def test_octal_and_base_60_are_refused_in_files_and_arguments(tmp_path, text, value):
+    file = tmp_path / "a.yaml"
+    file.write_text(f"training: {{lr: {text}}}")
+    for files, arguments in (([file], []), ([], [f"training={{lr: {text}}}"])):
+        if value is None:
+            with pytest.raises(ConfigError, match="not the number that it looks like"):
+                read_overrides(files, arguments)
+        else:
+            assert read_overrides(files, arguments) == {"training": {"lr": value}}
+
+
+@pytest.mark.parametrize("name", ["reference", "fetch", "prepare", "", "a/b", "..", ".x", "a b"])
+def test_a_study_cannot_take_a_name_that_is_a_folder_of_something_else(name):
+    with pytest.raises(ConfigError):
+        load_config({"study": {"name": name}}, ROOT)
+
+
+def test_studies_of_one_scale_stand_side_by_side():
+    named, usual = Study.load({"study": {"name": "Mine_2"}}, ROOT), Study.load({}, ROOT)
+    tuned = Study.load({"study": {"name": "Mine_2"}, "protocol": "tuned"}, ROOT)
+    assert (usual.name, named.name, tuned.name) == ("laptop", "Mine_2", "Mine_2-tuned")
+    places = {(s.results, s.figures_folder, s.config_file) for s in (named, usual, tuned)}
+    assert len(places) == 3
 
 
 def test_merging_does_not_touch_what_was_passed():

@@ -191,13 +191,13 @@ def load_config(overrides: Mapping[str, Any], root: Path) -> Config:
     Raises:
         ConfigError: naming the key, what was expected and the nearest known name.
     """
-    default = read_yaml(root / "configs" / "default.yaml")
+    default = _read_keys(root / "configs" / "default.yaml")
     scale = str(overrides.get("scale", default.get("scale")))
     overlay = root / "configs" / "scale" / f"{scale}.yaml"
     if not overlay.exists():
         known = [file.stem for file in overlay.parent.glob("*.yaml")]
         raise ConfigError("scale", f"no scale is called '{scale}'", did_you_mean(scale, known))
-    merged = _merge(_merge(default, read_yaml(overlay)), overrides)
+    merged = _merge(_merge(default, _read_keys(overlay)), overrides)
     return check(Config, merged, "config")
 
 
@@ -217,7 +217,7 @@ def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict
     """
     merged: dict[str, Any] = {}
     for file in files:
-        merged = _merge(merged, _with_keys(read_yaml(file), str(file)))
+        merged = _merge(merged, _read_keys(file))
     for argument in arguments:
         key, _, value = argument.partition("=")
         merged = _merge(merged, {key: parse_yaml(value, f"--config {key}")})
@@ -235,13 +235,14 @@ def unpack(word: str) -> Config:
     return Config.model_validate_json(zlib.decompress(base64.urlsafe_b64decode(word)))
 
 
-def _with_keys(content: Any, where: str) -> Mapping[str, Any]:
-    """A configuration's content; an empty file changes nothing."""
+def _read_keys(file: Path) -> Mapping[str, Any]:
+    """The content of a configuration file; an empty one changes nothing."""
+    content = read_yaml(file)
     if content is None:
         return {}
     if not isinstance(content, Mapping):
         what = f"holds a {type(content).__name__}, not keys with values"
-        raise ConfigError(where, what, "write `key: value` lines, as in configs/default.yaml")
+        raise ConfigError(str(file), what, "write `key: value` lines, as in configs/default.yaml")
     return content
 
 

@@ -17,8 +17,8 @@ from autoloss.data.manifest import RawFile, RawManifest, write_manifest
 from tests.tiny import ROOT
 
 PARTS = ("Snakefile", "environment.yml", "autoloss", "baselines", "configs", "profiles")
-# Left out: what is compiled, and the README's example, which tests write themselves.
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "mine.py")
+# Left out: the README's example, which tests write themselves. Compiled kernels come along.
+NOT_COPIED = shutil.ignore_patterns("*.pyc", "mine.py")
 RATINGS = 600
 PEOPLE = 400
 USER_HEADER = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
@@ -133,12 +133,16 @@ class Project:
         """`autoloss ARGUMENTS`."""
         return self._run("-m", "autoloss", *arguments)
 
+    def environment(self) -> dict[str, str]:
+        """What its commands see: this project's code before any other."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        return {**own, "PYTHONPATH": str(self.folder)}
+
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
         return subprocess.run(
             [sys.executable, *command],
             cwd=self.folder,
-            env={**environment, "PYTHONPATH": str(self.folder)},
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,209 @@
+"""A workflow makes what it was asked for, from what it was asked with, or says that it did not."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from tests.workflow.project import Project
+
+pytestmark = pytest.mark.xdist_group("plans")
+SMALL = {"methods": ["ce", "al1", "autoloss"], "datasets": ["ml100k-ctr"], "seeds": 1}
+RAISES = '''"""A method with a fault."""
+
+from __future__ import annotations
+
+from autoloss.method import FixedWeights
+from autoloss.registry import Info
+from baselines._helper import constant_of
+
+
+class Faulty(FixedWeights):
+    """Raises, or diverges, in its first step."""
+
+    info = Info(
+        name="faulty",
+        label="Faulty",
+        summary="raises",
+        paper="none",
+        weights="global",
+        learns_on="nothing",
+    )
+    constant = {"ce": 1.0}
+
+    def weigh(self, *given, **named):
+        """As `constant_of` has it."""
+        loss, weights = super().weigh(*given, **named)
+        return constant_of(loss), weights
+'''
+RAISE = "def constant_of(loss):\n    raise ValueError('no such thing')\n"
+DIVERGE = "def constant_of(loss):\n    return loss * float('nan')\n"
+SOUND = "def constant_of(loss):\n    return loss\n"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project in which a small study has been disturbed while it ran."""
+    made = Project(tmp_path_factory.mktemp("plans"))
+    made.config(study=SMALL, training={"lr": 0.002})
+    return made
+
+
+def learning_rates(project, study="smoke"):
+    records = (project.folder / "results" / study / "runs").glob("*/*/*/seed_0.json")
+    return {json.loads(file.read_text())["config"]["training"]["lr"] for file in records}
+
+
+def test_whatever_is_changed_while_a_study_runs_it_is_trained_as_planned(project):
+    """Files and dry runs that say something else, at random moments."""
+    config, draw = project.folder / "tiny.yaml", random.Random(time.time_ns())
+    asked = yaml.safe_load(config.read_text())
+    other = {**asked, "training": {**asked["training"], "lr": 0.05}}
+    scale = project.folder / "configs" / "scale" / "smoke.yaml"
+    before = scale.read_text()
+    before_anything = project.snakemake("-n", "table_2", "--configfile", "tiny.yaml")
+    assert before_anything.returncode == 0, before_anything.stdout
+    assert not (project.folder / "results").exists()
+    command = ["-m", "snakemake", "--cores", "2", "table_2", "--configfile", "tiny.yaml"]
+    said = project.folder / "said.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    while not (project.folder / "results" / "smoke" / "config.json").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    while process.poll() is None:
+        time.sleep(draw.uniform(0, 1.5))
+        match draw.randrange(3):
+            case 0:
+                config.write_text(yaml.safe_dump(other))
+            case 1:
+                scale.write_text(before.replace("max_epochs: 1", "max_epochs: 1\n  lr: 0.05"))
+            case _:
+                (project.folder / "other.yaml").write_text(yaml.safe_dump(other))
+                project.snakemake("-n", "table_2", "--configfile", "other.yaml")
+    config.write_text(yaml.safe_dump(asked))
+    scale.write_text(before)
+    assert process.returncode == 0, said.read_text()
+    assert learning_rates(project) == {0.002}
+    again = project.snakemake("table_2", "--configfile", "tiny.yaml")
+    assert "Nothing to be done" in again.stdout
+
+
+def test_a_study_with_a_name_leaves_the_others_alone(project):
+    first = project.folder / "results" / "smoke" / "tables" / "table_2.csv"
+    before = first.read_bytes()
+    named = project.config(study={**SMALL, "name": "Other_1", "methods": ["ce", "autoloss"]})
+    done = project.snakemake("figure_1", "table_2", "--configfile", named)
+    assert done.returncode == 0, done.stdout
+    assert first.read_bytes() == before
+    assert learning_rates(project, "Other_1") == {0.001}
+    assert (project.folder / "figures" / "Other_1" / "figure_1.pdf").exists()
+    assert (project.folder / "logs" / "Other_1").is_dir()
+    project.config(study=SMALL, training={"lr": 0.002})
+    again = project.snakemake("table_2", "--configfile", "tiny.yaml")
+    assert "Nothing to be done" in again.stdout
+
+
+def test_figure_1_shows_the_configuration_that_it_is_asked_for(project):
+    """No run stands behind it: what it shows is the configuration's own."""
+    config = project.config(study={**SMALL, "name": "Other_1"}, model={"hidden": [24]})
+    planned = project.snakemake("-n", "figure_1", "--configfile", config)
+    assert ": Drawing figure_1" in planned.stdout
+
+
+def test_a_job_of_another_plan_is_refused(project):
+    config = project.config(study=SMALL)
+    wrong = [
+        ["train", "ml100k-ctr", "deepfm", "ce"],
+        ["search", "ml100k-ctr", "deepfm", "grid"],
+        ["prepare", "ml100k-ctr"],
+        *(["index", "table_2"], ["budget", "table_2"], ["compare", "table_2"]),
+        *(["table", "table_2"], ["figure", "figure_1"], ["claims"], ["report"]),
+    ]
+    for command in wrong[:: len(wrong) // 3]:
+        done = project.autoloss(*command, "--config", config, "--key", "0" * 16)
+        assert done.returncode == 2, command
+        assert "not what snakemake planned" in done.stdout
+
+
+def test_a_schedulers_job_without_its_plan_is_refused(project):
+    """As a node would start it: it must not read the files that are there by then."""
+    config = project.config(study=SMALL)
+    done = project.snakemake("-n", "table_2", "--configfile", config, "--mode", "remote")
+    assert done.returncode != 0
+    assert "got no configuration from the workflow that started it" in done.stdout
+
+
+@pytest.mark.parametrize("edited", ["datasets/ml100k-ctr", "sources/movielens-100k", "claims"])
+def test_a_broken_description_ends_it_though_its_products_are_there(project, edited):
+    config = project.config(study=SMALL, training={"lr": 0.002})
+    file = project.folder / "configs" / f"{edited}.yaml"
+    text = file.read_text()
+    key = re.search(r"^(title|families|homepage):", text, re.MULTILINE)[1]
+    file.write_text(text.replace(f"{key}:", f"{key}e:", 1))
+    try:
+        done = project.snakemake("table_2", "--configfile", config)
+    finally:
+        file.write_text(text)
+    assert done.returncode != 0
+    assert f"{edited}.yaml" in done.stdout
+    assert f"did you mean '{key}'" in done.stdout
+    assert "Nothing to be done" not in done.stdout
+
+
+def test_data_sets_whose_names_have_capitals_and_underscores_are_prepared_and_trained(project):
+    folder = project.folder / "configs" / "datasets"
+    spec = yaml.safe_load((folder / "ml100k-ctr.yaml").read_text())
+    (folder / "KuaiRec_v2.yaml").write_text(yaml.safe_dump({**spec, "name": "KuaiRec_v2"}))
+    pair = {"dataset": "KuaiRec_v2", "model": "deepfm"}
+    names = {"datasets": ["KuaiRec_v2"], "component_datasets": ["KuaiRec_v2"], "source": pair}
+    study = {**SMALL, **names, "targets": [pair], "methods": ["ce", "autoloss"], "max_rows": 300}
+    config = project.config(study=study)
+    done = project.snakemake("table_2", "--configfile", config)
+    assert done.returncode == 0, done.stdout
+    table = (project.folder / "results" / "smoke" / "tables" / "table_2.csv").read_text()
+    assert {line.split(",")[0] for line in table.splitlines()[1:]} == {"KuaiRec_v2"}
+    assert (project.folder / "data" / "prepared" / "KuaiRec_v2.300" / "manifest.json").exists()
+
+
+def test_a_method_that_raises_is_named_last_and_one_that_diverges_is_a_result(project):
+    """Its fault is in a helper: mended there, its cells are trained again, and no others."""
+    (project.folder / "baselines" / "faulty.py").write_text(RAISES)
+    helper = project.folder / "baselines" / "_helper.py"
+    study = {**SMALL, "name": "faults", "methods": ["ce", "faulty", "autoloss"]}
+    config = project.config(study=study)
+
+    def made(text):
+        helper.write_text(text)
+        done = project.snakemake("table_2", "--configfile", config)
+        table = project.folder / "results" / "faults" / "tables" / "table_2.md"
+        (row,) = [line for line in table.read_text().splitlines() if line.startswith("| Faulty")]
+        return done, row, sorted(re.findall(r": Training (\w+) on", done.stdout))
+
+    raised, row, trained = made(RAISE)
+    assert raised.returncode == 1
+    assert trained == ["autoloss", "ce", "faulty"]
+    said = "ml100k-ctr/deepfm/faulty (1 of 1 runs): ValueError: no such thing"
+    assert said in "\n".join(raised.stdout.splitlines()[-8:])
+    assert "failed" in row
+    again, _, trained = made(RAISE)
+    assert (again.returncode, trained) == (1, [])
+    diverged, row, trained = made(DIVERGE)
+    assert (diverged.returncode, trained) == (0, ["faulty"])
+    assert "failed" in row
+    sound, row, trained = made(SOUND)
+    assert (sound.returncode, trained) == (0, ["faulty"])
+    assert "failed" not in row

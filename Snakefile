@@ -14,6 +14,7 @@ min_version("9.19")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
+from autoloss.bookkeeping import require_bookkeeping
 from autoloss.config import pack, unpack
 from autoloss.errors import UserError
 from autoloss.names import PATTERN
@@ -29,6 +30,7 @@ if workflow.is_main_process:
     arguments = settings.config_args or ()
     try:
         study = Study.planned(workflow.overwrite_configfiles, arguments, ROOT)
+        require_bookkeeping(study, Path())
     except UserError as error:
         raise WorkflowError(str(error))
     settings.config_args = [*arguments, f"handed={pack(study.config)}"]

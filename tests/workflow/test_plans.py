@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 import yaml
 
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.xdist_group("plans")
-SMALL = {"methods": ["ce", "al1", "autoloss"], "datasets": ["ml100k-ctr"], "seeds": 1}
+SMALL = {"methods": ["ce", "autoloss"], "datasets": ["ml100k-ctr"], "seeds": 1}
 RAISES = '''"""A method with a fault."""
 
 from __future__ import annotations
@@ -84,9 +86,9 @@ def test_whatever_is_changed_while_a_study_runs_it_is_trained_as_planned(project
     while not (project.folder / "results" / "smoke" / "config.json").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    while process.poll() is None:
-        time.sleep(draw.uniform(0, 1.5))
-        match draw.randrange(3):
+    for change in draw.sample(range(3), 3):
+        time.sleep(draw.uniform(0, 4))
+        match change:
             case 0:
                 config.write_text(yaml.safe_dump(other))
             case 1:
@@ -94,6 +96,8 @@ def test_whatever_is_changed_while_a_study_runs_it_is_trained_as_planned(project
             case _:
                 (project.folder / "other.yaml").write_text(yaml.safe_dump(other))
                 project.snakemake("-n", "table_2", "--configfile", "other.yaml")
+    assert process.poll() is None, "it ended too early to be disturbed"
+    process.wait()
     config.write_text(yaml.safe_dump(asked))
     scale.write_text(before)
     assert process.returncode == 0, said.read_text()
@@ -105,8 +109,9 @@ def test_whatever_is_changed_while_a_study_runs_it_is_trained_as_planned(project
 def test_a_study_with_a_name_leaves_the_others_alone(project):
     first = project.folder / "results" / "smoke" / "tables" / "table_2.csv"
     before = first.read_bytes()
-    named = project.config(study={**SMALL, "name": "Other_1", "methods": ["ce", "autoloss"]})
-    done = project.snakemake("figure_1", "table_2", "--configfile", named)
+    named = project.config(study={**SMALL, "name": "Other_1", "methods": ["autoloss"]})
+    runs = "results/Other_1/index/table_2.parquet"
+    done = project.snakemake("figure_1", runs, "--configfile", named)
     assert done.returncode == 0, done.stdout
     assert first.read_bytes() == before
     assert learning_rates(project, "Other_1") == {0.001}
@@ -164,6 +169,21 @@ def test_a_broken_description_ends_it_though_its_products_are_there(project, edi
     assert "Nothing to be done" not in done.stdout
 
 
+def test_products_of_which_snakemake_knows_nothing_are_not_taken_for_those_asked_for(project):
+    config = project.config(study=SMALL, training={"lr": 0.002})
+    notes = project.folder / ".snakemake"
+    notes.rename(project.folder / "moved")
+    try:
+        done = project.snakemake("table_2", "--configfile", config)
+        assert done.returncode != 0
+        mend = re.search(r"`(rm -r [^`]+)`", done.stdout)[1]
+        assert set(mend.split()) >= {"results/smoke/index", "results/smoke/tables"}
+        assert all((project.folder / place).exists() for place in mend.split()[2:])
+    finally:
+        shutil.rmtree(notes)
+        (project.folder / "moved").rename(notes)
+
+
 def test_data_sets_whose_names_have_capitals_and_underscores_are_prepared_and_trained(project):
     folder = project.folder / "configs" / "datasets"
     spec = yaml.safe_load((folder / "ml100k-ctr.yaml").read_text())
@@ -172,10 +192,10 @@ def test_data_sets_whose_names_have_capitals_and_underscores_are_prepared_and_tr
     names = {"datasets": ["KuaiRec_v2"], "component_datasets": ["KuaiRec_v2"], "source": pair}
     study = {**SMALL, **names, "targets": [pair], "methods": ["ce", "autoloss"], "max_rows": 300}
     config = project.config(study=study)
-    done = project.snakemake("table_2", "--configfile", config)
+    runs = "results/smoke/index/table_2.parquet"
+    done = project.snakemake(runs, "--configfile", config)
     assert done.returncode == 0, done.stdout
-    table = (project.folder / "results" / "smoke" / "tables" / "table_2.csv").read_text()
-    assert {line.split(",")[0] for line in table.splitlines()[1:]} == {"KuaiRec_v2"}
+    assert set(pd.read_parquet(project.folder / runs)["dataset"]) == {"KuaiRec_v2"}
     assert (project.folder / "data" / "prepared" / "KuaiRec_v2.300" / "manifest.json").exists()
 
 
@@ -183,27 +203,25 @@ def test_a_method_that_raises_is_named_last_and_one_that_diverges_is_a_result(pr
     """Its fault is in a helper: mended there, its cells are trained again, and no others."""
     (project.folder / "baselines" / "faulty.py").write_text(RAISES)
     helper = project.folder / "baselines" / "_helper.py"
-    study = {**SMALL, "name": "faults", "methods": ["ce", "faulty", "autoloss"]}
+    study = {**SMALL, "name": "faults", "methods": ["faulty", "autoloss"]}
     config = project.config(study=study)
 
-    def made(text):
+    def made(text, target="results/faults/no_crash/table_2"):
         helper.write_text(text)
-        done = project.snakemake("table_2", "--configfile", config)
-        table = project.folder / "results" / "faults" / "tables" / "table_2.md"
-        (row,) = [line for line in table.read_text().splitlines() if line.startswith("| Faulty")]
-        return done, row, sorted(re.findall(r": Training (\w+) on", done.stdout))
+        done = project.snakemake(target, "--configfile", config)
+        record = project.folder / "results/faults/runs/ml100k-ctr/deepfm/faulty/seed_0.json"
+        trained = sorted(re.findall(r": Training (\w+) on", done.stdout))
+        return done, json.loads(record.read_text())["status"], trained
 
-    raised, row, trained = made(RAISE)
-    assert raised.returncode == 1
-    assert trained == ["autoloss", "ce", "faulty"]
+    raised, status, trained = made(RAISE, "table_2")
+    assert (raised.returncode, status, trained) == (1, "failed", ["autoloss", "faulty"])
     said = "ml100k-ctr/deepfm/faulty (1 of 1 runs): ValueError: no such thing"
     assert said in "\n".join(raised.stdout.splitlines()[-8:])
-    assert "failed" in row
-    again, _, trained = made(RAISE)
-    assert (again.returncode, trained) == (1, [])
-    diverged, row, trained = made(DIVERGE)
-    assert (diverged.returncode, trained) == (0, ["faulty"])
-    assert "failed" in row
-    sound, row, trained = made(SOUND)
-    assert (sound.returncode, trained) == (0, ["faulty"])
-    assert "failed" not in row
+    table = (project.folder / "results" / "faults" / "tables" / "table_2.md").read_text()
+    assert re.search(r"\| Faulty \|.*failed", table)
+    again, status, trained = made(RAISE)
+    assert (again.returncode, status, trained) == (1, "failed", [])
+    diverged, status, trained = made(DIVERGE)
+    assert (diverged.returncode, status, trained) == (0, "failed", ["faulty"])
+    sound, status, trained = made(SOUND)
+    assert (sound.returncode, status, trained) == (0, "ok", ["faulty"])

@@ -87,7 +87,7 @@ def test_whatever_is_changed_while_a_study_runs_it_is_trained_as_planned(project
         assert process.poll() is None
         time.sleep(0.05)
     for change in draw.sample(range(3), 3):
-        time.sleep(draw.uniform(0, 4))
+        time.sleep(draw.uniform(0, 1.5))
         match change:
             case 0:
                 config.write_text(yaml.safe_dump(other))

@@ -68,6 +68,20 @@ def test_the_readme_shows_tables_between_the_marks_and_nothing_else_changes(stud
         list(write_reference(study))
 
 
+@pytest.mark.parametrize("kind", ["results", "figures"])
+def test_a_reference_loses_nobodys_file_and_may_be_a_link(study, tmp_path, kind):
+    folder = Path(kind) / "reference" / study.name
+    folder.rename(tmp_path / "large")
+    folder.symlink_to(tmp_path / "large")
+    list(write_reference(study))
+    assert folder.is_symlink()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(RecordError, match=r"notes\.txt: is no file of a reference"):
+        list(write_reference(study))
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert verify(study).off == []
+
+
 def test_a_run_with_another_digest_is_named_with_its_numbers(study):
     def change(frame):
         row = frame.index[(frame["method"] == "slf") & (frame["seed"] == 1)][0]

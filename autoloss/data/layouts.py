@@ -19,7 +19,8 @@ class Kind:
 
     `values` turns a column read as `dtype` into values, and gives null for a cell that does not
     match `pattern`: a reader that compares nulls before and after needs the pattern for messages
-    only. A cell of an `optional` kind may be empty, which is a missing value.
+    only. A cell of an `optional` kind may be empty, which is a missing value. `limits` say what a
+    cell must be beside `what`.
     """
 
     what: str
@@ -27,6 +28,12 @@ class Kind:
     dtype: type[pl.DataType]
     values: Callable[[pl.Expr], pl.Expr]
     optional: bool = False
+    limits: str = ""
+
+    def rule(self, column: str) -> str:
+        """What a cell of a column must be."""
+        limits = "; ".join(filter(None, [self.limits, "may be empty" if self.optional else ""]))
+        return f"{self.what} as {column}" + (f" ({limits})" if limits else "")
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,8 @@ def _stars(cells: pl.Expr) -> pl.Expr:
 
 
 # Text of 8 hexadecimal digits is carried as UInt32, and no other column is: `encode.texts`.
-HEX = Kind("8 hexadecimal digits (0-9, a-f)", rb"[0-9a-f]{8}", pl.String, _hex)
-WHOLE = Kind("a whole number of at most 9 digits", rb"-?0*[0-9]{1,9}", pl.Int64, _whole)
+HEX = Kind("8 hexadecimal digits", rb"[0-9a-f]{8}", pl.String, _hex, limits="0-9, a-f")
+WHOLE = Kind("a whole number", rb"-?0*[0-9]{1,9}", pl.Int64, _whole, limits="at most 9 digits")
 CLICK = Kind("a label of 0 or 1", rb"[01]", pl.String, _click)
 STARS = Kind("a rating of 0.5 to 5 in half steps", rb"[0-4]\.5|[1-5](?:\.0)?", pl.String, _stars)
 LEFT_OUT = Kind("anything", rb"[^\t,]*", pl.String, lambda cells: cells, optional=True)
@@ -76,7 +83,7 @@ _CRITEO = (
     "e5ba7672,f54016b9,21ddcdc9,b1252a9d,07b5194c,,3a171ecb,c5c50484,e8b83407,9727dd16"
 ).replace(",", "\t")
 CRITEO = Layout(
-    table=Table("criteo", "train.txt", "\t", _CRITEO),
+    table=Table("train.txt", "\t", _CRITEO),
     files=("train.txt",),
     columns={
         "click": CLICK,
@@ -87,7 +94,6 @@ CRITEO = Layout(
 )
 CRITEO_X4 = Layout(  # the same rows and cells, in another order (RecZoo's script)
     table=Table(
-        "criteo-x4",
         "train.csv",
         ",",
         _CRITEO.replace("\t", ","),
@@ -99,7 +105,6 @@ CRITEO_X4 = Layout(  # the same rows and cells, in another order (RecZoo's scrip
 )
 MOVIELENS_20M = Layout(
     table=Table(
-        "movielens-20m",
         "ratings.csv",
         ",",
         "1,2,3.5,1112486027",
@@ -120,7 +125,6 @@ _AVAZU_COLUMNS = {
 }
 AVAZU_X4 = Layout(
     table=Table(
-        "avazu-x4",
         "train.csv",
         ",",
         "1000009418151094273,0,14102100,1005,0,1fbe01fe,f3845767,28905ebd,ecad2386,7801e8d9,"

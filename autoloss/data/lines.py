@@ -18,11 +18,21 @@ import polars as pl
 
 from autoloss.data.layouts import Layout
 from autoloss.data.progress import Say
-from autoloss.data.text_table import Line, mend
+from autoloss.data.text_table import (
+    SEPARATORS,
+    WINDOWS,
+    Line,
+    header_fault,
+    mend,
+    width_fault,
+)
 from autoloss.errors import DataError
 
 BLOCK = 1 << 24  # bytes read at a time, 67,000 lines of Criteo; larger ones are slower
 LONGEST = 1 << 16  # bytes of a line; without a limit a binary file would be read as one line
+BOM = b"\xef\xbb\xbf"
+CUT = "; the file ends in this line and may be cut off"
+MISSING = (b"nan", b"na", b"n/a", b"null", b"none", b"\\n", b"?", b"-")  # as others write it
 SHOWN = 5  # skipped lines that are named one by one
 
 
@@ -52,7 +62,7 @@ def read_lines(
     found = [folder / name for name in layout.files if (folder / name).exists()]
     if not found:
         where = folder / layout.table.file
-        raise DataError(str(where), "no such file", mend(layout.table.source))
+        raise DataError(str(where), "no such file", mend(where))
     for path in found:
         with path.open("rb") as file:
             number = _header(layout, path, file)
@@ -106,13 +116,13 @@ def _count(block: bytes, character: str) -> int:
 def _header(layout: Layout, path: Path, file: BinaryIO) -> int:
     """Read the header, if the layout has one; the number of the first line of rows."""
     if not path.stat().st_size:
-        raise DataError(str(path), "the file is empty", mend(layout.table.source))
+        raise DataError(str(path), "the file is empty", mend(path))
     if layout.table.header is None:
         return 1
     first = file.readline(LONGEST).rstrip(b"\n")
     if first != layout.table.header.encode():
-        found = _shown(first)
-        raise Line(layout.table, path, 1).error(f"the header {layout.table.header!r}", found)
+        text = first.decode("utf-8", errors="backslashreplace")
+        raise Line(layout.table, path, 1).error(*header_fault(text, layout.table))
     return 2
 
 
@@ -132,22 +142,47 @@ def _good_lines(block: bytes, first: Line, layout: Layout, leniency: Leniency) -
 
 def _fault(text: bytes, number: int, layout: Layout) -> tuple[str, str]:
     """What was expected of a malformed line, and what is there instead."""
-    table = layout.table
     if len(text) >= LONGEST:
         return "lines of text", f"one of {LONGEST:,} bytes or more; is the file compressed?"
+    body = text.rstrip(b"\r\n")
+    if number == 1 and _is_header(body):  # where a header belongs, rows begin with line 2
+        return "a row, as this format has no header", f"a header, {_shown(body)}"
+    if text.startswith(BOM):
+        return "a row", "a byte order mark before it; save the file without one"
     if text.endswith(b"\r\n"):
-        return "lines that end in a line feed", r"Windows' \r\n; `sed -i 's/\r$//' FILE` mends it"
-    if strange := text.translate(None, layout.characters):
-        return "plain ASCII text without quotes or spaces", f"{_shown(strange[:20])} in it"
-    cells = text.rstrip(b"\n").split(table.separator.encode())
-    if len(cells) != table.width:
-        cut = "" if text.endswith(b"\n") else "; the file ends in this line and may be cut off"
-        return f"{table.width} columns", f"{len(cells)}{cut}"
+        return "lines that end in a line feed", WINDOWS
+    if re.search(rb"[\0-\x08\x0e-\x1f]", text):
+        return "plain ASCII text", f"{_shown(body[:20])}; is the file compressed or binary?"
+    return _width_fault(text, layout) or _cell_fault(text, layout)
+
+
+def _is_header(body: bytes) -> bool:
+    """Whether a line holds names, as no row of a format does: rows have numbers."""
+    cells = re.split(rb"[%s]" % re.escape("".join(SEPARATORS)).encode(), body.removeprefix(BOM))
+    return len(cells) > 1 and all(re.fullmatch(rb"[\"']?[A-Za-z_][\w.-]*[\"']?", c) for c in cells)
+
+
+def _width_fault(text: bytes, layout: Layout) -> tuple[str, str] | None:
+    """What is wrong with the number of columns, if it is, and which column is the first too few."""
+    table, line = layout.table, text.rstrip(b"\n").decode("utf-8", errors="backslashreplace")
+    count = len(line.split(table.separator))
+    if count == table.width:
+        return None
+    expected, shown = width_fault(line, table)
+    if count < table.width and shown == str(count):
+        shown += f": none as {list(layout.columns)[count]}"
+    return expected, shown + ("" if text.endswith(b"\n") else CUT)
+
+
+def _cell_fault(text: bytes, layout: Layout) -> tuple[str, str]:
+    """The first cell that is not what its column says; of a line that has all columns."""
+    cells = text.rstrip(b"\n").split(layout.table.separator.encode())
     for cell, (name, kind) in zip(cells, layout.columns.items(), strict=True):
         if not re.fullmatch(kind.pattern, cell) and (cell or not kind.optional):
-            header = "; this format has no header" if number == 1 and not table.header else ""
-            rule = f"{kind.what}{', or nothing,' if kind.optional else ''} as {name}"
-            return rule, _shown(cell) + header
+            word = kind.optional and cell.strip(b" \"'").lower() in MISSING
+            return kind.rule(name), _shown(cell) + ("; leave a missing value empty" if word else "")
+        if cell.translate(None, layout.characters):
+            return f"{kind.what} in plain ASCII, without quotes or spaces, as {name}", _shown(cell)
     return "a line feed at the end of the last line", "none; the file may be cut off"
 
 

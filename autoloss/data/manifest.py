@@ -15,6 +15,7 @@ from autoloss.strict import Strict
 
 MANIFEST = "manifest.json"
 GENERATED = "generated"  # how the mirror of generated data begins
+IMPORTED = "imported"  # and that of files which the user gave
 
 
 class RawFile(Strict):
@@ -40,6 +41,16 @@ class RawManifest(Strict):
     def generated(self) -> bool:
         """Whether this is generated data in a real data set's format."""
         return self.mirror.startswith(GENERATED)
+
+    @property
+    def mend(self) -> str:
+        """How to bring these files again, by the way that they came."""
+        again = f"`autoloss data import {self.source} FILE...`"
+        if self.generated:
+            return f"generate the data again with `autoloss data synth`, or {again} with others"
+        if self.mirror.startswith(IMPORTED):
+            return f"correct the imported file, then run {again}"
+        return f"run `autoloss fetch {self.source} --force`, or {again} with a corrected file"
 
 
 class FieldStats(Strict):
@@ -124,6 +135,18 @@ AnyManifest = TypeVar("AnyManifest", bound=BaseModel)
 def write_manifest(folder: Path, manifest: BaseModel) -> None:
     """Write `manifest` into `folder`, always its last file."""
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def listed(folder: Path) -> set[str]:
+    """The files that a folder's manifest names, itself included; none without one."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        names = {str(file["name"]) for file in content.get("files", ())}
+        return names | {f"{name}.npy" for name in content.get("arrays", ())} | {MANIFEST}
+    except FileNotFoundError:
+        return set()
+    except (ValueError, AttributeError, KeyError, TypeError):  # damaged, and so no list
+        return {MANIFEST}
 
 
 def read_manifest(folder: Path, model: type[AnyManifest], mend: str) -> AnyManifest:

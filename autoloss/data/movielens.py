@@ -14,7 +14,6 @@ import polars as pl
 
 from autoloss.data.text_table import Line, Table
 
-SOURCE = "movielens-100k"
 COLUMNS = ("user", "item", "rating", "age", "gender", "occupation", "zip", "year", "genres")
 SCHEMA = {name: pl.Int64 if name == "rating" else pl.String for name in COLUMNS}
 RATINGS = range(1, 6)
@@ -33,10 +32,9 @@ Film = tuple[str | None, str | None]
 
 
 _GROUPLENS = (
-    Table(SOURCE, "u.data", "\t", "196\t242\t3\t881250949"),
-    Table(SOURCE, "u.user", "|", "1|24|M|technician|85711"),
+    Table("u.data", "\t", "196\t242\t3\t881250949"),
+    Table("u.user", "|", "1|24|M|technician|85711"),
     Table(
-        SOURCE,
         "u.item",
         "|",
         "1|Toy Story (1995)|01-Jan-1995||http://us.imdb.com/M/title-exact?Toy%20Story%20(1995)"
@@ -46,21 +44,18 @@ _GROUPLENS = (
 )
 _RECBOLE = (
     Table(
-        SOURCE,
         "ml-100k.inter",
         "\t",
         "196\t242\t3\t881250949",
         header="user_id:token\titem_id:token\trating:float\ttimestamp:float",
     ),
     Table(
-        SOURCE,
         "ml-100k.user",
         "\t",
         "1\t24\tM\ttechnician\t85711",
         header="user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token",
     ),
     Table(
-        SOURCE,
         "ml-100k.item",
         "\t",
         "1\tToy Story\t1995\tAnimation Children's Comedy",

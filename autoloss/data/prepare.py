@@ -35,7 +35,7 @@ from autoloss.data.manifest import (
 )
 from autoloss.data.progress import Progress, Say
 from autoloss.data.registry import DatasetSpec
-from autoloss.data.split import check_rows, split_rows
+from autoloss.data.split import check_classes, check_rows, split_rows
 from autoloss.errors import ConfigError, DataError, did_you_mean
 
 # A source's mirrors name their format. A new format adds its parser here, or its layout to
@@ -46,6 +46,7 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "uci": adult.read_uci,
     "widedeep": adult.read_widedeep,
 }
+ARRAYS = ("ids", "labels", "rows")
 ROOM = 15  # tenths of the raw files' size: Criteo's arrays and the table on disk need 10 to 11
 AT_ONCE = 2  # fields that are encoded at a time: each needs up to 40 bytes a row
 
@@ -69,9 +70,10 @@ def prepare(
     raw = _verified(spec, raw_dir)
     leniency, tell = Leniency(spec.max_bad_rows, say), Progress(spec.name, say)
     check = ContentCheck(spec, raw, say)
-    with sole_owner(out_dir, say), atomic_folder(out_dir) as folder:
+    names = [f"{name}.npy" for name in ARRAYS]
+    with sole_owner(out_dir, say), atomic_folder(out_dir, names) as folder:
         needed = ROOM * sum(file.bytes for file in raw.files) // 10
-        require_space(out_dir.parent, needed, f"preparing {spec.name}")
+        require_space(folder.parent, needed, f"preparing {spec.name}")
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             table = ColumnStore(Path(scratch))
             for frame in read_raw(raw, raw_dir, leniency, block_bytes):
@@ -80,6 +82,7 @@ def prepare(
             labels = encode_labels(table.column(spec.task.label), spec.task)
             check.rows(labels, leniency.skipped)
             rows, sizes = split_rows(table.rows, spec.split, max_rows)
+            check_classes(spec, labels, rows, sizes)
             order = _save_split(rows, labels, folder)
             del rows  # of Criteo 367 MB, which the fields need
             fields = _encode(spec, table, order, sizes["train"], folder / "ids.npy", check, tell)
@@ -179,7 +182,7 @@ def _manifest(
     classes, field_sizes = spec.task.classes, [field.size for field in fields]
     labels = np.load(folder / "labels.npy", mmap_mode="r")
     parts = np.split(labels, np.cumsum(list(sizes.values()))[:-1])
-    digests = {name: digest(folder / f"{name}.npy") for name in ("ids", "labels", "rows")}
+    digests = {name: digest(folder / f"{name}.npy") for name in ARRAYS}
     return Manifest(
         dataset=spec.name,
         title=f"{spec.title} (generated)" if raw.generated else spec.title,

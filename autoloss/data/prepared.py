@@ -30,8 +30,12 @@ class PreparedData:
     @classmethod
     def open(cls, folder: Path) -> PreparedData:
         """Map the arrays of `folder`; a DataError if one is missing or breaks its manifest."""
-        mend = f"prepare it again: `autoloss prepare {folder.name}`"
+        mend = (
+            f"delete {folder}, then run snakemake with the study's options: it prepares them anew"
+        )
         manifest = read_manifest(folder, Manifest, mend)
+        command = f"autoloss prepare {manifest.dataset}"
+        mend = f"prepare it again: `{command}` with the study's --config"
         rows = sum(manifest.splits.values())
         ids = _map(folder / "ids.npy", (rows, len(manifest.fields)), mend)
         labels = _map(folder / "labels.npy", (rows,), mend)
@@ -77,7 +81,8 @@ class PreparedData:
             path = self.folder / f"{name}.npy"
             if (found := digest(path)) != expected:
                 problem = f"expected sha256 {expected}, found {found}"
-                raise DataError(str(path), problem, "prepare the data set again")
+                mend = f"`autoloss prepare {self.manifest.dataset}` with the study's --config"
+                raise DataError(str(path), problem, f"prepare it again: {mend}")
 
 
 def _map(path: Path, shape: tuple[int, ...], mend: str) -> Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from autoloss.data.registry import SPLITS, SplitSpec
+from autoloss.data.registry import SPLITS, DatasetSpec, SplitSpec
 from autoloss.errors import DataError
 
 
@@ -24,6 +24,33 @@ def split_rows(
     if min(sizes.values()) < 1:
         raise DataError("split", f"{len(order)} rows give an empty split: {sizes}", "use more rows")
     return order, sizes
+
+
+def check_classes(
+    spec: DatasetSpec,
+    labels: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int64],
+    sizes: dict[str, int],
+) -> None:
+    """A DataError unless every split has examples of every class: AUC needs them.
+
+    `rows` are in split order.
+    """
+    file = f"configs/datasets/{spec.name}.yaml"
+    parts = np.split(labels[rows], np.cumsum(list(sizes.values()))[:-1])
+    where = {"all rows": labels, **{f"split '{k}'": p for k, p in zip(sizes, parts, strict=True)}}
+    for name, part in where.items():
+        counts = np.bincount(part, minlength=spec.task.classes)
+        if counts.all():
+            continue
+        counted = ", ".join(f"{count} of class {c}" for c, count in enumerate(counts))
+        mend = f"use more rows, or another `split` in {file}"
+        if name == "all rows":
+            mend = f"correct `task` in {file}, or use raw data with all its classes"
+        elif len(rows) < len(labels):
+            mend = f"raise `study.max_rows`, which is {len(rows)}, or use another `split` in {file}"
+        problem = f"no example of class {counts.argmin()} in {name}, which has {counted}"
+        raise DataError(spec.name, problem, mend)
 
 
 def check_rows(rows: npt.NDArray[np.int64], raw_rows: int) -> None:

@@ -111,7 +111,7 @@ class Provenance(Strict):
 class Record(Strict):
     """A run. A failed one has a `failure` and no digest; it is a record like any other."""
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     run_id: str
     scale: str
     dataset: str

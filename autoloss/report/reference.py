@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,12 @@ from autoloss.study import Study
 
 KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
 SHOWN = ("table_2", "table_3", "controls", "sensitivity", "table_1")  # in the README
+PARTS = ("tables", "statistics", "budget")
+OF_RESULTS = (  # the files of a reference
+    *("runs.csv", "provenance.json", "verdicts*.*"),
+    *(f"{part}/*.{suffix}" for part in PARTS for suffix in ("csv", "md", "tex")),
+)
+OF_FIGURES = tuple(f"*.{suffix}" for suffix in ("pdf", "png", "csv", "json"))
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 
@@ -37,18 +43,35 @@ def reference_folders(study: Study) -> tuple[Path, Path]:
 def write_reference(study: Study) -> Iterator[Path]:
     """Replace the reference of the study's scale, and the README's part of it, by what there is."""
     results, pictures = reference_folders(study)
-    for folder in (results, pictures):
-        shutil.rmtree(folder, ignore_errors=True)
-    for part in ("tables", "statistics", "budget"):
-        shutil.copytree(study.results / part, results / part)
+    runs = all_runs(study)  # before anything is removed
+    _empty({results: OF_RESULTS, pictures: OF_FIGURES})
+    for part in PARTS:
+        shutil.copytree(study.results / part, results / part, dirs_exist_ok=True)
     for file in study.results.glob("verdicts*.*"):
         shutil.copy(file, results)
-    shutil.copytree(study.figures_folder, pictures)
-    runs = all_runs(study)
+    shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
     about = json.dumps(origin(study, runs), indent=1) + "\n"
     yield write_text(about, results / "provenance.json")
     yield _write_readme(results, pictures)
+
+
+def _empty(folders: Mapping[Path, Collection[str]]) -> None:
+    """Remove a reference's files, by the patterns of its folders, which may be links.
+
+    Raises:
+        RecordError: there are others, which would be lost; then nothing is removed.
+    """
+    old: list[Path] = []
+    for folder, patterns in folders.items():
+        ours = {file for pattern in patterns for file in folder.glob(pattern)}
+        other = [f for f in sorted(folder.rglob("*")) if f not in ours and not f.is_dir()]
+        if other:
+            mend = f"move it out of {folder}, which is replaced as a whole"
+            raise RecordError(str(other[0]), "is no file of a reference", mend)
+        old += ours
+    for file in old:
+        file.unlink()
 
 
 def all_runs(study: Study) -> pd.DataFrame:

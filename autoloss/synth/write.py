@@ -15,8 +15,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from autoloss.data.atomic import atomic_folder
+from autoloss.data.atomic import atomic_folder, require_replaceable
 from autoloss.data.fetch import to_stderr
+from autoloss.data.fetching.space import local_problem
 from autoloss.data.layouts import LAYOUTS
 from autoloss.data.manifest import (
     GENERATED,
@@ -89,7 +90,14 @@ def generate(name: str, rows: int, seed: int, out: Path, say: Say = to_stderr) -
         raise ConfigError("data set", f"cannot generate '{name}'", did_you_mean(name, RECIPES))
     if rows < 1:
         raise ConfigError("--rows", f"is {rows}", "ask for at least one row")
-    _refuse_other_content(out)
+    try:
+        _refuse_other_content(out)
+        return _write(name, rows, seed, out, say)
+    except OSError as error:
+        raise local_problem(out.parent, error) from error
+
+
+def _write(name: str, rows: int, seed: int, out: Path, say: Say) -> RawManifest:
     recipe, tell = RECIPES[name](), Progress(name, say)
     with atomic_folder(out) as folder:
         hashed, size = hashlib.sha256(), 0
@@ -113,11 +121,10 @@ def generate(name: str, rows: int, seed: int, out: Path, say: Say = to_stderr) -
 
 def _refuse_other_content(out: Path) -> None:
     """A DataError if `out` would lose data that cannot be generated again."""
-    if not out.exists() or not any(out.iterdir()):
-        return
-    mend = "give another folder to --out, or delete this one"
+    require_replaceable(out)
     if not (out / MANIFEST).exists():
-        raise DataError(str(out), "is not empty and holds no generated data", mend)
+        return
+    mend = "give another folder to --out"
     raw = read_manifest(out, RawManifest, mend)
     if not raw.generated:
         raise DataError(str(out), f"holds data from {raw.mirror}, not generated data", mend)

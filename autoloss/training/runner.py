@@ -18,6 +18,7 @@ from autoloss.errors import RecordError, UserError
 from autoloss.learned import Parametric
 from autoloss.lock import sole_holder
 from autoloss.method import Method
+from autoloss.metrics import DERIVED
 from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import (
@@ -231,5 +232,12 @@ def _check_still(method: Method, taken: Controller) -> None:
 
 
 def _digest(metrics: dict[str, dict[str, float]], weights: str) -> str:
-    """SHA-256 over a run's metrics, to the last bit, and its final weights."""
-    return hashlib.sha256((json.dumps(metrics, sort_keys=True) + weights).encode()).hexdigest()
+    """SHA-256 over a run's final weights and its predictions' metrics, to the last bit.
+
+    What a fit derives from predictions is left out: its bits depend on the processor's model.
+    """
+    raw = {
+        split: {name: value for name, value in judged.items() if name not in DERIVED}
+        for split, judged in metrics.items()
+    }
+    return hashlib.sha256((json.dumps(raw, sort_keys=True) + weights).encode()).hexdigest()

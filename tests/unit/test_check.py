@@ -85,7 +85,7 @@ def huge(study):
 
 def old(study):
     file = study.record_file(CE, 1)
-    file.write_text(file.read_text().replace('"schema_version": 4', '"schema_version": 3'))
+    file.write_text(file.read_text().replace('"schema_version": 5', '"schema_version": 4'))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def old(study):
         (one_bit, "damaged|checksum|schema"),
         (emptied, "damaged"),
         (huge, "larger than"),
-        (old, "is of schema 3, this autoloss reads schema 4"),
+        (old, "is of schema 4, this autoloss reads schema 5"),
     ],
 )
 def test_a_changed_record_is_named_refused_by_the_index_and_made_anew_to_the_bit(

@@ -66,6 +66,34 @@ def test_an_archive_or_all_members_become_the_raw_folder(take, names):
     assert [path.name for path in raw.parent.iterdir()] == ["tiny"]
 
 
+@pytest.mark.parametrize("name", ["a b", "it's", 'a "b"', "a#b", "a\nb", "é", os.fsdecode(b"\xff")])
+def test_an_archive_may_have_any_name(take, given, name, tmp_path):
+    (given / name).mkdir()
+    (given / "Tiny.zip").rename(given / name / name)
+    raw = take(f"{name}/{name}")
+    assert len(verify_raw(raw).mirror.splitlines()) == 1
+    with pytest.raises(DataError) as caught:
+        take(f"{name}/none")
+    assert len(caught.value.where.splitlines()) == 1
+    str(caught.value).encode()  # so it can be printed
+
+
+def test_two_files_of_one_name_are_refused(take, given):
+    (given / "other").mkdir()
+    (given / "other" / "train.csv").write_bytes(b"9,9\n")
+    with pytest.raises(DataError, match="two have one name"):
+        take("other/train.csv", "train.csv", "test.csv")
+
+
+def test_what_somebody_put_into_the_raw_folder_stays(take):
+    raw = take("Tiny.zip")
+    (raw / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"not in its manifest.*'notes\.txt'"):
+        take("Tiny.zip")
+    assert (raw / "notes.txt").read_text() == "mine"
+    verify_raw(raw)
+
+
 def test_members_on_the_same_disk_take_no_room(take, given):
     raw = take("train.csv", "test.csv")
     assert (raw / "train.csv").samefile(given / "train.csv")

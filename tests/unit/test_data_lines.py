@@ -1,11 +1,15 @@
 """Large text files: each malformed line is named, and blocks do not change what is accepted."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoloss.data.layouts import AVAZU_X4, CRITEO, CRITEO_X4, LAYOUTS, MOVIELENS_20M
 from autoloss.data.lines import LONGEST, Leniency, parse, read_lines
+from autoloss.data.manifest import RawManifest, write_manifest
+from autoloss.data.prepare import read_raw
 from autoloss.errors import DataError
 
 ROW = CRITEO.table.example
@@ -69,21 +73,26 @@ def test_the_files_of_a_format_are_read_in_its_order(tmp_path):
         (ROW + "\t1", ["expected 40 columns, found 41"]),
         (ROW.rpartition("\t")[0], ["expected 40 columns, found 39"]),
         ("", ["expected 40 columns, found 1"]),
-        (cells(C3="7b47g3c4"), ["plain ASCII text", "'g'"]),
-        (cells(C3="7b47"), ["8 hexadecimal digits (0-9, a-f), or nothing, as C3, found '7b47'"]),
-        (cells(C3="7B4723C4"), ["'BC'"]),
+        (cells(C3="7b47g3c4"), ["as C3 (0-9, a-f; may be empty), found '7b47g3c4'"]),
+        (cells(C3="7b47"), ["8 hexadecimal digits as C3 (0-9, a-f; may be empty), found '7b47'"]),
+        (cells(C3="7B4723C4"), ["as C3 (0-9, a-f; may be empty), found '7B4723C4'"]),
         (cells(C3="-b4723c4"), ["as C3"]),
-        (cells(I4="1-2"), ["a whole number of at most 9 digits, or nothing, as I4, found '1-2'"]),
-        (cells(I4="1e5"), ["as I4, found '1e5'"]),
-        (cells(I4="1.5"), ["'.' in it"]),
+        (cells(I4="1-2"), ["a whole number as I4 (at most 9 digits; may be empty), found '1-2'"]),
+        (cells(I4="1e5"), ["as I4 (at most 9 digits; may be empty), found '1e5'"]),
+        (cells(I4="1.5"), ["a whole number as I4", "found '1.5'"]),
         (cells(I4="1234567890"), ["as I4"]),
         (cells(I4="9" * 30), ["as I4"]),
         (cells(click="2"), ["a label of 0 or 1 as click, found '2'"]),
         (cells(click=""), ["as click, found ''"]),
         (cells(click="00"), ["as click, found '00'"]),
         (ROW + "\r", [r"Windows' \r\n", "sed -i"]),
-        (cells(I4='"1"'), ["without quotes"]),
-        (cells(C1="é" * 4), ["ASCII"]),
+        (cells(I4='"1"'), ["as I4", """found '"1"'"""]),
+        (cells(C1="é" * 4), ["as C1", "found 'éééé'"]),
+        (cells(I4="NaN"), ["as I4", "found 'NaN'; leave a missing value empty"]),
+        (ROW.replace("\t", ","), ["40 columns separated by tabs, found commas"]),
+        (ROW.replace("\t", " "), ["40 columns separated by tabs, found spaces"]),
+        (cells(C26="").rstrip("\t"), ["40 columns, found 39: none as C26"]),
+        ("\ufeff" + ROW, ["byte order mark"]),
     ],
 )
 def test_a_malformed_line_is_named_with_a_right_one(tmp_path, line, parts):
@@ -92,7 +101,7 @@ def test_a_malformed_line_is_named_with_a_right_one(tmp_path, line, parts):
         with pytest.raises(DataError) as caught:
             read(tmp_path, block=block)
         message = str(caught.value)
-        for part in ("train.txt, line 3:", repr(ROW), "max_bad_rows", "fetch criteo", *parts):
+        for part in ("train.txt, line 3:", repr(ROW), "max_bad_rows", "autoloss fetch", *parts):
             assert part in message
 
 
@@ -106,6 +115,66 @@ def test_a_header_where_none_belongs_and_none_where_one_does(tmp_path):
     write(tmp_path, f"{MOVIELENS_20M.table.example}\n", MOVIELENS_20M)
     with pytest.raises(DataError, match="line 1: expected the header 'userId,movieId"):
         read(tmp_path, MOVIELENS_20M)
+
+
+NAMES = "\t".join(CRITEO.columns)
+
+
+@pytest.mark.parametrize(
+    "header", [NAMES, NAMES + "\r", "\ufeff" + NAMES, NAMES.replace("\t", ","), NAMES.upper()]
+)
+def test_a_header_is_called_a_header(tmp_path, header):
+    write(tmp_path, f"{header}\n{ROW}\n")
+    with pytest.raises(DataError, match=r"line 1: .*this format has no header, found a header"):
+        read(tmp_path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(list(CRITEO.columns)),
+    st.sampled_from(["1.0", "NaN", "ABCDEF01", '"1"', " 1", "é", "1,5", "+1", "x" * 300, "_"]),
+)
+def test_whatever_is_in_a_cell_the_message_names_its_column(tmp_path_factory, name, cell):
+    folder = tmp_path_factory.mktemp("cell")
+    write(folder, f"{ROW}\n{cells(**{name: cell})}\n")
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    shown = re.escape(repr(cell[:80]))
+    assert re.match(rf"expected .* as {name}\b.*, found {shown}", caught.value.problem)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda h: h + "\r", "Windows"),
+        (lambda h: "\ufeff" + h, "byte order mark"),
+        (lambda h: h.replace("C13", "c13"), "'c13' in the place of 'C13', column 27"),
+    ],
+)
+def test_what_differs_in_a_header_is_shown(tmp_path, change, part):
+    write(tmp_path, f"{change(CRITEO_X4.table.header)}\n{CRITEO_X4.table.example}\n", CRITEO_X4)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, CRITEO_X4)
+    assert part in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("mirror", "mend"),
+    [
+        ("imported from train.txt", "correct the imported file, then run `autoloss data import m"),
+        ("generated, seed 0", "generate the data again with `autoloss data synth`"),
+        ("https://a.org", "run `autoloss fetch mine --force`"),
+    ],
+)
+@pytest.mark.parametrize("format", ["criteo", "recbole", "uci", "widedeep"])
+def test_a_mend_names_the_source_that_was_read_and_how_it_came(tmp_path, format, mirror, mend):
+    raw = RawManifest(source="mine", mirror=mirror, format=format, files=(), fetched="now")
+    write_manifest(tmp_path, raw)
+    files = {"criteo": "train.txt", "recbole": "ml-100k.user", "uci": "adult.test"}
+    (tmp_path / files.get(format, "adult.parquet.brotli")).write_text("a\tb\n")
+    with pytest.raises(DataError) as caught:
+        list(read_raw(raw, tmp_path, Leniency(0, print)))
+    assert caught.value.mend.startswith(mend)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 9, 60])

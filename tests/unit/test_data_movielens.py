@@ -116,7 +116,7 @@ def test_recbole_headers_genres_and_encoding_are_checked(folders):
     path = folders[1] / "ml-100k.item"
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"release_year", b"year"))
-    with pytest.raises(DataError, match=r"line 1: expected header"):
+    with pytest.raises(DataError, match=r"line 1: expected the header"):
         read_recbole(folders[1])
     path.write_bytes(whole.replace(b"Sci-Fi", b"SciFi"))
     with pytest.raises(DataError, match=r"line 6: .*'SciFi'"):

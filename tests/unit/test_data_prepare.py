@@ -212,9 +212,60 @@ def test_twice_is_the_same_bytes_and_the_mirror_is_not_in_the_hash(raw, tmp_path
 
 
 def test_max_rows_keeps_a_sample_of_the_raw_rows(raw, tmp_path):
-    manifest = prepare(dataset(expected={"rows": 200}), raw, tmp_path / "out", max_rows=50)
-    assert (manifest.rows, manifest.raw_rows) == (50, 200)
-    assert manifest.splits == {"train": 40, "validation": 5, "test": 5}
+    manifest = prepare(dataset(expected={"rows": 200}), raw, tmp_path / "out", max_rows=150)
+    assert (manifest.rows, manifest.raw_rows) == (150, 200)
+    assert manifest.splits == {"train": 120, "validation": 15, "test": 15}
+
+
+@pytest.mark.parametrize(
+    ("label", "max_rows", "parts"),
+    [
+        (
+            [1] * 200,
+            None,
+            ["no example of class 1 in all rows", "200 of class 0", "correct `task`"],
+        ),
+        ([1, 2, 3] * 66, None, ["no example of class 3 in all rows"]),
+        ([1, 2, 3, 4, 5] + [1, 2, 3, 4] * 49, None, ["no example of class 4 in split '"]),
+        ([1, 2, 3, 4, 5] * 40, 50, ["in split 'validation'", "raise `study.max_rows`", "is 50"]),
+    ],
+)
+def test_a_split_without_a_class_is_found_before_training(
+    raw, tmp_path, monkeypatch, label, max_rows, parts
+):
+    frame = toy_frame(len(label)).with_columns(rating=pl.Series(label))
+    monkeypatch.setitem(preparing.READERS, "toy", lambda _: frame)
+    with pytest.raises(DataError) as caught:
+        prepare(dataset(), raw, tmp_path / "out", max_rows=max_rows)
+    for part in ("toy: no example of class", *parts):
+        assert part in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_files_folder_is_not_replaced_and_a_link_is_followed(raw, tmp_path):
+    large, out = tmp_path / "large", tmp_path / "out"
+    large.mkdir()
+    out.symlink_to(large)
+    for _ in range(2):
+        prepare(dataset(), raw, out)
+    assert out.is_symlink()
+    (large / "manifest.json").unlink()  # as Snakemake does before it runs a rule again
+    prepare(dataset(), raw, out)
+    assert {path.name for path in large.iterdir()} == {
+        *("ids.npy", "labels.npy", "rows.npy", "manifest.json")
+    }
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith((".old", ".partial"))]
+    (large / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"not in its manifest.*'notes\.txt'"):
+        prepare(dataset(), raw, out)
+    assert (large / "notes.txt").read_text() == "mine"
+
+
+def test_what_cannot_be_opened_names_the_data_set_not_its_folder(raw, tmp_path):
+    prepare(dataset(), raw, tmp_path / "toy-50")
+    (tmp_path / "toy-50" / "ids.npy").unlink()
+    with pytest.raises(DataError, match=r"`autoloss prepare toy` with the study's --config"):
+        PreparedData.open(tmp_path / "toy-50")
 
 
 @pytest.mark.parametrize(

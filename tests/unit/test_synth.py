@@ -1,5 +1,7 @@
 """Generated data: the same bytes by seed, skewed, with labels that the planted model explains."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -102,8 +104,45 @@ def test_the_command_writes_a_raw_folder_but_over_generated_data_only(tmp_path):
     assert isinstance(result.exception, DataError)
     assert "holds data from https://a.org" in str(result.exception)
     (out / "manifest.json").unlink()
-    with pytest.raises(DataError, match="holds no generated data"):
+    with pytest.raises(DataError, match="what is not in its manifest"):
         generate("avazu", 5, 0, out)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_folder_that_holds_somebodys_file_is_not_replaced(tmp_path, empty):
+    out = tmp_path / "raw"
+    out.mkdir()
+    if not empty:
+        generate("criteo", 3, 0, out, say=lambda _: None)
+    generate("criteo", 4, 0, out, say=lambda _: None)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"not in its manifest.*'notes\.txt'"):
+        generate("criteo", 5, 0, out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_or_the_current_folder_as_out_is_a_typed_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="is the current folder"):
+        generate("criteo", 5, 0, Path())
+    (tmp_path / "file").touch()
+    for out in ("file", "file/below"):
+        with pytest.raises(DataError, match="file"):
+            generate("criteo", 5, 0, Path(out))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_a_link_leads_is_written_to(tmp_path, there):
+    (large := tmp_path / "disk" / "large").parent.mkdir()
+    if there:
+        large.mkdir()
+    (tmp_path / "link").symlink_to(large)
+    for rows in (3, 4):
+        generate("criteo", rows, 0, tmp_path / "link", say=lambda _: None)
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "link"}
+    assert (tmp_path / "link").is_symlink()
+    assert len((large / "train.txt").read_text().splitlines()) == 4
+    assert [path.name for path in large.parent.iterdir()] == ["large"]
 
 
 def test_an_unknown_name_or_no_rows_are_refused(tmp_path):

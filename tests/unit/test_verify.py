@@ -9,12 +9,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
+from typer.testing import CliRunner
 
+from autoloss import cli
 from autoloss.errors import RecordError
+from autoloss.metrics import METRICS
+from autoloss.registry import APART, GROUPS
+from autoloss.report import products
 from autoloss.report import verify as verification
 from autoloss.report.reference import BEGIN, END, write_reference
 from autoloss.report.verify import verify
+from autoloss.study import Cell
+from autoloss.training.evaluate import Calibrator
+from autoloss.training.loop import Trainer
+from autoloss.training.runner import Runner
 from tests.studied import tiny_study
 
 pytestmark = pytest.mark.xdist_group("studied")  # one worker: the study is made once
@@ -58,6 +68,20 @@ def test_the_readme_shows_tables_between_the_marks_and_nothing_else_changes(stud
         list(write_reference(study))
 
 
+@pytest.mark.parametrize("kind", ["results", "figures"])
+def test_a_reference_loses_nobodys_file_and_may_be_a_link(study, tmp_path, kind):
+    folder = Path(kind) / "reference" / study.name
+    folder.rename(tmp_path / "large")
+    folder.symlink_to(tmp_path / "large")
+    list(write_reference(study))
+    assert folder.is_symlink()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(RecordError, match=r"notes\.txt: is no file of a reference"):
+        list(write_reference(study))
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert verify(study).off == []
+
+
 def test_a_run_with_another_digest_is_named_with_its_numbers(study):
     def change(frame):
         row = frame.index[(frame["method"] == "slf") & (frame["seed"] == 1)][0]
@@ -77,11 +101,13 @@ def test_on_another_machine_means_are_compared_within_limits(study, fact):
     about = json.loads(file.read_text())
     about["hardware"][0][fact] = "another"
     file.write_text(json.dumps(about))
+    runs = pd.read_csv("results/reference/smoke/runs.csv")
+    runs["digest"] = "another"
+    runs.to_csv("results/reference/smoke/runs.csv", index=False)
     found = verify(study)
     assert not found.exact
     assert "processor" in found.why
     assert found.off == []
-    runs = pd.read_csv("results/reference/smoke/runs.csv")
     runs.loc[runs["method"] == "darts", "logloss"] += 10
     runs.to_csv("results/reference/smoke/runs.csv", index=False)
     off = verify(study).off
@@ -97,6 +123,8 @@ def test_a_cell_whose_search_chose_otherwise_is_named_and_not_compared(study):
     about["searches"][cell]["chosen"] = {"method.weights": [1.0, 0.0, 0.0, 0.0]}
     file.write_text(json.dumps(about))
     runs = pd.read_csv("results/reference/smoke/runs.csv")
+    runs["digest"] = "another"
+    runs.to_csv("results/reference/smoke/runs.csv", index=False)
     before = verify(study).compared
     runs.loc[runs["method"] == "bohb", "logloss"] += 10
     runs.to_csv("results/reference/smoke/runs.csv", index=False)
@@ -105,6 +133,79 @@ def test_a_cell_whose_search_chose_otherwise_is_named_and_not_compared(study):
     assert found.compared == before
     assert found.off
     assert all("bohb: mean Log loss" in line and cell not in line for line in found.off)
+
+
+@pytest.fixture
+def verified(monkeypatch):
+    """Exit status and output of `autoloss verify` for a study."""
+
+    def run(study):
+        monkeypatch.setattr(cli.Study, "read", lambda _: study)
+        done = CliRunner().invoke(cli.app, ["verify"])
+        return done.exit_code, done.output
+
+    return run
+
+
+def retrain(study, cell):
+    """Make a run of a cell anew, and the indexes."""
+    study.record_file(cell, 0).unlink()
+    Runner(study, lambda line: None).train_shard(cell, 0, 1)
+    for group in GROUPS:
+        if group not in APART:
+            products.write_index(study, group)
+
+
+def test_one_bit_of_one_weight_of_one_run_is_found(study, verified, monkeypatch):
+    cell, train = Cell("ml100k", "deepfm", "ce"), Trainer.run
+
+    def one_bit_off(trainer):
+        metrics = train(trainer)
+        weight = next(trainer.model.parameters()).detach().view(-1)[:1]
+        weight.view(torch.int32).bitwise_xor_(1)
+        return metrics
+
+    retrain(study, cell)
+    assert verified(study)[0] == 0
+    monkeypatch.setattr(Trainer, "run", one_bit_off)
+    retrain(study, cell)
+    status, output = verified(study)
+    assert status == 1
+    assert output.splitlines()[1:] == [f"{cell} seed 0: other weights at equal test metrics"]
+
+
+@pytest.mark.parametrize(("change", "status"), [(1e-12, 0), (1e-6, 1)])
+def test_a_recalibrated_loss_may_differ_by_rounding_alone(
+    study, verified, monkeypatch, change, status
+):
+    cell, logloss = Cell("ml100k", "deepfm", "ce"), Calibrator.logloss
+    monkeypatch.setattr(Calibrator, "logloss", lambda *given: logloss(*given) + change)
+    retrain(study, cell)
+    found, output = verified(study)
+    assert found == status
+    assert (f"{cell} seed 0: Log loss, recal." in output) == bool(status)
+
+
+def test_equal_digests_are_enough_on_another_machine(study):
+    file = Path("results/reference/smoke/provenance.json")
+    about = json.loads(file.read_text())
+    about["hardware"][0]["cpu"] = "another"
+    file.write_text(json.dumps(about))
+    found = verify(study)
+    assert (found.exact, found.off) == (True, [])
+    assert "no digest differs, with other processor" in found.why
+
+
+def test_a_run_that_failed_in_both_agrees(study):
+    def fail(frame):
+        frame.loc[0, "status"] = "failed"
+        frame.loc[0, ["digest", *METRICS]] = None
+
+    for group in GROUPS:
+        if study.index_file(group).exists():
+            change_index(study, group, fail)
+    list(write_reference(study))
+    assert verify(study).off == []
 
 
 def test_runs_that_are_not_there_are_counted(study):

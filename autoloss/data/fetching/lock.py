@@ -15,9 +15,10 @@ from autoloss.lock import sole_holder
 @contextmanager
 def sole_owner(raw_dir: Path, say: Say) -> Iterator[None]:
     """Hold the lock of `raw_dir` during the block; wait while another process holds it."""
-    path = raw_dir.parent / f".{raw_dir.name}.lock"
+    place = raw_dir.resolve()  # where a link leads: two of them may lead to one folder
+    path = place.parent / f".{place.name}.lock"
     with sole_holder(path, lambda line: say(f"{raw_dir.name}: {line}")):
-        _clear(raw_dir)
+        _clear(place)
         yield
 
 

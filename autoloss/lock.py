@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from autoloss.errors import MachineError
 from autoloss.training.stop import stop_if_asked
 
 
@@ -26,6 +27,9 @@ def sole_holder(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     lock, owner = FileLock(path, fallback_to_soft=False), path.with_name(f"{path.name}.owner")
     try:
         lock.acquire(timeout=0)
+    except NotImplementedError:
+        mend = "put the project on a file system with locks (NFS since version 4, a local disk)"
+        raise MachineError(str(path), "this file system has no locks", mend) from None
     except Timeout:
         say(f"another process has it ({_described(owner)}, lock {path}); waiting for it")
         _wait(lock)
@@ -33,8 +37,9 @@ def sole_holder(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         owner.write_text(json.dumps(_myself()), encoding="utf-8")
         yield
     finally:
-        owner.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)  # while held: who waits on the old file opens a new one
+        for file in (owner, path):  # while held: who waits on the old file opens a new one
+            with suppress(OSError):  # in the way of nothing
+                file.unlink(missing_ok=True)
         lock.release()
 
 

@@ -45,6 +45,11 @@ class TrainingDivergedError(Exception):
     """The training loss, or what the model puts out, is no longer a finite number."""
 
 
+def refit_state(state: Path) -> Path:
+    """The checkpoint of a run's second phase, beside that of its first."""
+    return state.with_suffix(".refit.pt")
+
+
 @dataclass
 class Progress:
     """What a run has done so far; all of it goes into checkpoints and the record."""
@@ -175,7 +180,7 @@ class Trainer:
             self.model_name,
             type(self.method),
             self.seed,
-            state=state and state.with_suffix(".refit.pt"),
+            state=state and refit_state(state),
             report=self.report,
             train_on=("train", "validation"),
         )

@@ -151,6 +151,7 @@ ELSEWHERE = {
     "records/schema.py": "only keeps what it is given",
     "records/store.py": "only keeps what it is given",
     "errors.py": "only says what went wrong",
+    "faults.py": "what stops a job",
     "strict.py": "only refuses",
     "autoloss.py": "a method, whose file is hashed with its runs",
 }

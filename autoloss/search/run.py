@@ -16,9 +16,15 @@ from autoloss.registry import load
 from autoloss.search.lab import BudgetSpentError, Lab
 from autoloss.search.tuning import tune
 from autoloss.study import Cell, Study
+from autoloss.training.pace import Beat
 
 
-def search(study: Study, cell: Cell, report: Callable[[str], None]) -> Path:
+def search(
+    study: Study,
+    cell: Cell,
+    report: Callable[[str], None],
+    beat: Callable[[str, Beat], None] = lambda name, beat: None,
+) -> Path:
     """Make `search.json` of a cell; one that is there and of this very search is kept.
 
     Raises:
@@ -28,12 +34,21 @@ def search(study: Study, cell: Cell, report: Callable[[str], None]) -> Path:
         data = PreparedData.open(study.prepared_folder(cell.dataset))
         file, key = study.search_file(cell), study.search_key(cell)
         journal = file.parent / ".state" / f"search-{key}-{data.data_hash[:16]}.json"
-        with sole_holder(journal.with_suffix(".lock"), lambda line: report(f"{cell}: {line}")):
+        lock = journal.with_suffix(".lock")
+        with sole_holder(lock, lambda line: report(f"{cell}: {line}")) as held:
             _remove_leftovers(file, journal)
             if _is_done(file, key, data.data_hash):
                 report(f"{cell}: already searched ({key})")
             else:
-                _search(Lab(study, cell, data, journal, report), file)
+                lab = Lab(study, cell, data, journal, report)
+
+                def listen(at: Beat) -> None:
+                    trial = f"trial {len(lab.tried)}"
+                    beat(f"{cell} {trial}", at)
+                    held.note(epoch=at.epoch, said=f"{trial}, {at.position}")
+
+                lab.listener = listen
+                _search(lab, file)
         return file
 
 

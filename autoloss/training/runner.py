@@ -44,14 +44,16 @@ from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
 from autoloss.training.loop import Progress, Trainer, refit_state
+from autoloss.training.pace import Beat, Listener
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Trains runs of a study; `report` is given a line now and then."""
+    """Trains runs of a study; `report` is given a line now and then, `beat` how far a run is."""
 
     study: Study
     report: Callable[[str], None] = print
+    beat: Callable[[str, Beat], None] = lambda name, beat: None
 
     def train_shard(self, cell: Cell, first: int, last: int) -> Path:
         """Runs of seeds `first` to `last`, then the file that lists them.
@@ -78,13 +80,18 @@ class Runner:
         lock = self.study.state_file(cell, f"seed_{seed}").with_suffix(".lock")
         with (
             machine_faults(name),
-            sole_holder(lock, lambda line: self.report(f"{name}: {line}")),
+            sole_holder(lock, lambda line: self.report(f"{name}: {line}")) as held,
         ):
             self._remove_leftovers(cell, seed, run_id)
             if (done := _finished(file, run_id)) is not None:
                 self.report(f"{name}: already done ({run_id})")
                 return done
-            return self._train(cell, seed, run_id, data)
+
+            def listen(beat: Beat) -> None:
+                self.beat(name, beat)
+                held.note(epoch=beat.epoch, said=beat.position)
+
+            return self._train(cell, seed, run_id, data, listen)
 
     def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
         """What killed processes left half-written of this run; nobody writes it now."""
@@ -94,7 +101,9 @@ class Runner:
         for file in (state, refit, controller, self.study.record_file(cell, seed)):
             remove_temporaries(file)
 
-    def _train(self, cell: Cell, seed: int, run_id: str, data: PreparedData) -> Record:
+    def _train(
+        self, cell: Cell, seed: int, run_id: str, data: PreparedData, listener: Listener
+    ) -> Record:
         study, state = self.study.chosen(cell), self.study.state_file(cell, run_id)
         controller = self._taken(cell, seed)
         if source := self.study.controller_of(cell):
@@ -113,6 +122,7 @@ class Runner:
                     seed,
                     state=state,
                     report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
+                    listener=listener,
                 )
             )
             metrics = phases[0].run()

@@ -187,8 +187,9 @@ def train(
             from autoloss.training.progress import reporting
             from autoloss.training.runner import Runner
 
-        with reporting(study.config.training.max_epochs, last - first + 1) as report:
-            typer.echo(_stoppable(lambda: Runner(study, report).train_shard(cell, first, last)))
+        with reporting() as report:
+            runner = Runner(study, report, report.beat)
+            typer.echo(_stoppable(lambda: runner.train_shard(cell, first, last)))
 
 
 @app.command()
@@ -203,8 +204,8 @@ def search(
             from autoloss.search.run import search as search_cell
             from autoloss.training.progress import reporting
 
-        with reporting(study.config.training.max_epochs, study.config.tuning.trials) as report:
-            typer.echo(_stoppable(lambda: search_cell(study, cell, report)))
+        with reporting() as report:
+            typer.echo(_stoppable(lambda: search_cell(study, cell, report, report.beat)))
 
 
 @app.command()

@@ -33,6 +33,10 @@ class RecordError(UserError):
     """A run record or an index that is missing, damaged or incomplete."""
 
 
+class MachineError(UserError):
+    """A disk, memory, a driver or a library that failed: no result of any method."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown `name`: the nearest known one, or all of them."""
     known = sorted(known)

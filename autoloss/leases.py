@@ -19,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from autoloss.config import TrainingOptions
+from autoloss.faults import machine_faults
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 GPUS = "AUTOLOSS_GPUS"  # names of the GPUs to use, instead of asking the driver: "0,1"
@@ -38,7 +39,9 @@ def leased_gpu(options: TrainingOptions, say: Callable[[str], None]) -> Iterator
     if not gpus:
         yield None
         return
-    gpu, lock = _take(gpus, options.jobs_per_gpu, _folder(), say)
+    folder = _folder()
+    with machine_faults(folder):
+        gpu, lock = _take(gpus, options.jobs_per_gpu, folder, say)
     os.environ[VISIBLE] = gpu
     try:
         yield gpu

@@ -20,9 +20,11 @@ from typing import Any
 
 import torch
 from llvmlite import binding, ir
-from numba import carray, cfunc, config, njit, types
+from numba import carray, config, njit, types
 from numba.extending import intrinsic
 from torch import Tensor
+
+from autoloss.kernels.cache import compiled
 
 HERE = Path(__file__).parent
 # Of numba: a product and a sum may become one operation; nothing else is rearranged.
@@ -190,11 +192,8 @@ class Kernel:
     def address(self) -> int:
         """Of the machine code; compiled when it is first asked for, or read from the cache."""
         signature = types.void(types.CPointer(types.int64))
-        try:
-            with _cache():
-                self._compiled = cfunc(signature, cache=True, **FAST)(self._function)
-        except RuntimeError:  # nowhere to write: every process compiles for itself
-            self._compiled = cfunc(signature, **FAST)(self._function)
+        with _cache():
+            self._compiled = compiled(self._function, signature, FAST)
         found: int = self._compiled.address
         return found
 

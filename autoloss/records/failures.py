@@ -9,16 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from autoloss.errors import RecordError
-from autoloss.records.schema import Record
+from autoloss.records.schema import raised
 from autoloss.records.store import read_limited, read_record
 from autoloss.study import Cell, Study
-
-DIVERGED = "TrainingDivergedError"
-
-
-def raised(record: Record) -> bool:
-    """Whether a run ended with an error, other than by diverging."""
-    return record.failure is not None and record.failure.kind != DIVERGED
 
 
 def crashed(study: Study, cells: Iterable[Cell]) -> Iterator[str]:

@@ -29,6 +29,7 @@ NEUTRAL = {
     "autoloss/__init__.py": "only names what the package offers",
     "autoloss/config.py": "its values",
     "autoloss/errors.py": "only says what went wrong",
+    "autoloss/faults.py": "only says what stops a job",
     "autoloss/lock.py": "only waits",
     "autoloss/registry.py": "the options by value, the method's file",
     "autoloss/strict.py": "only refuses",
@@ -40,6 +41,7 @@ NEUTRAL = {
     "autoloss/data/manifest.py": "the data's hash",
     "autoloss/data/progress.py": "only says how far it is",
     "autoloss/data/registry.py": "the description by value, the data's hash",
+    "autoloss/training/pace.py": "only says how far it is",
     "autoloss/training/progress.py": "only says how far it is",
 }
 

@@ -140,6 +140,11 @@ class Record(Strict):
         return self
 
 
+def raised(record: Record) -> bool:
+    """Whether a run's code raised an error; to diverge is a result of its method, and no error."""
+    return record.failure is not None and record.failure.kind != "TrainingDivergedError"
+
+
 class Trial(Strict):
     """One training of a search: what was tried, and the monitored validation value per epoch.
 

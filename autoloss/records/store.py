@@ -6,10 +6,13 @@ written (an edit by hand, a bad disk, half a copy) is found before a number of i
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from autoloss.errors import RecordError
+from autoloss.faults import machine_faults
 from autoloss.records.schema import Record, Search
 from autoloss.strict import Strict
 
@@ -39,21 +43,42 @@ def write_bytes(content: bytes | memoryview, file: Path) -> Path:
     """Write `file` by a temporary name and a rename, so that no reader sees half of it.
 
     Raises:
-        RecordError: the disk is full or broken; what `file` held before is still there.
+        MachineError: the disk is full or broken; what `file` held before is still there.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        mend = "make room, then run snakemake again: it goes on from the last checkpoint"
-        raise RecordError(str(file), f"cannot be written: {error.strerror}", mend) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = file.with_name(f".{file.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    with machine_faults(file):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            remove_temporaries(file, _is_of_a_dead_process)
+            temporary.write_bytes(content)
+            os.replace(temporary, file)
+        finally:
+            with suppress(OSError):  # what is left is removed by who writes the file next
+                temporary.unlink(missing_ok=True)
     return file
+
+
+def remove_temporaries(file: Path, is_left: Callable[[Path], bool] = lambda place: True) -> None:
+    """Remove what killed writers of `file` left; of all, so call it where nobody else writes it."""
+    if file.parent.is_dir():
+        for place in file.parent.glob(f".{escape(file.name)}.*.tmp"):
+            if is_left(place):
+                with suppress(OSError):  # in the way of nothing
+                    place.unlink(missing_ok=True)
+
+
+def _is_of_a_dead_process(temporary: Path) -> bool:
+    """Whether this host wrote it, by a process that is no more; of other hosts nothing is known."""
+    start, _, process = temporary.name.removesuffix(".tmp").rpartition(".")
+    if not start.endswith(f".{socket.gethostname()}") or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False  # somebody else's
+    return False
 
 
 def write_record(record: Record | Search, file: Path) -> None:

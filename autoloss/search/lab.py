@@ -24,6 +24,7 @@ from autoloss.registry import load
 from autoloss.study import Cell, Study
 from autoloss.training import checkpoint
 from autoloss.training.loop import Trainer, TrainingDivergedError
+from autoloss.training.pace import Listener
 
 Assignment = Mapping[str, Any]  # "training.lr", "method.weights", ... -> value
 
@@ -45,6 +46,7 @@ class Lab:
     data: PreparedData
     journal: Path
     report: Callable[[str], None] = lambda line: None
+    listener: Listener | None = None
     tried: list[Trial] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -139,7 +141,15 @@ class Lab:
         state = self.journal.with_suffix(f".{number}.pt")
         plan = self.study.with_assignment(self.cell, assignment, f"trial {number}")
         method = load(self.study.base(self.cell.method))
-        trainer = Trainer(plan.config, self.data, self.cell.model, method, self.seed, state=state)
+        trainer = Trainer(
+            plan.config,
+            self.data,
+            self.cell.model,
+            method,
+            self.seed,
+            state=state,
+            listener=self.listener,
+        )
         diverged = False
         try:
             while trainer.progress.epoch < target and not trainer.finished:

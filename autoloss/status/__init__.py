@@ -1,1 +1,1 @@
-"""How far a study is, from its records, logs and checkpoints alone: no process is asked."""
+"""How far a study is, from its records, logs, checkpoints and locks: no process is asked."""

@@ -11,14 +11,15 @@ from autoloss.strict import Strict
 from autoloss.study import Cell, Study
 
 TAIL = 4096  # bytes of a log's end that are read
-EPOCH = re.compile(r" seed (\d+): epoch (\d+): (.*)$")
+EPOCH = re.compile(r" seed (\d+): (?:in )?epoch (\d+): (.*)$")
 
 
 class Job(Strict):
     """A job that is not finished: a shard's training, or a search.
 
-    `age`: seconds since it last wrote. `said`: its last line, without the cell; of a training that
-    is in an epoch: `seed`, `epoch` and the metrics in `said`.
+    `age`: seconds since it last wrote; `since`: when it took its lock. `said`: its last line,
+    without the cell, or how far it is; of a training that is in an epoch: `seed`, `epoch` and the
+    metrics in `said`.
     """
 
     cell: str
@@ -29,6 +30,7 @@ class Job(Strict):
     seed: int | None = None
     epoch: int | None = None
     said: str = ""
+    since: str = ""
 
 
 def unfinished_jobs(

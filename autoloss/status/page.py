@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -58,16 +60,25 @@ def _count(state: str, count: int) -> Text:
 
 
 def _jobs(jobs: tuple[Job, ...]) -> Table:
-    table = _table("cell", "job", "at", "last sign", "said")
+    table = _table("cell", "job", "at", "since", "last sign", "said")
     table.columns[-1].justify = "left"
     table.columns[-1].no_wrap = False
     for job in jobs[:SHOWN]:
         seeds = f"seeds {job.seeds[0]}-{job.seeds[1]}" if job.seeds else "search"
         where = f"seed {job.seed}, epoch {job.epoch}" if job.seed is not None else ""
-        table.add_row(job.cell, seeds, where, f"{_hours(job.age / 3600)} ago", Text(job.said))
+        ago = f"{_hours(job.age / 3600)} ago"
+        table.add_row(job.cell, seeds, where, _clock(job.since), ago, Text(job.said))
     if len(jobs) > SHOWN:
         table.add_row(f"and {len(jobs) - SHOWN} more")
     return table
+
+
+def _clock(since: str) -> str:
+    """A moment on this machine's clock."""
+    try:
+        return f"{datetime.fromisoformat(since).astimezone():%a %H:%M}" if since else ""
+    except ValueError:
+        return ""
 
 
 def _some(lines: list[str] | tuple[str, ...]) -> list[Text]:

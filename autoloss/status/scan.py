@@ -12,6 +12,7 @@ from autoloss.plan.jobs import cells_of
 from autoloss.plan.training import Resources, Training
 from autoloss.registry import FULL, GROUPS
 from autoloss.status.cells import STATES, CellState, data_hashes, read_cell
+from autoloss.status.live import live_jobs, with_live
 from autoloss.status.logs import Job, unfinished_jobs
 from autoloss.strict import Strict
 from autoloss.study import Cell, Study
@@ -85,6 +86,7 @@ def scan(study: Study, *, now: float | None = None, fresh: float | None = None) 
         now,
         lambda cell: fresh if fresh is not None else max(FRESH, EPOCHS * weights.epoch(cell)),
     )
+    jobs = with_live(jobs, live_jobs(study, now, FRESH if fresh is None else fresh))
     _mark_running(states, [job for job in jobs if job.running])
     rate, left = _progress(states, jobs, weights, now)
     return Status(
@@ -124,7 +126,9 @@ def _mark_running(states: dict[Cell, CellState], running: list[Job]) -> None:
     """The first run of a running job that is not made yet is the one it is at."""
     by_name = {str(cell): state for cell, state in states.items()}
     for job in running:
-        state = by_name[job.cell]
+        state = by_name.get(job.cell)
+        if state is None:
+            continue  # by hand, in none of the study's tables
         if job.seeds is None:
             state.search = "running"
             continue

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from autoloss.records.store import write_bytes
+from autoloss.records.store import remove_temporaries, write_bytes
 
 
 def save(state: dict[str, Any], file: Path) -> None:
@@ -23,7 +23,8 @@ def save(state: dict[str, Any], file: Path) -> None:
 
 def load(file: Path, device: torch.device) -> dict[str, Any]:
     """The state in `file`, with its tensors on `device`."""
-    state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    content = io.BytesIO(file.read_bytes())  # torch's own reader tells no bad disk from a bad file
+    state: dict[str, Any] = torch.load(content, map_location=device, weights_only=True)
     return state
 
 
@@ -56,7 +57,8 @@ def load_last(
 
 
 def remove(file: Path) -> None:
-    """Both checkpoints of `save_next`."""
+    """Both checkpoints of `save_next`, and what a kill in the middle of one left."""
+    remove_temporaries(file)
     for place in (file, _before(file)):
         place.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ The metrics are scikit-learn's (tests compare), in a fraction of its time and wi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,14 +26,23 @@ Labels = NDArray[np.int64]
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batches: Batches, device: torch.device) -> tuple[Labels, Array]:
-    """Labels `[n]` and logits `[n]` or `[n, C]` (float64) of a split, in stored order."""
+def predict(
+    model: nn.Module,
+    batches: Batches,
+    device: torch.device,
+    at: Callable[[int], None] = lambda step: None,
+) -> tuple[Labels, Array]:
+    """Labels `[n]` and logits `[n]` or `[n, C]` (float64) of a split, in stored order.
+
+    `at` is told how many batches are done.
+    """
     was_training = model.training
     model.eval()
     labels, logits = [], []
-    for batch in batches.in_order():
+    for step, batch in enumerate(batches.in_order(), 1):
         labels.append(batch.labels.numpy())
         logits.append(model(batch.ids.to(device)).double().cpu().numpy())
+        at(step)
     model.train(was_training)
     return np.concatenate(labels), np.concatenate(logits)
 

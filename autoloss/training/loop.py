@@ -35,6 +35,7 @@ from autoloss.training.device import keep_freed_memory, make_deterministic, sele
 from autoloss.training.evaluate import Array, Calibrator, Labels, judge, judge_fully, predict
 from autoloss.training.observe import choice, reliability
 from autoloss.training.optimizer import ModelAdam
+from autoloss.training.pace import Listener, Pace
 from autoloss.training.passes import Passes
 from autoloss.training.stop import asked_to_stop, stop_if_asked
 
@@ -43,6 +44,11 @@ EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch stati
 
 class TrainingDivergedError(Exception):
     """The training loss, or what the model puts out, is no longer a finite number."""
+
+
+def refit_state(state: Path) -> Path:
+    """The checkpoint of a run's second phase, beside that of its first."""
+    return state.with_suffix(".refit.pt")
 
 
 @dataclass
@@ -97,6 +103,7 @@ class Trainer:
         method_class: the method; its options come from `config.methods`.
         state: checkpoint file, or None for none.
         report: called with a line after each epoch.
+        listener: told once a second how far the epoch, or an evaluation, is.
         train_on: the splits it trains on. If validation is among them, it can no longer choose: the
             last weights are kept, not the best.
     """
@@ -111,6 +118,7 @@ class Trainer:
         *,
         state: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
+        listener: Listener | None = None,
         train_on: tuple[str, ...] = ("train",),
     ) -> None:
         options = config.training
@@ -120,6 +128,7 @@ class Trainer:
         self.task, self.device = data.task, select_device(options.device)
         self.config, self.model_name = config, model_name
         self.state_file, self.report = state, report
+        self.listener, self.pace = listener, Pace(listener)
         self.keeps_best = "validation" not in train_on
         self.train, self.validation = (
             Batches(*data.split(*names), options.batch_size, seed=seed, name=names[0])
@@ -175,8 +184,9 @@ class Trainer:
             self.model_name,
             type(self.method),
             self.seed,
-            state=state and state.with_suffix(".refit.pt"),
+            state=state and refit_state(state),
             report=self.report,
+            listener=self.listener,
             train_on=("train", "validation"),
         )
 
@@ -193,9 +203,12 @@ class Trainer:
         done = self.progress
         self.model.train()
         self.method.train()
-        for _ in range(done.steps % self.train.count, self.train.count):
+        first, steps = done.steps % self.train.count, self.train.count
+        self.pace.begin("training", done.epoch + 1, first, steps, self.options.batch_size)
+        for step in range(first, steps):
             between_steps()
             self.sums.add(*self.inner_step())
+            self.pace.at(step + 1)
         sums, self.sums = self.sums, Sums.zero(len(self.method.candidates), self.device)
         train_loss = float(sums.loss) / self.train.count
         if not math.isfinite(train_loss):
@@ -269,7 +282,8 @@ class Trainer:
 
     def _predict(self, split: str) -> tuple[Labels, Array]:
         batches = Batches(*self.data.split(split), EVALUATION_BATCH, seed=self.seed, name=split)
-        labels, logits = predict(self.model, batches, self.device)
+        self.pace.begin(split, self.progress.epoch, 0, batches.count, EVALUATION_BATCH)
+        labels, logits = predict(self.model, batches, self.device, self.pace.at)
         if not np.isfinite(logits).all():
             raise TrainingDivergedError(f"logits are not finite after epoch {self.progress.epoch}")
         return labels, logits

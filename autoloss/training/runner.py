@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import resource
@@ -15,6 +14,7 @@ from typing import Any
 from autoloss.controller import save_controller
 from autoloss.data.prepared import PreparedData
 from autoloss.errors import RecordError, UserError
+from autoloss.faults import fault_in, machine_faults
 from autoloss.learned import Parametric
 from autoloss.lock import sole_holder
 from autoloss.method import Method
@@ -32,29 +32,42 @@ from autoloss.records.schema import (
     Weights,
 )
 from autoloss.records.shards import write_shard
-from autoloss.records.store import read_limited, read_record, read_search, write_record
+from autoloss.records.store import (
+    read_limited,
+    read_record,
+    read_search,
+    remove_temporaries,
+    write_record,
+)
 from autoloss.registry import load
 from autoloss.study import Cell, Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
-from autoloss.training.loop import Progress, Trainer
+from autoloss.training.loop import Progress, Trainer, refit_state
+from autoloss.training.pace import Beat, Listener
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Trains runs of a study; `report` is given a line now and then."""
+    """Trains runs of a study; `report` is given a line now and then, `beat` how far a run is."""
 
     study: Study
     report: Callable[[str], None] = print
+    beat: Callable[[str, Beat], None] = lambda name, beat: None
 
     def train_shard(self, cell: Cell, first: int, last: int) -> Path:
-        """Runs of seeds `first` to `last`, then the file that lists them."""
-        data = PreparedData.open(self.study.prepared_folder(cell.dataset))
-        records = [self.train_seed(cell, seed, data) for seed in range(first, last + 1)]
-        file = self.study.shard_file(cell, first, last)
-        write_shard(cell, records, file)
-        return file
+        """Runs of seeds `first` to `last`, then the file that lists them.
+
+        Raises:
+            MachineError: a disk, memory, a library or a driver failed, be it in a method's code.
+        """
+        with machine_faults(str(cell)):
+            data = PreparedData.open(self.study.prepared_folder(cell.dataset))
+            records = [self.train_seed(cell, seed, data) for seed in range(first, last + 1)]
+            file = self.study.shard_file(cell, first, last)
+            write_shard(cell, records, file)
+            return file
 
     def train_seed(self, cell: Cell, seed: int, data: PreparedData) -> Record:
         """One run; a finished one with the same identity is taken as it is.
@@ -66,13 +79,32 @@ class Runner:
         run_id = self.study.run_id(cell, seed, data.data_hash)
         file, name = self.study.record_file(cell, seed), f"{cell} seed {seed}"
         lock = self.study.state_file(cell, f"seed_{seed}").with_suffix(".lock")
-        with sole_holder(lock, lambda line: self.report(f"{name}: {line}")):
+        with (
+            machine_faults(name),
+            sole_holder(lock, lambda line: self.report(f"{name}: {line}")) as held,
+        ):
+            self._remove_leftovers(cell, seed, run_id)
             if (done := _finished(file, run_id)) is not None:
                 self.report(f"{name}: already done ({run_id})")
                 return done
-            return self._train(cell, seed, run_id, data)
 
-    def _train(self, cell: Cell, seed: int, run_id: str, data: PreparedData) -> Record:
+            def listen(beat: Beat) -> None:
+                self.beat(name, beat)
+                held.note(epoch=beat.epoch, said=beat.position)
+
+            return self._train(cell, seed, run_id, data, listen)
+
+    def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
+        """What killed processes left half-written of this run; nobody writes it now."""
+        state = self.study.state_file(cell, run_id)
+        controller = self.study.controller_file(cell, seed)
+        refit = refit_state(state)
+        for file in (state, refit, controller, self.study.record_file(cell, seed)):
+            remove_temporaries(file)
+
+    def _train(
+        self, cell: Cell, seed: int, run_id: str, data: PreparedData, listener: Listener
+    ) -> Record:
         study, state = self.study.chosen(cell), self.study.state_file(cell, run_id)
         controller = self._taken(cell, seed)
         if source := self.study.controller_of(cell):
@@ -91,6 +123,7 @@ class Runner:
                     seed,
                     state=state,
                     report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
+                    listener=listener,
                 )
             )
             metrics = phases[0].run()
@@ -104,7 +137,8 @@ class Runner:
         except UserError:
             raise  # wrong input is wrong for every seed: say so and stop
         except Exception as error:  # a run that fails is a result
-            _refuse_disk_errors(error)
+            if fault_in(error) is not None:
+                raise
             trace = traceback.format_exc()
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
@@ -215,13 +249,6 @@ def _finished(file: Path, run_id: str) -> Record | None:
         return None
     lost = owns_controller(record) and not file.with_suffix(".controller.pt").exists()
     return None if lost else record
-
-
-def _refuse_disk_errors(error: Exception) -> None:
-    """A disk that is full or broken says nothing of the method: nothing is recorded."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        mend = "make room, then run snakemake again: the run goes on from its last checkpoint"
-        raise RecordError(str(error.filename), f"cannot be written: {error}", mend) from error
 
 
 def _check_still(method: Method, taken: Controller) -> None:

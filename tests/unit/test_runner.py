@@ -7,7 +7,7 @@ import json
 import pytest
 
 from autoloss.data.prepared import PreparedData
-from autoloss.errors import RecordError, UserError
+from autoloss.errors import MachineError, RecordError, UserError
 from autoloss.records import store
 from autoloss.records.index import build_index
 from autoloss.records.store import read_record, write_text
@@ -134,7 +134,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
     file = tmp_path / "record.json"
     write_text("old", file)
     monkeypatch.setattr(store.os, "replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(MachineError, match="disk full"):
         write_text("new", file)
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]

@@ -73,10 +73,6 @@ rule all:
 localrules:
     all,
     figures,
-    figure_1,
-    figure_2,
-    figure_3,
-    figure_4,
     table_1,
     table_2,
     table_3,

@@ -21,8 +21,7 @@ from autoloss.records.schema import Record, Search
 from autoloss.strict import Strict
 
 MEND = (
-    "run `autoloss check --rerun --config results/<scale>/config.json`, then snakemake again: "
-    "it is made anew"
+    "run `autoloss check --rerun` with the study's --config, then snakemake again: it is made anew"
 )
 MAX_BYTES = 64 * 2**20  # some thousand times a record's usual size
 END = "\n}\n"

@@ -20,6 +20,7 @@ from autoloss.report.sensitivity_table import sensitivity_table
 from autoloss.report.tables import Table, data_table, methods_table
 from autoloss.stats import compare_family, describe
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 
 def write_index(study: Study, group: str) -> Path:
@@ -85,7 +86,8 @@ def make_table(study: Study, name: str) -> Table:
 def _data_table(study: Study) -> Table:
     names = dict.fromkeys(cell.dataset for cell in study.all_cells())
     folders = [study.prepared_folder(name) for name in names]
-    manifests = [read_manifest(folder, Manifest, "run snakemake again") for folder in folders]
+    mend = f"run `{snakemake(study, 'table_1')}`"
+    manifests = [read_manifest(folder, Manifest, mend) for folder in folders]
     return data_table(manifests, load_published(study.root))
 
 
@@ -108,15 +110,15 @@ def read_index(study: Study, group: str) -> pd.DataFrame:
     Raises:
         RecordError: it has not been made.
     """
-    return pd.read_parquet(_made(study.index_file(group), group))
+    return pd.read_parquet(_made(study, study.index_file(group), group))
 
 
 def read_comparisons(study: Study, group: str) -> pd.DataFrame:
     """The comparisons of a group; raises as `read_index`."""
-    return pd.read_csv(_made(study.results / "statistics" / f"{group}.csv", group))
+    return pd.read_csv(_made(study, study.results / "statistics" / f"{group}.csv", group))
 
 
-def _made(file: Path, target: str) -> Path:
+def _made(study: Study, file: Path, target: str) -> Path:
     if not file.exists():
-        raise RecordError(str(file), "no such file", f"run `snakemake --cores all {target}`")
+        raise RecordError(str(file), "no such file", f"run `{snakemake(study, target)}`")
     return file

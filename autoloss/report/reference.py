@@ -23,6 +23,7 @@ from autoloss.registry import FULL, GROUPS
 from autoloss.report.frames import cell_of, rows_of
 from autoloss.report.products import read_index
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
 SHOWN = ("table_2", "table_3", "controls", "sensitivity", "table_1")  # in the README
@@ -60,7 +61,7 @@ def all_runs(study: Study) -> pd.DataFrame:
     groups = [group for group in GROUPS if study.index_file(group).exists()]
     if not groups:
         where = str(study.results / "index")
-        raise RecordError(where, "no index is there", "run `snakemake --cores all`")
+        raise RecordError(where, "no index is there", f"run `{snakemake(study)}` first")
     runs = pd.concat([read_index(study, group)[KEPT] for group in groups if group != FULL])
     return runs.drop_duplicates(RUN).sort_values(RUN).reset_index(drop=True)
 

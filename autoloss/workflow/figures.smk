@@ -22,24 +22,16 @@ rule make_figure:
         "autoloss figure {wildcards.figure} --config {params.config} >{log} 2>&1"
 
 
-rule figure_1:
-    input:
-        PICTURES / "figure_1.pdf",
+# Each figure is a target; `sensitivity` (sensitivity.smk) also makes its table.
+for figure in FIGURES:
+    if figure != "sensitivity":
 
-
-rule figure_2:
-    input:
-        PICTURES / "figure_2.pdf",
-
-
-rule figure_3:
-    input:
-        PICTURES / "figure_3.pdf",
-
-
-rule figure_4:
-    input:
-        PICTURES / "figure_4.pdf",
+        rule:
+            name:
+                figure
+            input:
+                PICTURES / f"{figure}.pdf",
+            localrule: True
 
 
 # All of them, from the records that there are: seconds, once the runs are done.

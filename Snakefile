@@ -6,6 +6,7 @@ another, any other file lays its keys over the scale it names.
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -15,10 +16,14 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from autoloss.errors import UserError
+from autoloss.project import require_plain, require_project, require_writable
 from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
 from autoloss.study import Study
 
 try:
+    require_project(ROOT)
+    require_plain(ROOT)
+    require_writable(ROOT)
     study = Study.load(config, ROOT)
 except UserError as error:
     raise WorkflowError(str(error))
@@ -30,9 +35,10 @@ RESULTS = study.results
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
 # of the environment that Snakemake deploys (--sdm conda).
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+COMMAND = quote(PYTHON).replace("{", "{{").replace("}", "}}")  # Snakemake formats it
 # The shell outlives a signal to its group: it waits for the run to write its checkpoint.
 shell.prefix(
-    f"set -euo pipefail; trap : TERM; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
+    f'set -euo pipefail; trap : TERM; autoloss() {{{{ {COMMAND} -m autoloss "$@"; }}}}; '
 )
 
 

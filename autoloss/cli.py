@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ import typer
 from autoloss.data.registry import load_dataset, load_source
 from autoloss.errors import ConfigError, UserError
 from autoloss.leases import leased_gpu
+from autoloss.project import require_project
+from autoloss.registry import project_root
 from autoloss.study import Cell, Study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -304,7 +307,7 @@ def methods(
     ] = False,
 ) -> None:
     """List the methods that are found, and where."""
-    from autoloss.registry import discover, project_root
+    from autoloss.registry import discover
 
     if markdown:
         from autoloss.report.methods import methods_page
@@ -319,7 +322,6 @@ def methods(
 @app.command()
 def artifact() -> None:
     """Print docs/artifact.md: steps, hardware, and claims with the commands that test them."""
-    from autoloss.registry import project_root
     from autoloss.report.artifact import artifact_page
 
     typer.echo(artifact_page(project_root()), nl=False)
@@ -328,7 +330,7 @@ def artifact() -> None:
 @app.command()
 def new_baseline(name: str) -> None:
     """Write baselines/NAME.py, a working method to change, from the template."""
-    from autoloss.registry import project_root, write_baseline
+    from autoloss.registry import write_baseline
 
     file = write_baseline(name).relative_to(project_root())
     typer.echo(
@@ -342,7 +344,12 @@ def main() -> None:
     # Read when numpy and scipy are imported, which commands do. The last bits of a BLAS product
     # depend on its threads; under Snakemake a job has one.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may have no ξ, ↑ or é
+            stream.reconfigure(errors="replace")
     try:
+        if len(sys.argv) > 1 and "--help" not in sys.argv:
+            require_project(project_root())
         app()
     except UserError as error:
         _leave(_message(error))

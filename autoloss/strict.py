@@ -74,16 +74,26 @@ def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
     return known[id(node)]
 
 
-def read_yaml(path: Path) -> Any:
-    """What the YAML file `path` holds; a ConfigError names the file, and the line of bad syntax."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of the YAML file `path`, none of an empty one.
+
+    Raises:
+        ConfigError: naming the file, and the line of bad syntax: it is missing, or holds no keys.
+    """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise ConfigError(str(path), problem, "create it, or correct the name") from None
     # ValueError: not UTF-8, or a date that there is not; RecursionError: nested without end
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(str(path), f"not valid YAML: {error}", "correct the syntax") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        problem = f"expected keys with values, found a {type(content).__name__}"
+        raise ConfigError(str(path), problem, "write `key: value`, as in configs/default.yaml")
+    return content
 
 
 def check(model: type[Model], content: Any, where: str) -> Model:

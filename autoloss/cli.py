@@ -17,12 +17,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from autoloss.arguments import cell_of, seed_range
 from autoloss.data.registry import load_dataset, load_source
 from autoloss.errors import ConfigError, UserError
 from autoloss.leases import leased_gpu
 from autoloss.project import require_project
 from autoloss.registry import project_root
-from autoloss.study import Cell, Study
+from autoloss.study import Study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
@@ -149,9 +150,9 @@ def train(
     config: Resolved = DEFAULT_CONFIG,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
-    first, last = _seed_range(seeds)
+    first, last = seed_range(seeds)
     study = Study.read(config)
-    cell = Cell(dataset, model, method)
+    cell = cell_of(study, dataset, model, method)
     with leased_gpu(study.config.training, typer.echo):
         with _importing():
             from autoloss.training.progress import reporting
@@ -165,7 +166,10 @@ def train(
 def search(dataset: str, model: str, method: str, config: Resolved = DEFAULT_CONFIG) -> None:
     """Find a cell's weights, or in the tuned protocol its hyper-parameters, on validation."""
     study = Study.read(config)
-    cell = Cell(dataset, model, method)
+    cell = cell_of(study, dataset, model, method)
+    if not study.searches(cell):
+        mend = "train it: in this protocol only methods that search have a search"
+        raise ConfigError("method", f"'{method}' has nothing to search", mend)
     with leased_gpu(study.config.training, typer.echo):
         with _importing():
             from autoloss.search.run import search as search_cell
@@ -294,10 +298,13 @@ def report(config: Resolved = DEFAULT_CONFIG) -> None:
 @app.command()
 def summary(config: Resolved = DEFAULT_CONFIG) -> None:
     """Print the path of every product, and Table 2."""
+    from autoloss.report.products import made
+
     study = Study.read(config)
+    table = made(study, study.results / "tables" / "table_2.md", "table_2")
     products = sorted(p for p in study.results.glob("*/*") if p.parent.name != "runs")
     typer.echo("Products:\n" + "\n".join(f"  {path}" for path in products))
-    typer.echo("\n" + (study.results / "tables" / "table_2.md").read_text(encoding="utf-8"))
+    typer.echo("\n" + table.read_text(encoding="utf-8"))
 
 
 @app.command()
@@ -352,7 +359,8 @@ def main() -> None:
             require_project(project_root())
         app()
     except UserError as error:
-        _leave(_message(error))
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        _leave(2)
     except SystemExit as done:
         _leave(done.code)
 
@@ -388,18 +396,3 @@ def _stoppable(work: Callable[[], Path]) -> Path:
     except StoppedError as stopped:
         typer.echo(f"Stopped by {stopped}; run it again, it goes on from here.", err=True)
         raise typer.Exit(EXIT_STATUS) from None
-
-
-def _message(error: UserError) -> int:
-    typer.echo(f"{type(error).__name__}: {error}", err=True)
-    return 2
-
-
-def _seed_range(text: str) -> tuple[int, int]:
-    try:
-        first, last = map(int, text.split("-"))
-    except ValueError:
-        raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
-    if first > last:
-        raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
-    return first, last

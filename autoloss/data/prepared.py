@@ -30,7 +30,8 @@ class PreparedData:
     @classmethod
     def open(cls, folder: Path) -> PreparedData:
         """Map the arrays of `folder`; a DataError if one is missing or breaks its manifest."""
-        mend = f"prepare it again: `autoloss prepare {folder.name}`"
+        dataset = folder.name.partition(".")[0]  # the rest is a row limit
+        mend = f"run `autoloss prepare {dataset}`, with the --config of the study"
         manifest = read_manifest(folder, Manifest, mend)
         rows = sum(manifest.splits.values())
         ids = _map(folder / "ids.npy", (rows, len(manifest.fields)), mend)

@@ -25,9 +25,7 @@ from autoloss.target import snakemake
 
 def write_index(study: Study, group: str) -> Path:
     """One row per run of a table or figure: `index/<group>.parquet`."""
-    if group not in GROUPS:
-        raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
-    file = study.index_file(group)
+    file = _index_file(study, group)
     file.parent.mkdir(parents=True, exist_ok=True)
     build_index(study, study.cells(group)).to_parquet(file, index=False)
     return file
@@ -110,15 +108,22 @@ def read_index(study: Study, group: str) -> pd.DataFrame:
     Raises:
         RecordError: it has not been made.
     """
-    return pd.read_parquet(_made(study, study.index_file(group), group))
+    return pd.read_parquet(made(study, _index_file(study, group), group))
 
 
 def read_comparisons(study: Study, group: str) -> pd.DataFrame:
     """The comparisons of a group; raises as `read_index`."""
-    return pd.read_csv(_made(study, study.results / "statistics" / f"{group}.csv", group))
+    return pd.read_csv(made(study, study.results / "statistics" / f"{group}.csv", group))
 
 
-def _made(study: Study, file: Path, target: str) -> Path:
+def made(study: Study, file: Path, *target: str) -> Path:
+    """A product's `file`, which `target` makes; a RecordError if it has not been made."""
     if not file.exists():
-        raise RecordError(str(file), "no such file", f"run `{snakemake(study, target)}`")
+        raise RecordError(str(file), "no such file", f"run `{snakemake(study, *target)}`")
     return file
+
+
+def _index_file(study: Study, group: str) -> Path:
+    if group not in GROUPS:
+        raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
+    return study.index_file(group)

@@ -21,7 +21,7 @@ from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import FULL, GROUPS
 from autoloss.report.frames import cell_of, rows_of
-from autoloss.report.products import read_index
+from autoloss.report.products import made, read_index
 from autoloss.study import Study
 from autoloss.target import snakemake
 
@@ -38,16 +38,19 @@ def reference_folders(study: Study) -> tuple[Path, Path]:
 def write_reference(study: Study) -> Iterator[Path]:
     """Replace the reference of the study's scale, and the README's part of it, by what there is."""
     results, pictures = reference_folders(study)
+    parts = [study.results / part for part in ("tables", "statistics", "budget")]
+    for folder in (*parts, study.figures_folder):  # before the one that there is goes
+        made(study, folder)
+    runs = all_runs(study)
+    about = json.dumps(origin(study, runs), indent=1) + "\n"
     for folder in (results, pictures):
         shutil.rmtree(folder, ignore_errors=True)
-    for part in ("tables", "statistics", "budget"):
-        shutil.copytree(study.results / part, results / part)
+    for part in parts:
+        shutil.copytree(part, results / part.name)
     for file in study.results.glob("verdicts*.*"):
         shutil.copy(file, results)
     shutil.copytree(study.figures_folder, pictures)
-    runs = all_runs(study)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
-    about = json.dumps(origin(study, runs), indent=1) + "\n"
     yield write_text(about, results / "provenance.json")
     yield _write_readme(results, pictures)
 

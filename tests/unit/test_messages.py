@@ -48,6 +48,7 @@ RULES = {
 def project(request, studied, tmp_path):
     """A project with a part of what a study makes."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copy(ROOT / "README.md", tmp_path)
     for part in PARTS[request.param]:
         for folder in studied.glob(part):
             shutil.copytree(folder, tmp_path / folder.relative_to(studied))

@@ -8,6 +8,12 @@ BIN := .venv/bin
 READY := .venv/ready
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
+# Snakemake keeps caches in a home and asks for a user's name: not everybody has them (docs/clusters.md).
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/.snakemake/home
+endif
+export LOGNAME ?= nobody
+
 .PHONY: setup reproduce smoke test test-slurm test-kubernetes lint benchmark format lock clean
 
 setup: $(READY)

@@ -6,6 +6,7 @@ another, any other file lays its keys over the scale it names.
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -18,6 +19,7 @@ from autoloss.bookkeeping import require_bookkeeping
 from autoloss.config import pack, unpack
 from autoloss.errors import UserError
 from autoloss.names import PATTERN
+from autoloss.project import require_plain, require_project, require_writable
 from autoloss.records.failures import crashed, say_crashed
 from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
 from autoloss.study import Study
@@ -29,6 +31,9 @@ settings = workflow.config_settings
 if workflow.is_main_process:
     arguments = settings.config_args or ()
     try:
+        require_project(ROOT)
+        require_plain(ROOT)
+        require_writable(ROOT)
         study = Study.planned(workflow.overwrite_configfiles, arguments, ROOT)
         require_bookkeeping(study, Path())
     except UserError as error:
@@ -46,10 +51,11 @@ RESULTS = study.results
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
 # of the environment that Snakemake deploys (--sdm conda).
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+COMMAND = quote(PYTHON).replace("{", "{{").replace("}", "}}")  # Snakemake formats it
 # The shell outlives a signal to its group: it waits for the run to write its checkpoint.
 shell.prefix(
     f"export AUTOLOSS_STUDY={pack(study.config)}; "
-    f"set -euo pipefail; trap : TERM; autoloss() {{{{ '{PYTHON}' -m autoloss \"$@\"; }}}}; "
+    f'set -euo pipefail; trap : TERM; autoloss() {{{{ {COMMAND} -m autoloss "$@"; }}}}; '
 )
 
 
@@ -102,10 +108,6 @@ rule all:
 localrules:
     all,
     figures,
-    figure_1,
-    figure_2,
-    figure_3,
-    figure_4,
     table_1,
     table_2,
     table_3,

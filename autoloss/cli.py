@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,11 +17,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from autoloss.config import read_overrides, unpack
+from autoloss.arguments import cell_of, require_plan, seed_range, study_of, study_of_plan
 from autoloss.data.registry import load_source
 from autoloss.errors import ConfigError, UserError
 from autoloss.leases import leased_gpu
-from autoloss.study import Cell, Study
+from autoloss.project import require_project
+from autoloss.registry import project_root
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
@@ -32,32 +34,6 @@ Configured = Annotated[
     ),
 ]
 Key = Annotated[str | None, typer.Option(hidden=True, help="What snakemake planned the job with.")]
-HANDED = "AUTOLOSS_STUDY"  # in the environment of Snakemake's jobs: their configuration, packed
-
-
-def _study(config: Path | None) -> Study:
-    """The study of a file, of the job that this is, or of the defaults."""
-    handed = os.environ.get(HANDED)
-    if config is None and handed:
-        return Study(unpack(handed))
-    return Study.load(read_overrides([config] if config else []), Path())
-
-
-def _of_the_plan(key: str | None, now: str) -> None:
-    """Refuse to make under one key what has another by now: Snakemake would never make it anew."""
-    if key not in (None, now):
-        raise ConfigError(
-            "this job",
-            "is not what snakemake planned: code or descriptions have changed since it was started",
-            "start snakemake again: it plans anew, and finished runs are kept",
-        )
-
-
-def _reported(config: Path | None, key: str | None) -> Study:
-    """The study whose tables, figures or statistics are made."""
-    study = _study(config)
-    _of_the_plan(key, study.report_key)
-    return study
 
 
 @app.command()
@@ -107,9 +83,9 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     """Split and encode a data set into data/prepared/."""
     from autoloss.data.prepare import prepare as prepare_dataset
 
-    study = _study(config)
+    study = study_of(config)
     spec = study.dataset(dataset)
-    _of_the_plan(key, study.preparation_key(dataset))
+    require_plan(key, study.preparation_key(dataset))
     manifest = prepare_dataset(
         spec,
         study.raw_folder(spec.source),
@@ -179,9 +155,10 @@ def train(
     key: Key = None,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
-    first, last = _seed_range(seeds)
-    study, cell = _study(config), Cell(dataset, model, method)
-    _of_the_plan(key, study.run_key(cell))
+    first, last = seed_range(seeds)
+    study = study_of(config)
+    cell = cell_of(study, dataset, model, method)
+    require_plan(key, study.run_key(cell))
     with leased_gpu(study.config.training, typer.echo):
         with _importing():
             from autoloss.training.progress import reporting
@@ -197,8 +174,12 @@ def search(
     dataset: str, model: str, method: str, config: Configured = None, key: Key = None
 ) -> None:
     """Find a cell's weights, or in the tuned protocol its hyper-parameters, on validation."""
-    study, cell = _study(config), Cell(dataset, model, method)
-    _of_the_plan(key, study.search_key(cell))
+    study = study_of(config)
+    cell = cell_of(study, dataset, model, method)
+    if not study.searches(cell):
+        mend = "train it: in this protocol only methods that search have a search"
+        raise ConfigError("method", f"'{method}' has nothing to search", mend)
+    require_plan(key, study.search_key(cell))
     with leased_gpu(study.config.training, typer.echo):
         with _importing():
             from autoloss.search.run import search as search_cell
@@ -213,7 +194,7 @@ def index(group: str, config: Configured = None, key: Key = None) -> None:
     """Collect the run records of a table or figure into results/<scale>/index/."""
     from autoloss.report.products import write_index
 
-    typer.echo(write_index(_reported(config, key), group))
+    typer.echo(write_index(study_of_plan(config, key), group))
 
 
 @app.command()
@@ -221,7 +202,7 @@ def failures(group: str, config: Configured = None, key: Key = None) -> None:
     """Name the cells of a table or figure whose method raised an error; fails if there are any."""
     from autoloss.records.failures import crashed, say_crashed
 
-    study = _reported(config, key)
+    study = study_of_plan(config, key)
     lines = list(crashed(study, study.cells(group)))
     typer.echo(say_crashed(lines) if lines else f"{group}: no method raised an error")
     raise typer.Exit(1 if lines else 0)
@@ -237,7 +218,7 @@ def check(
     """Check every record of a study: there, unchanged, of this code, data and configuration."""
     from autoloss.report.check import check_study
 
-    report = check_study(_study(config))
+    report = check_study(study_of(config))
     typer.echo("\n".join(report.lines))
     if rerun:
         typer.echo(f"Removed {len(report.remove())} files: snakemake makes anew what they were of.")
@@ -252,7 +233,7 @@ def merge(
     """Take over the runs of another results tree of the same study, each checked first."""
     from autoloss.records.merge import Merge
 
-    merged = Merge(_study(config), folder).run()
+    merged = Merge(study_of(config), folder).run()
     typer.echo("\n".join(merged.report()))
     raise typer.Exit(1 if merged.refused else 0)
 
@@ -262,7 +243,7 @@ def budget(group: str, config: Configured = None, key: Key = None) -> None:
     """Write what the runs of a table or figure cost; fail if a method had more than it may."""
     from autoloss.report.products import write_budget
 
-    typer.echo(write_budget(_reported(config, key), group))
+    typer.echo(write_budget(study_of_plan(config, key), group))
 
 
 @app.command()
@@ -270,7 +251,7 @@ def compare(group: str, config: Configured = None, key: Key = None) -> None:
     """Test our method against each other one of a table or figure, paired by seed."""
     from autoloss.report.products import write_comparisons
 
-    typer.echo(write_comparisons(_reported(config, key), group))
+    typer.echo(write_comparisons(study_of_plan(config, key), group))
 
 
 @app.command()
@@ -278,7 +259,7 @@ def table(name: str, config: Configured = None, key: Key = None) -> None:
     """Write a table as CSV, Markdown and LaTeX, from records only."""
     from autoloss.report.products import write_table
 
-    for file in write_table(_reported(config, key), name):
+    for file in write_table(study_of_plan(config, key), name):
         typer.echo(file)
 
 
@@ -287,7 +268,7 @@ def figure(name: str, config: Configured = None, key: Key = None) -> None:
     """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON."""
     from autoloss.report.figures import write_figure
 
-    for file in write_figure(_reported(config, key), name):
+    for file in write_figure(study_of_plan(config, key), name):
         typer.echo(file)
 
 
@@ -296,7 +277,7 @@ def verify(config: Configured = None) -> None:
     """Compare the runs that there are with the committed reference; fails if a number is off."""
     from autoloss.report.verify import verify as verify_study
 
-    found = verify_study(_study(config))
+    found = verify_study(study_of(config))
     how = "to the bit" if found.exact else "in their means"
     typer.echo(
         f"Compared {found.compared} {'runs' if found.exact else 'numbers'} {how}: {found.why}."
@@ -314,7 +295,7 @@ def reference(config: Configured = None) -> None:
     """Make what there is the committed reference, and put it in the README."""
     from autoloss.report.reference import write_reference
 
-    for file in write_reference(_study(config)):
+    for file in write_reference(study_of(config)):
         typer.echo(file)
 
 
@@ -323,7 +304,7 @@ def claims(config: Configured = None, key: Key = None) -> None:
     """Judge the paper's claims (configs/claims.yaml) by the runs that there are."""
     from autoloss.claims.products import write_verdicts
 
-    for file in write_verdicts(_reported(config, key)):
+    for file in write_verdicts(study_of_plan(config, key)):
         typer.echo(file)
 
 
@@ -332,16 +313,19 @@ def report(config: Configured = None, key: Key = None) -> None:
     """Write results/<scale>/report.html, the whole study on one page that needs no network."""
     from autoloss.report.html import write_report
 
-    typer.echo(write_report(_reported(config, key)))
+    typer.echo(write_report(study_of_plan(config, key)))
 
 
 @app.command()
 def summary(config: Configured = None) -> None:
     """Print the path of every product, and Table 2."""
-    study = _study(config)
+    from autoloss.report.products import made
+
+    study = study_of(config)
+    table = made(study, study.results / "tables" / "table_2.md", "table_2")
     products = sorted(p for p in study.results.glob("*/*") if p.parent.name != "runs")
     typer.echo("Products:\n" + "\n".join(f"  {path}" for path in products))
-    typer.echo("\n" + (study.results / "tables" / "table_2.md").read_text(encoding="utf-8"))
+    typer.echo("\n" + table.read_text(encoding="utf-8"))
 
 
 @app.command()
@@ -351,7 +335,7 @@ def methods(
     ] = False,
 ) -> None:
     """List the methods that are found, and where."""
-    from autoloss.registry import discover, project_root
+    from autoloss.registry import discover
 
     if markdown:
         from autoloss.report.methods import methods_page
@@ -366,7 +350,6 @@ def methods(
 @app.command()
 def artifact() -> None:
     """Print docs/artifact.md: steps, hardware, and claims with the commands that test them."""
-    from autoloss.registry import project_root
     from autoloss.report.artifact import artifact_page
 
     typer.echo(artifact_page(project_root()), nl=False)
@@ -375,7 +358,7 @@ def artifact() -> None:
 @app.command()
 def new_baseline(name: str) -> None:
     """Write baselines/NAME.py, a working method to change, from the template."""
-    from autoloss.registry import project_root, write_baseline
+    from autoloss.registry import write_baseline
 
     file = write_baseline(name).relative_to(project_root())
     typer.echo(
@@ -389,10 +372,16 @@ def main() -> None:
     # Read when numpy and scipy are imported, which commands do. The last bits of a BLAS product
     # depend on its threads; under Snakemake a job has one.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may have no ξ, ↑ or é
+            stream.reconfigure(errors="replace")
     try:
+        if len(sys.argv) > 1 and "--help" not in sys.argv:
+            require_project(project_root())
         app()
     except UserError as error:
-        _leave(_message(error))
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        _leave(2)
     except SystemExit as done:
         _leave(done.code)
 
@@ -428,18 +417,3 @@ def _stoppable(work: Callable[[], Path]) -> Path:
     except StoppedError as stopped:
         typer.echo(f"Stopped by {stopped}; run it again, it goes on from here.", err=True)
         raise typer.Exit(EXIT_STATUS) from None
-
-
-def _message(error: UserError) -> int:
-    typer.echo(f"{type(error).__name__}: {error}", err=True)
-    return 2
-
-
-def _seed_range(text: str) -> tuple[int, int]:
-    try:
-        first, last = map(int, text.split("-"))
-    except ValueError:
-        raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
-    if first > last:
-        raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
-    return first, last

@@ -191,13 +191,13 @@ def load_config(overrides: Mapping[str, Any], root: Path) -> Config:
     Raises:
         ConfigError: naming the key, what was expected and the nearest known name.
     """
-    default = _read_keys(root / "configs" / "default.yaml")
+    default = read_yaml(root / "configs" / "default.yaml")
     scale = str(overrides.get("scale", default.get("scale")))
     overlay = root / "configs" / "scale" / f"{scale}.yaml"
     if not overlay.exists():
         known = [file.stem for file in overlay.parent.glob("*.yaml")]
         raise ConfigError("scale", f"no scale is called '{scale}'", did_you_mean(scale, known))
-    merged = _merge(_merge(default, _read_keys(overlay)), overrides)
+    merged = _merge(_merge(default, read_yaml(overlay)), overrides)
     return check(Config, merged, "config")
 
 
@@ -217,7 +217,7 @@ def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict
     """
     merged: dict[str, Any] = {}
     for file in files:
-        merged = _merge(merged, _read_keys(file))
+        merged = _merge(merged, read_yaml(file))
     for argument in arguments:
         key, _, value = argument.partition("=")
         merged = _merge(merged, {key: parse_yaml(value, f"--config {key}")})
@@ -233,17 +233,6 @@ def pack(config: Config) -> str:
 def unpack(word: str) -> Config:
     """The configuration that was packed, whatever the files in `configs/` say by now."""
     return Config.model_validate_json(zlib.decompress(base64.urlsafe_b64decode(word)))
-
-
-def _read_keys(file: Path) -> Mapping[str, Any]:
-    """The content of a configuration file; an empty one changes nothing."""
-    content = read_yaml(file)
-    if content is None:
-        return {}
-    if not isinstance(content, Mapping):
-        what = f"holds a {type(content).__name__}, not keys with values"
-        raise ConfigError(str(file), what, "write `key: value` lines, as in configs/default.yaml")
-    return content
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,15 +95,25 @@ def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
     return known[id(node)]
 
 
-def read_yaml(path: Path) -> Any:
-    """What the YAML file `path` holds; a ConfigError names the file, and the line of bad syntax."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of the YAML file `path`, none of an empty one.
+
+    Raises:
+        ConfigError: naming the file, and the line of bad syntax: it is missing, or holds no keys.
+    """
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         problem = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise ConfigError(str(path), problem, "create it, or correct the name") from None
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), f"not UTF-8: {error}", "save it as UTF-8") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        problem = f"expected keys with values, found a {type(content).__name__}"
+        raise ConfigError(str(path), problem, "write `key: value`, as in configs/default.yaml")
+    return content
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -30,9 +30,8 @@ class PreparedData:
     @classmethod
     def open(cls, folder: Path) -> PreparedData:
         """Map the arrays of `folder`; a DataError if one is missing or breaks its manifest."""
-        mend = (
-            f"delete {folder}, then run snakemake with the study's options: it prepares them anew"
-        )
+        dataset = folder.name.partition(".")[0]  # the rest is a row limit
+        mend = f"run `autoloss prepare {dataset}`, with the --config of the study"
         manifest = read_manifest(folder, Manifest, mend)
         command = f"autoloss prepare {manifest.dataset}"
         mend = f"prepare it again: `{command}` with the study's --config"

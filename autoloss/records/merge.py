@@ -29,6 +29,7 @@ from autoloss.records.store import (
 )
 from autoloss.registry import GROUPS
 from autoloss.study import Cell, Study
+from autoloss.target import snakemake
 
 MEND = "make it again there, with this code, configuration and data"
 
@@ -61,7 +62,7 @@ class Merge:
             data_hash = prepared_hash(self.study, cell.dataset)
             if data_hash is None:
                 manifest = self.study.prepared_folder(cell.dataset) / "manifest.json"
-                mend = f"run `snakemake --cores all {manifest}` first"
+                mend = f"run `{snakemake(self.study, str(manifest))}` first"
                 self.refused.append(f"{cell}: its data are not prepared here; {mend}")
             elif self._search(cell, data_hash):
                 for first, last in self.study.shards():

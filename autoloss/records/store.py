@@ -27,6 +27,7 @@ from autoloss.strict import Strict
 MEND = (
     "run `autoloss check --rerun` with the study's --config, then snakemake again: it is made anew"
 )
+MISSING = "run `snakemake --cores all` with the --configfile of the study: it is made"
 MAX_BYTES = 64 * 2**20  # some thousand times a record's usual size
 END = "\n}\n"
 CHECKSUM = re.compile(r',\n "checksum": "([0-9a-f]{64})"\n}\n')
@@ -124,6 +125,8 @@ def read_limited(file: Path, limit: int = MAX_BYTES) -> bytes:
     try:
         with file.open("rb") as stream:
             content = stream.read(limit + 1)
+    except FileNotFoundError:
+        raise RecordError(str(file), "no such file", MISSING) from None
     except OSError as error:
         raise RecordError(str(file), f"cannot be read: {error}", MEND) from error
     if len(content) > limit:

@@ -15,6 +15,7 @@ from autoloss.records.index import row_of
 from autoloss.records.schema import Record
 from autoloss.report.budget import budget_table, over_budget
 from autoloss.study import Cell, Study
+from autoloss.target import snakemake
 
 MENDS = {
     "mixed": "prepare the data again (snakemake does), then check again",
@@ -76,7 +77,7 @@ def _report(tree: Tree, findings: list[Finding]) -> Iterator[str]:
                 yield f"  To mend it: {MENDS[kind]}"
     if any(finding.remove for finding in findings):
         yield f"To make them anew: `autoloss check --rerun --config {study.config_file}`, then"
-        yield f"`{_snakemake(study)}`"
+        yield f"`{snakemake(study)}`"
     if not findings:
         yield "All is well."
 
@@ -120,10 +121,3 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
         seeds = ", ".join(str(one.seed) for one in found if one.seed is not None)
         named = f"{where} seed{'s' if len(found) > 1 else ''} {seeds}" if seeds else where
         yield f"  {named}: {found[0].problem}"
-
-
-def _snakemake(study: Study) -> str:
-    files = [f"configs/scale/{study.config.scale}.yaml"]
-    if study.config.protocol != "published":
-        files.append(f"configs/protocol/{study.config.protocol}.yaml")
-    return f"snakemake --cores all --configfile {' '.join(files)}"

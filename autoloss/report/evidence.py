@@ -15,6 +15,7 @@ from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
 from autoloss.report.frames import cell_of, rows_of
 from autoloss.report.products import read_index
 from autoloss.study import Cell, Study
+from autoloss.target import snakemake
 
 NEEDED = ("table_2", "table_3")  # no report without these
 
@@ -82,7 +83,7 @@ def _records(study: Study, group: str, index: pd.DataFrame) -> Iterator[tuple[st
             raise RecordError(
                 str(study.index_file(group)),
                 f"has run {row['run_id']} where {file} is of run {record.run_id}",
-                f"run `snakemake --cores all {group}`",
+                f"run `{snakemake(study, group)}`",
             )
         yield record.run_id, record
 

@@ -34,6 +34,7 @@ from autoloss.report.tables import MARKS
 from autoloss.report.verdicts import verdicts
 from autoloss.report.versus import versus
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 GLYPHS = {"star": "*", "worse": "↓", "better": "↑"}
 
@@ -95,7 +96,7 @@ def _tables(study: Study) -> Iterator[dict[str, Any]]:
                 "marked": [mark for mark in MARKS if mark in used]
             }
         elif name in ("table_1", "table_2", "table_3"):
-            raise RecordError(str(file), "no such file", f"run `snakemake --cores all {name}`")
+            raise RecordError(str(file), "no such file", f"run `{snakemake(study, name)}`")
 
 
 def _cells(evidence: Evidence) -> Iterator[tuple[str, list[dict[str, Any]]]]:

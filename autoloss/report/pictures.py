@@ -14,6 +14,7 @@ from autoloss.errors import RecordError
 from autoloss.registry import FIGURES
 from autoloss.report.grids import relative
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SCREEN = 2 / 3  # of the picture's own pixels, which are for print: 300 to the inch
@@ -44,7 +45,7 @@ def pictures(study: Study, known: Set[str]) -> Iterator[Picture]:
     for name in FIGURES:
         files = {kind: study.figures_folder / f"{name}.{kind}" for kind in ("png", "json")}
         if all(file.exists() for file in files.values()):
-            yield _picture(study, name, files["png"], _about(name, files["json"]), known)
+            yield _picture(study, name, files["png"], _about(study, name, files["json"]), known)
 
 
 def missing(study: Study, shown: Set[str]) -> list[str]:
@@ -54,7 +55,7 @@ def missing(study: Study, shown: Set[str]) -> list[str]:
 
 def _picture(study: Study, name: str, png: Path, about: dict[str, Any], known: Set[str]) -> Picture:
     content = png.read_bytes()
-    width, height = _size(name, png, content)
+    width, height = _size(study, name, png, content)
     links = {kind: png.with_suffix(f".{kind}") for kind in ("pdf", "csv", "json")}
     return Picture(
         name=name,
@@ -70,25 +71,27 @@ def _picture(study: Study, name: str, png: Path, about: dict[str, Any], known: S
     )
 
 
-def _about(name: str, file: Path) -> dict[str, Any]:
+def _about(study: Study, name: str, file: Path) -> dict[str, Any]:
     """What a figure's JSON says of it."""
     try:
         about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         lacking = {"title", "caption", "command", "runs"} - set(about)
     except (ValueError, TypeError) as error:
-        raise RecordError(str(file), f"is not a figure's JSON: {error}", _mend(name)) from error
+        raise RecordError(
+            str(file), f"is not a figure's JSON: {error}", _mend(study, name)
+        ) from error
     if lacking:
-        raise RecordError(str(file), f"lacks {', '.join(sorted(lacking))}", _mend(name))
+        raise RecordError(str(file), f"lacks {', '.join(sorted(lacking))}", _mend(study, name))
     return about
 
 
-def _size(name: str, file: Path, content: bytes) -> tuple[int, int]:
+def _size(study: Study, name: str, file: Path, content: bytes) -> tuple[int, int]:
     """Width and height in pixels, from a PNG's first chunk."""
     if not content.startswith(PNG) or len(content) < 24:
-        raise RecordError(str(file), "is not a PNG picture", _mend(name))
+        raise RecordError(str(file), "is not a PNG picture", _mend(study, name))
     width, height = struct.unpack(">II", content[16:24])
     return width, height
 
 
-def _mend(name: str) -> str:
-    return f"delete it and run `snakemake --cores all {name}`: it is drawn again"
+def _mend(study: Study, name: str) -> str:
+    return f"delete it and run `{snakemake(study, name)}`: it is drawn again"

@@ -20,13 +20,12 @@ from autoloss.report.sensitivity_table import sensitivity_table
 from autoloss.report.tables import Table, data_table, methods_table
 from autoloss.stats import compare_family, describe
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 
 def write_index(study: Study, group: str) -> Path:
     """One row per run of a table or figure: `index/<group>.parquet`."""
-    if group not in GROUPS:
-        raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
-    file = study.index_file(group)
+    file = _index_file(study, group)
     file.parent.mkdir(parents=True, exist_ok=True)
     build_index(study, study.cells(group)).to_parquet(file, index=False)
     return file
@@ -85,7 +84,8 @@ def make_table(study: Study, name: str) -> Table:
 def _data_table(study: Study) -> Table:
     names = dict.fromkeys(cell.dataset for cell in study.all_cells())
     folders = [study.prepared_folder(name) for name in names]
-    manifests = [read_manifest(folder, Manifest, "run snakemake again") for folder in folders]
+    mend = f"run `{snakemake(study, 'table_1')}`"
+    manifests = [read_manifest(folder, Manifest, mend) for folder in folders]
     return data_table(manifests, load_published(study.root))
 
 
@@ -108,15 +108,22 @@ def read_index(study: Study, group: str) -> pd.DataFrame:
     Raises:
         RecordError: it has not been made.
     """
-    return pd.read_parquet(_made(study.index_file(group), group))
+    return pd.read_parquet(made(study, _index_file(study, group), group))
 
 
 def read_comparisons(study: Study, group: str) -> pd.DataFrame:
     """The comparisons of a group; raises as `read_index`."""
-    return pd.read_csv(_made(study.results / "statistics" / f"{group}.csv", group))
+    return pd.read_csv(made(study, study.results / "statistics" / f"{group}.csv", group))
 
 
-def _made(file: Path, target: str) -> Path:
+def made(study: Study, file: Path, *target: str) -> Path:
+    """A product's `file`, which `target` makes; a RecordError if it has not been made."""
     if not file.exists():
-        raise RecordError(str(file), "no such file", f"run `snakemake --cores all {target}`")
+        raise RecordError(str(file), "no such file", f"run `{snakemake(study, *target)}`")
     return file
+
+
+def _index_file(study: Study, group: str) -> Path:
+    if group not in GROUPS:
+        raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
+    return study.index_file(group)

@@ -21,8 +21,9 @@ from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import FULL, GROUPS
 from autoloss.report.frames import cell_of, rows_of
-from autoloss.report.products import read_index
+from autoloss.report.products import made, read_index
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
 SHOWN = ("table_2", "table_3", "controls", "sensitivity", "table_1")  # in the README
@@ -43,7 +44,10 @@ def reference_folders(study: Study) -> tuple[Path, Path]:
 def write_reference(study: Study) -> Iterator[Path]:
     """Replace the reference of the study's scale, and the README's part of it, by what there is."""
     results, pictures = reference_folders(study)
-    runs = all_runs(study)  # before anything is removed
+    for folder in (*(study.results / part for part in PARTS), study.figures_folder):
+        made(study, folder)  # before the one that there is goes
+    runs = all_runs(study)
+    about = json.dumps(origin(study, runs), indent=1) + "\n"
     _empty({results: OF_RESULTS, pictures: OF_FIGURES})
     for part in PARTS:
         shutil.copytree(study.results / part, results / part, dirs_exist_ok=True)
@@ -51,7 +55,6 @@ def write_reference(study: Study) -> Iterator[Path]:
         shutil.copy(file, results)
     shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
-    about = json.dumps(origin(study, runs), indent=1) + "\n"
     yield write_text(about, results / "provenance.json")
     yield _write_readme(results, pictures)
 
@@ -83,7 +86,7 @@ def all_runs(study: Study) -> pd.DataFrame:
     groups = [group for group in GROUPS if study.index_file(group).exists()]
     if not groups:
         where = str(study.results / "index")
-        raise RecordError(where, "no index is there", "run `snakemake --cores all`")
+        raise RecordError(where, "no index is there", f"run `{snakemake(study)}` first")
     runs = pd.concat([read_index(study, group)[KEPT] for group in groups if group != FULL])
     return runs.drop_duplicates(RUN).sort_values(RUN).reset_index(drop=True)
 

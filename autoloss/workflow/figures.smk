@@ -21,26 +21,17 @@ rule make_figure:
         "autoloss figure {wildcards.figure} --key {params.key} >{log} 2>&1"
 
 
-rule figure_1:
-    input:
-        PICTURES / "figure_1.pdf",
+# Each figure is a target; `sensitivity` (sensitivity.smk) also makes its table.
+for figure in FIGURES:
+    if figure != "sensitivity":
 
-
-rule figure_2:
-    input:
-        PICTURES / "figure_2.pdf",
-
-
-rule figure_3:
-    input:
-        PICTURES / "figure_3.pdf",
-        no_crash("figure_3"),
-
-
-rule figure_4:
-    input:
-        PICTURES / "figure_4.pdf",
-        no_crash("figure_4"),
+        rule:
+            name:
+                figure
+            input:
+                PICTURES / f"{figure}.pdf",
+                no_crash(*FIGURES[figure]),
+            localrule: True
 
 
 # All of them, from the records that there are: seconds, once the runs are done.

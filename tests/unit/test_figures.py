@@ -17,6 +17,7 @@ from autoloss.registry import APART, FIGURES
 from autoloss.report.figures import drawing, render, surface, write_figure
 from autoloss.report.figures.style import COLOURS, MARKERS, PAGE, colour
 from autoloss.study import Cell
+from autoloss.target import snakemake
 from tests.studied import tiny_study, working_in
 
 pytestmark = pytest.mark.xdist_group("studied")  # one worker: the study is made once
@@ -57,7 +58,7 @@ def test_a_page_wide_picture_with_its_runs_beside_it(drawn, name):
     about = json.loads((drawn.figures_folder / f"{name}.json").read_text())
     picture = image.imread(drawn.figures_folder / f"{name}.png")
     assert picture.shape[1] == round(PAGE * 300)
-    assert about["command"] == f"snakemake --cores all {name}"
+    assert about["command"] == snakemake(drawn, name)
     assert len(set(about["runs"])) == len(about["runs"]) > 0
     assert about["title"]
     assert about["caption"].endswith(".")

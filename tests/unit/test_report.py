@@ -197,7 +197,9 @@ def test_a_missing_file_is_named_with_what_makes_it(folder, file, target):
     path, kept = folder / file, folder / "kept"
     path.rename(kept)
     try:
-        with pytest.raises(RecordError, match=f"{Path(file).name}.*\n.*`snakemake .*{target}`"):
+        with pytest.raises(
+            RecordError, match=f"{Path(file).name}.*\n.*`snakemake .*{target} --configfile "
+        ):
             write_report(planted_study())
     finally:
         kept.rename(path)
@@ -211,7 +213,7 @@ def test_groups_of_other_runs_are_left_out_and_said_to_be(folder):
     try:
         text = write_report(planted_study()).read_text()
         assert "controls is left out: " in text
-        assert "run `snakemake --cores all controls`" in text
+        assert "run `snakemake --cores all controls --configfile" in text
         assert 'id="controls"' not in text
     finally:
         file.write_bytes(content)

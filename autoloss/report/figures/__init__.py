@@ -22,6 +22,7 @@ from autoloss.registry import FIGURES
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import published_style
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 # No time, no version: the same numbers give the same bytes.
 METADATA = {
@@ -67,7 +68,7 @@ def write_figure(study: Study, name: str) -> Iterator[Path]:
         "figure": name,
         "title": module.TITLE,
         "caption": module.CAPTION,
-        "command": f"snakemake --cores all {name}",
+        "command": snakemake(study, name),
         "scale": study.name,
         "runs": source.runs,
     }

@@ -1,0 +1,27 @@
+"""The command that makes a study's product: what messages, figures and the report name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autoloss.config import load_config
+from autoloss.study import Study
+
+OWN_FILE = "YOUR_CONFIGURATION"  # a study that no run has recorded: only its user knows its file
+
+
+def snakemake(study: Study, *targets: str) -> str:
+    """The shell command that makes `targets` of this very study; without targets: `all`."""
+    words = ["snakemake", "--cores", "all", *targets]
+    files = list(_files(study))
+    return " ".join([*words, "--configfile", *files] if files else words)
+
+
+def _files(study: Study) -> Iterator[str]:
+    """The files of `--configfile`: those of scale and protocol where they do, or the record's."""
+    chosen = {"scale": study.config.scale, "protocol": study.config.protocol}
+    for keys in ((), ("scale",), ("protocol",), ("scale", "protocol")):
+        if study.config == load_config({key: chosen[key] for key in keys}, study.root):
+            yield from (f"configs/{key}/{chosen[key]}.yaml" for key in keys)
+            return
+    yield str(study.config_file) if study.config_file.exists() else OWN_FILE

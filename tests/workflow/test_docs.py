@@ -1,0 +1,184 @@
+"""Every command in the README and in docs/ is run as it is written, on miniature data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from autoloss.cli import app
+from tests.tiny import ROOT
+from tests.workflow.project import Project
+
+pytestmark = pytest.mark.xdist_group("docs")  # one worker: the workflow is run once
+
+PROGRAMS = "autoloss|snakemake|make|python|pytest|podman|pip|conda|kubectl|source|apt-get"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# Run for real, in this order. All targets together are run in test_workflow.py.
+RUN = [
+    "snakemake --cores all table_2",
+    "snakemake --unlock",
+    *("autoloss plan", "autoloss status", "autoloss check", "autoloss methods", "autoloss --help"),
+    "autoloss methods --markdown",
+    "autoloss artifact",
+    "autoloss plan --scale paper --cores 32 --gpus 4 --jobs-per-gpu 2",
+    "autoloss check --rerun",
+    *(
+        f"autoloss data synth {name} --rows 200000 --out data/raw/{source}"
+        for name, source in (
+            ("criteo", "criteo"),
+            ("ml-20m", "movielens-20m"),
+            ("avazu", "avazu-x4"),
+        )
+    ),
+    "autoloss new-baseline mine",
+]
+# Named without arguments, which every use of its own has: their `--help` is there.
+NAMED = [
+    *("merge", "train", "search", "data import", "fetch", "prepare", "index", "budget"),
+    *("verify", "reference"),  # these compare with, and replace, the committed run: full size
+]
+# Not run here, and why.
+NEEDS = {
+    "make reproduce": "the study at full size",
+    "make reproduce PIP_ARGS='…'": "the study at full size",
+    "make smoke": "the environment and the smoke scale",
+    "make setup": "the environment",
+    "make test": "the test suite itself",
+    "make test-slurm": "a Slurm",
+    "make test-kubernetes": "a plugin",
+    "make benchmark": "a quarter of an hour and its peers' environments",
+    "conda env create -f environment.yml": "conda",
+    "source .venv/bin/activate": "the environment",
+    "pip install -c requirements.lock -e '.[cluster]'": "a network",
+    "apt-get install slurm-wlm munge": "a network, root",
+    "pytest -m gpu": "the test suite itself, a GPU",
+    "python benchmarks/seeds_together.py": "a GPU",
+    "python benchmarks/soak.py --kills 100 --seed 5": "hours",
+    "autoloss status --watch 5": "no end of its own",
+    "autoloss fetch criteo --accept-licence": "a network, terms accepted",
+    "autoloss data import criteo-x4 Criteo_x4.zip": "the full data",
+    "autoloss data synth criteo --rows 1000000 --out data/raw/criteo": "as with fewer rows",
+    "autoloss merge FOLDER": "a folder of the reader's",
+    "autoloss check --config results/paper/config.json": "a paper-scale study",
+    "AUTOLOSS_ACCEPT_LICENCE=criteo,avazu-x4 snakemake …": "a command of the reader's",
+    "snakemake --workflow-profile configs/profiles/gpu "
+    "--configfile configs/scale/paper.yaml": "GPUs",
+    "snakemake --executor slurm --workflow-profile configs/profiles/slurm "
+    "--configfile configs/scale/paper.yaml": "a Slurm",
+}
+# The rehearsal of docs/data.md, at the end: its data are made by the commands above.
+NESTED = (
+    "snakemake --cores all --configfile configs/scale/paper.yaml "
+    """--config 'study={"max_rows": 200000, "seeds": 2}'"""
+)
+INCOMPLETE = ("autoloss check", "autoloss check --rerun")  # 1: not all of the study is made
+ELSEWHERE = ("podman", "kubectl", "$EDITOR")  # a container engine, a cluster, an editor
+
+
+def commands():
+    """Each command of the pages, once: lines of shell blocks, and code within sentences."""
+    listed = []
+    for page in PAGES:
+        text = page.read_text()
+        blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+        listed += [re.sub(r"(^|\s+)#.*", "", line).strip() for line in blocks.splitlines()]
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        inline = re.findall(rf"`((?:[A-Z_]+=\S+ )?(?:{PROGRAMS})\s[^`]+)`", prose)
+        listed += [" ".join(command.split()) for command in inline]
+    return [command for command in dict.fromkeys(listed) if command]
+
+
+def planned():
+    """Commands that would train for long here: they are run with `-n`."""
+    known = {*RUN, *NEEDS}
+    listed = [c for c in commands() if c.startswith("snakemake ") and c not in known]
+    return [c for c in listed if "--config 'study={" not in c] + [NESTED]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project whose default study is a small one, and commands as an environment has them."""
+    project = Project(tmp_path_factory.mktemp("docs"))
+    shutil.copytree(ROOT / "results" / "reference", project.folder / "results" / "reference")
+    shutil.copytree(ROOT / "configs/datasets", project.folder / "full")  # for `autoloss plan`
+    laptop = project.folder / "configs" / "scale" / "laptop.yaml"
+    content = yaml.safe_load((project.folder / project.config()).read_text())
+    content["scale"] = "laptop"
+    content["study"] |= {
+        "methods": ["ce", "al1", "autoloss"],
+        "datasets": ["ml100k-ctr"],
+        "targets": [{"dataset": "adult", "model": "deepfm"}],
+        "frequencies": [7],
+        **{"seeds": 2, "seeds_per_job": 2},
+    }
+    content["training"]["max_epochs"] = 1
+    laptop.write_text(yaml.safe_dump(content))
+    for name in ("autoloss", "snakemake"):
+        script = project.folder / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n')
+        script.chmod(0o755)
+    return project
+
+
+def run(project, command):
+    """A command typed in the project's folder; its output, where it ends well."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    path = f"{project.folder / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=project.folder,
+        env={**kept, "PYTHONPATH": str(project.folder), "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == int(command in INCOMPLETE), f"{command}\n{done.stdout[-3000:]}"
+    assert "Traceback" not in done.stdout, command
+    return done.stdout
+
+
+def test_every_command_of_the_pages_is_run_or_says_why_not():
+    known = {*RUN, *NEEDS, *planned(), *(f"autoloss {name}" for name in NAMED)}
+    unknown = [c for c in commands() if c not in known and c.split()[0] not in ELSEWHERE]
+    assert not unknown, "run them in this test, or say why they cannot be"
+    assert {*RUN, *NEEDS} <= set(commands()), "no page has these any more"
+
+
+def test_what_cannot_be_run_here_names_what_exists():
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for command in [*NEEDS, *commands()]:
+        if command.startswith("make "):
+            assert command.split()[1] in targets
+        for file in re.findall(r"(?:configs|benchmarks)/[\w/.-]+", command):
+            assert (ROOT / file).exists(), command
+    assert {"environment.yml", "requirements.lock"} <= {path.name for path in ROOT.iterdir()}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_command_that_is_named_exists(name):
+    assert CliRunner().invoke(app, [*name.split(), "--help"]).exit_code == 0
+
+
+def test_commands_run_as_they_are_written(project):
+    for command in RUN:
+        if command == "autoloss plan":  # it asks the descriptions how many rows there are
+            full = project.folder / "configs" / "datasets"
+            shutil.rmtree(full)
+            shutil.move(project.folder / "full", full)
+        run(project, command)
+
+
+def test_long_ones_can_be_planned_as_they_are_written(project):
+    for command in planned():
+        said = run(project, f"{command} -n")
+        assert "dry-run" in said or "Nothing to be done" in said, command

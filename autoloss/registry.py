@@ -8,17 +8,19 @@ methods, which options, which table) from the source text alone, in milliseconds
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
 import keyword
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import decode_source
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoloss.errors import ConfigError, MethodError, did_you_mean
+from autoloss.names import name_problem, plain, two_alike
 
 if TYPE_CHECKING:
     from autoloss.method import Method
@@ -109,13 +111,49 @@ def project_root() -> Path:
 
 
 def discover(root: Path | None = None) -> dict[str, Entry]:
-    """Every method under `root`, by name: fixed order, files that start with `_` left out."""
+    """Every method under `root`, by name, in a fixed order.
+
+    Files that start with `_` or are hidden are no methods.
+
+    Raises:
+        MethodError: a file cannot be read, breaks the contract, or has a name or label of another.
+    """
     root = root or project_root()
-    files = [*sorted((root / "baselines").glob("[!_]*.py")), root / "autoloss" / f"{OWN}.py"]
-    entries = {}
+    files = [f for f in sorted((root / "baselines").glob("*.py")) if f.name[0] not in "._"]
+    entries: dict[str, Entry] = {}
     for file in files:
-        entry = _read(file, file.read_text(encoding="utf-8"))
-        entries[entry.info.name] = entry
+        problem = name_problem(file.stem, OWN)
+        if file.stem == OWN:
+            problem = f"'{OWN}' is the method in autoloss/{OWN}.py", "choose another name"
+        if problem:
+            mend = f"rename the file: {problem[1]}; or start it with _ if it is no method"
+            raise MethodError(str(file), problem[0], mend)
+        entries[file.stem] = _read(file, _source(file))
+    own = root / "autoloss" / f"{OWN}.py"
+    entries[OWN] = _read(own, _source(own))
+    _check_together(entries)
+    return entries
+
+
+def _source(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        mend = "make it a file of Python, or start its name with _ if it is no method"
+        raise MethodError(str(file), problem, mend) from error
+
+
+def _check_together(entries: Mapping[str, Entry]) -> None:
+    """What methods say of each other holds, and tables can tell them apart."""
+    alike = two_alike({name: entry.info.label for name, entry in entries.items()})
+    if alike:
+        first, second = (entries[name] for name in alike)
+        raise MethodError(
+            str(second.file),
+            f"has the label '{second.info.label}', as {first.file.name} has",
+            "give it a label of its own: tables show methods by their labels",
+        )
     for entry in entries.values():
         for key in ("base", "frozen"):
             named = getattr(entry.info, key)
@@ -126,7 +164,6 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
                     did_you_mean(named, entries),
                 )
         _check_tuning(entry, entries)
-    return entries
 
 
 @cache
@@ -170,22 +207,36 @@ def write_baseline(name: str, root: Path | None = None) -> Path:
     """Write `baselines/<name>.py` from the template; returns its path.
 
     Raises:
-        ConfigError: `name` is taken, or no lower-case Python name.
+        ConfigError: `name` is taken, a variant's, or no lower-case Python name.
     """
     root = root or project_root()
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        mend = "use small letters, digits and _, a letter first, and no word of Python"
-        raise ConfigError("name", f"'{name}' cannot name a method", mend)
-    file = root / "baselines" / f"{name}.py"
-    if name in discover(root) or file.exists():
+    problem = name_problem(name, OWN)
+    if problem:
+        raise ConfigError("name", *problem)
+    file, methods = root / "baselines" / f"{name}.py", discover(root)
+    if name in methods or file.exists():
         raise ConfigError("name", f"'{name}' is taken", "choose another, or delete its file")
-    title = name.replace("_", " ").capitalize()
+    title = name.replace("_", " ").strip().capitalize()
+    if plain(title) in {plain(entry.info.label) for entry in methods.values()}:
+        title = f"{title} ({name})"
     text = (root / "baselines" / "_template.py").read_text(encoding="utf-8")
+    class_name = _class_name(name, text)
     text = text.replace('"_template"', f'"{name}"').replace('"Template"', f'"{title}"')
-    file.write_text(
-        text.replace("class Template", f"class {title.title().replace(' ', '')}"), "utf-8"
-    )
+    file.write_text(text.replace("class Template", f"class {class_name}"), "utf-8")
     return file
+
+
+def _class_name(name: str, template: str) -> str:
+    """`TwoWords` of `two_words`, but none that Python, a builtin or the template has already."""
+    words = name.replace("_", " ").title().replace(" ", "")
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(template))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    taken = keyword.iskeyword(words) or hasattr(builtins, words) or words in imported
+    return f"{words}Method" if taken else words
 
 
 def load(name: str) -> type[Method]:
@@ -214,12 +265,15 @@ def load(name: str) -> type[Method]:
 
 
 @cache  # every method that is built looks for all of them
-def _read(file: Path, source: str) -> Entry:
+def _read(file: Path, source: bytes) -> Entry:
     """The one class with an `info = Info(...)` in `file`, from its source text."""
     try:
-        tree = ast.parse(source, filename=str(file))
+        tree = ast.parse(decode_source(source), filename=str(file))
     except SyntaxError as error:
-        raise MethodError(f"{file}:{error.lineno}", f"{error.msg}", "correct the syntax") from error
+        where, mend = f"{file}:{error.lineno or 1}", "correct the syntax; save it as UTF-8"
+        raise MethodError(where, f"{error.msg}", mend) from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise MethodError(str(file), f"is no Python: {error}", "save it as UTF-8 text") from error
     found = [
         (node.name, statement.value)
         for node in tree.body
@@ -251,6 +305,10 @@ def _read(file: Path, source: str) -> Entry:
 
 
 def _check_info(info: Info, where: str, file: Path) -> None:
+    for key in ("label", "summary", "paper"):
+        text = getattr(info, key)
+        if not isinstance(text, str) or not text.strip():
+            raise MethodError(where, f"Info({key}) is {text!r}", "give a text that is not empty")
     allowed = {
         "name": (info.name, (file.stem,)),
         "weights": (info.weights, ("one candidate", "global", "per example")),

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from autoloss.errors import ConfigError, did_you_mean
+from autoloss.names import WORD, at_frequency, plain, two_alike, under_reading
 from autoloss.registry import MODELS, OWN
 from autoloss.strict import Strict, load_yaml
 
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Word = Annotated[str, Field(pattern=rf"^{WORD}$")]
+DEFAULT, AS_BUILT = "default", "as built"  # the name and the label of the reading as built
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Reading(Strict):
 
     def variant(self, method: str) -> str:
         """The name of a method under this reading."""
-        return f"{method}_under_{self.name}"
+        return under_reading(method, self.name)
 
     def under(self, method: str) -> str:
         """The method whose runs stand for `method` under this reading."""
@@ -83,6 +85,12 @@ class Sensitivity(Strict):
         names = [reading.name for reading in self.readings]
         if len(set(names)) < len(names):
             raise ValueError(f"a reading's name appears twice in {names}")
+        labels = {reading.name: reading.label for reading in self.readings}
+        if DEFAULT in names or plain(AS_BUILT) in map(plain, labels.values()):
+            raise ValueError(f"'{DEFAULT}' and '{AS_BUILT}' are the reading that is built")
+        alike = two_alike(labels)
+        if alike:
+            raise ValueError(f"the readings {' and '.join(alike)} have one label")
         return self
 
     def methods(self) -> list[str]:
@@ -112,7 +120,7 @@ def load_sensitivity(root: Path, methods: Collection[str]) -> Sensitivity:
 def frequency_variants(frequencies: Iterable[int]) -> dict[str, Variant]:
     """Our method with an outer step every so many steps, by the name that its cells have."""
     return {
-        f"{OWN}_every_{every}": Variant(
+        at_frequency(OWN, every): Variant(
             OWN, {"methods": {OWN: {"every": every}}}, f"every = {every}"
         )
         for every in frequencies

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from autoloss.method import FixedWeights
 from autoloss.registry import Info
 
 
 class AL1(FixedWeights):
-    """Weight 1/4 on each of the paper's four candidates."""
+    """Weight 1/n on each of the n candidates: 1/4 on the paper's four."""
 
     info = Info(
         name="al1",
@@ -18,4 +20,8 @@ class AL1(FixedWeights):
         learns_on="nothing",
         tables=("table_3",),
     )
-    constant = {"focal": 0.25, "kl": 0.25, "hinge": 0.25, "ce": 0.25}
+
+    def constants(self) -> Mapping[str, float]:
+        """Equal weights by candidate name, whichever the candidates are."""
+        names = self.candidates.names
+        return dict.fromkeys(names, 1 / len(names))

@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from autoloss.errors import RecordError
@@ -19,6 +18,7 @@ from autoloss.records.store import write_text
 from autoloss.registry import FULL, MODELS, TABLES
 from autoloss.report.evidence import Evidence, label_of, read_evidence
 from autoloss.report.facts import facts
+from autoloss.report.frames import read_csv
 from autoloss.report.grids import (
     Grid,
     anchor,
@@ -121,4 +121,4 @@ def _budgets(evidence: Evidence) -> Iterator[Grid]:
     for group in evidence.groups:
         file = evidence.study.results / "budget" / f"{group}.csv"
         if file.exists():
-            yield budget_grid(evidence.study, pd.read_csv(file), GROUP_TITLES[group])
+            yield budget_grid(evidence.study, read_csv(file), GROUP_TITLES[group])

@@ -71,4 +71,4 @@ def _relative(file: Path) -> Path:
 
 
 def _lines(file: Path) -> int:
-    return len(file.read_text(encoding="utf-8").splitlines())
+    return len(file.read_bytes().splitlines())

@@ -14,6 +14,7 @@ from autoloss.records.index import build_index
 from autoloss.records.store import write_text
 from autoloss.registry import FULL, GROUPS, TABLES
 from autoloss.report.budget import budget_table, check_budget
+from autoloss.report.frames import read_csv
 from autoloss.report.published import load_published
 from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.sensitivity_table import sensitivity_table
@@ -113,7 +114,7 @@ def read_index(study: Study, group: str) -> pd.DataFrame:
 
 def read_comparisons(study: Study, group: str) -> pd.DataFrame:
     """The comparisons of a group; raises as `read_index`."""
-    return pd.read_csv(made(study, study.results / "statistics" / f"{group}.csv", group))
+    return read_csv(made(study, study.results / "statistics" / f"{group}.csv", group))
 
 
 def made(study: Study, file: Path, *target: str) -> Path:

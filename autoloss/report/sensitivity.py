@@ -22,13 +22,12 @@ from autoloss.report.frames import parts_of
 from autoloss.report.published import Cells, load_published
 from autoloss.stats import compare, holm
 from autoloss.study import Study
-from autoloss.variants import Reading
+from autoloss.variants import AS_BUILT, DEFAULT, Reading
 
 Array = NDArray[np.float64]
 
 SHOWN = ("auc", "logloss")
 BASE = "ce"
-DEFAULT = "default"
 COLUMNS = [
     *("dataset", "model", "reading", "choice", "label", "metric", "n", "value"),
     *("mean", "low", "high", "p", "p_holm"),
@@ -138,7 +137,7 @@ def _rows(place: Place) -> Iterator[dict[str, object]]:
     for reading in _readings(place):
         ours, order = place.values(OWN, reading), place.order(reading, place.resamples)
         over = place.gain(ours, place.values(BASE, reading))
-        row: dict[str, object] = {"reading": DEFAULT, "choice": "", "label": "as built"}
+        row: dict[str, object] = {"reading": DEFAULT, "choice": "", "label": AS_BUILT}
         if reading is not None:
             row = {"reading": reading.name, "choice": reading.choice, "label": reading.label}
             row |= place.gain(ours, usual)

@@ -10,9 +10,10 @@ import pandas as pd
 from autoloss.metrics import METRICS
 from autoloss.registry import MODELS, OWN
 from autoloss.report.frames import parts_of, rows_of
-from autoloss.report.sensitivity import DEFAULT, SHOWN, nearest, sensitivity_frame
+from autoloss.report.sensitivity import SHOWN, nearest, sensitivity_frame
 from autoloss.report.tables import TITLES, Block, Table, Text
 from autoloss.study import Study
+from autoloss.variants import DEFAULT
 
 
 def sensitivity_table(study: Study, index: pd.DataFrame) -> Table:

@@ -22,6 +22,7 @@ from scipy import stats
 from autoloss.errors import RecordError
 from autoloss.metrics import DERIVED, METRICS
 from autoloss.records.index import CELL, RUN
+from autoloss.report.frames import read_csv
 from autoloss.report.reference import all_runs, origin, reference_folders
 from autoloss.study import Study
 
@@ -57,7 +58,7 @@ def verify(study: Study) -> Verification:
     if not (folder / "runs.csv").exists():
         mend = "verify a scale that has one, or write one with `autoloss reference`"
         raise RecordError(str(folder), "no reference is there", mend)
-    theirs = pd.read_csv(folder / "runs.csv")
+    theirs = read_csv(folder / "runs.csv")
     ours = all_runs(study)
     about = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     here = origin(study, ours)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
+import importlib.util
 import shutil
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoloss.errors import ConfigError, MethodError
-from autoloss.registry import discover, load, options_of, tuning_of, write_baseline
+from autoloss.names import at_frequency, under_reading
+from autoloss.registry import OWN, discover, load, options_of, tuning_of, write_baseline
+from autoloss.task import Task
+from autoloss.variants import Reading, Sensitivity
 from tests.tiny import ROOT
 
 GOOD = (ROOT / "baselines" / "ce.py").read_text()
+WORDS = st.sampled_from(["a", "mine", OWN, "_every_", "_under_", "_", "7", "class", "-", "é", "B"])
+AWKWARD = st.lists(WORDS, min_size=1, max_size=4).map("".join)
+TAKEN = [OWN, at_frequency(OWN, 3), under_reading("ce", "x"), "My", "my-own", "1st", "naïve", "if"]
 
 
 @pytest.fixture
@@ -29,6 +39,8 @@ def test_what_is_read_from_the_text_is_what_is_imported():
 def test_a_new_file_is_a_new_method_and_an_underscore_hides_it(project):
     (project / "baselines" / "mine.py").write_text(GOOD.replace('name="ce"', 'name="mine"'))
     (project / "baselines" / "_helper.py").write_text("x = 1\n")
+    (project / "baselines" / "._mine.py").write_bytes(b"\0\5\26\xb0")  # Finder's
+    (project / "baselines" / ".#mine.py").symlink_to("user@host.1:1")  # Emacs'
     assert set(discover(project)) == {"mine", "autoloss"}
 
 
@@ -112,9 +124,120 @@ def test_a_new_baseline_is_the_template_under_its_name(project):
     assert "class TwoWords(Learned)" in file.read_text()
 
 
-@pytest.mark.parametrize("name", ["Mine", "my-own", "1st", "class", "_hidden", "a/b", "autoloss"])
+@pytest.mark.parametrize(
+    "name",
+    ["Mine", "my-own", "1st", "class", "_hidden", "a/b", *TAKEN],
+)
 def test_a_new_baseline_needs_a_name_that_is_free_and_python(project, name):
     shutil.copy(ROOT / "baselines" / "_template.py", project / "baselines")
     with pytest.raises(ConfigError, match="To mend it"):
         write_baseline(name, project)
     assert not list((project / "baselines").glob("[!_]*.py"))
+
+
+@given(AWKWARD | st.sampled_from(TAKEN))
+@settings(max_examples=40, deadline=None)
+def test_a_method_has_a_word_that_names_nothing_else(tmp_path_factory, name):
+    """A file is a method under its own name, or refused; it never is what a variant is called."""
+    project = tmp_path_factory.mktemp("project")
+    for folder in ("autoloss", "baselines"):
+        (project / folder).mkdir()
+    shutil.copy(ROOT / "autoloss" / "autoloss.py", project / "autoloss")
+    file = project / "baselines" / f"{name}.py"
+    file.write_text(GOOD.replace('name="ce"', f'name="{name}"'))
+    variants = (at_frequency(OWN, int("".join(filter(str.isdigit, name)) or 0)), "_under_")
+    taken = name == OWN or name == variants[0] or variants[1] in name or name in ("class", "if")
+    if name.startswith("_"):
+        assert set(discover(project)) == {OWN}
+    elif taken or not (name.isascii() and name.isidentifier() and name == name.lower()):
+        with pytest.raises(MethodError) as error:
+            discover(project)
+        assert error.value.where == str(file)
+        assert "rename the file" in error.value.mend
+    else:
+        assert set(discover(project)) == {name, OWN}
+
+
+@pytest.mark.parametrize("label", ["CE", "ce", " CE "])
+def test_two_methods_with_one_label_are_refused(project, label):
+    (project / "baselines" / "ce.py").write_text(GOOD)
+    mine = GOOD.replace('name="ce"', 'name="mine"').replace('label="CE"', f'label="{label}"')
+    (project / "baselines" / "mine.py").write_text(mine)
+    with pytest.raises(MethodError, match=r"as ce\.py has") as error:
+        discover(project)
+    assert "mine.py" in error.value.where
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"# \351t\351\n", "encoding"),
+        (GOOD.encode() + b"\0", "null bytes"),
+        (b"# coding: no-such-thing\n", "unknown encoding"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_python_cannot_read_is_named(project, content, message):
+    file = project / "baselines" / "mine.py"
+    file.write_bytes(content) if content else file.mkdir()
+    with pytest.raises(MethodError, match=message) as error:
+        discover(project)
+    assert "mine.py" in error.value.where
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: codecs.BOM_UTF8 + text.encode(),
+        lambda text: b"# coding: latin-1\n" + text.encode("latin-1"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+    ],
+)
+def test_what_python_reads_is_a_method(project, write):
+    text = GOOD.replace('name="ce"', 'name="mine"').replace('label="CE"', 'label="Été"')
+    (project / "baselines" / "mine.py").write_bytes(write(text))
+    assert discover(project)["mine"].info.label == "Été"
+
+
+NAMES = [
+    "none",
+    "true",
+    "false",
+    "global_logits",
+    "learned",
+    "info",
+    "softmax",
+    "exception",
+    "list",
+]
+NAMES += ["torch", "typing", "test", "print", "self", "method", "autoloss_", "annotations", "a__b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_new_baseline_works_whatever_its_name(project, name):
+    shutil.copy(ROOT / "baselines" / "_template.py", project / "baselines")
+    file = write_baseline(name, project)
+    entry = discover(project)[name]
+    spec = importlib.util.spec_from_file_location(f"new_{name}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    method = getattr(module, entry.class_name)
+    assert method.info == entry.info
+    assert len(list(method(Task()).weighting.parameters())) == 1
+
+
+def test_readings_can_be_told_apart_and_from_the_one_that_is_built():
+    def readings(*pairs):
+        return Sensitivity(
+            model="deepfm",
+            order=("ce", "slf", "autoloss"),
+            readings=tuple(
+                Reading(name=name, choice="A1", label=label, auc="weighted")
+                for name, label in pairs
+            ),
+        )
+
+    assert len(readings(("a", "A"), ("b", "B")).readings) == 2
+    for wrong in ([("a", "A"), ("b", "a")], [("default", "A")], [("a", "As  built")]):
+        with pytest.raises(ValueError, match=r"label|built"):
+            readings(*wrong)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoloss.data.registry import load_dataset
 from autoloss.metrics import METRICS
+from autoloss.report.frames import read_csv
 from autoloss.report.published import load_published
 from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.tables import data_table, methods_table
@@ -51,6 +55,36 @@ def cells(built, column):
     (block,) = built.blocks
     at = list(block.columns).index(column)
     return {name: row[at] for name, row in block.rows}
+
+
+MISSING = ("null", "nan", "na", "n_a", "none", "inf", "infinity", "true", "false", "nat", "e5")
+WORDS = st.sampled_from(MISSING) | st.from_regex(r"[a-z][a-z0-9_]{0,4}", fullmatch=True)
+NUMBERS = st.sampled_from(["007", "1e5", "0x1f", "1_000", "12", "1e-400", "-inf"])
+
+
+@given(WORDS.filter(lambda name: name != "autoloss"), WORDS | WORDS.map(str.upper) | NUMBERS)
+@settings(max_examples=25, deadline=None)
+def test_whatever_a_method_and_its_data_are_called_its_statistics_are_in_the_table(name, data):
+    """The same numbers as under a plain name, through the files on the way."""
+
+    def made(method, dataset, through):
+        frame = index(3, {method: 0.75, "autoloss": 0.8}).assign(dataset=dataset)
+        described = describe(frame, list(METRICS))
+        comparisons = through(compare_family(frame, "autoloss", list(METRICS), resamples=100))
+        spec = load_dataset("ml100k-ctr", ROOT)
+        published = load_published(ROOT)
+        return methods_table(
+            "table_2", described, comparisons, {}, {dataset: spec}, published, 0.05
+        ).long.assign(method=lambda f: f["method"] == "autoloss", dataset="")
+
+    def filed(frame):
+        back = read_csv(io.StringIO(frame.to_csv(index=False)))
+        pd.testing.assert_frame_equal(back, frame, check_dtype=False, check_exact=True)
+        return back
+
+    plain = made("plain", "plain", lambda frame: frame)
+    assert plain["gain"].notna().sum() == len(METRICS)
+    pd.testing.assert_frame_equal(made(name, data, filed), plain, check_dtype=False)
 
 
 def test_a_clear_winner_is_starred_bold_and_beside_the_papers_value():

@@ -21,6 +21,7 @@ from autoloss.records.store import write_bytes, write_text
 from autoloss.registry import FIGURES
 from autoloss.report.figures.source import Source
 from autoloss.report.figures.style import published_style
+from autoloss.report.frames import read_csv
 from autoloss.study import Study
 from autoloss.target import snakemake
 
@@ -78,7 +79,7 @@ def write_figure(study: Study, name: str) -> Iterator[Path]:
 def render(name: str, text: str) -> dict[str, bytes]:
     """The picture that a figure's CSV gives, by format."""
     with published_style():
-        figure = drawing(name).draw(pd.read_csv(io.StringIO(text), keep_default_na=False))
+        figure = drawing(name).draw(read_csv(io.StringIO(text)))
         found = {}
         for kind, metadata in METADATA.items():
             buffer = io.BytesIO()

@@ -21,10 +21,6 @@ CAPTION = (
     "Right: Spearman's correlation of the order of the methods with the paper's Table 2. Mean and "
     "95 % bootstrap interval."
 )
-NUMBERS = (
-    *("mean", "low", "high"),
-    *("order", "order_change", "order_change_low", "order_change_high"),
-)
 
 
 def data(source: Source) -> pd.DataFrame:
@@ -34,8 +30,6 @@ def data(source: Source) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame) -> Figure:
     """A row per data set; a panel per metric, and one for the order."""
-    numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in NUMBERS}
-    frame = frame.assign(**numbers)  # where there is none, a CSV has an empty text
     datasets = parts_of(frame, "dataset")
     height = 0.6 + 0.16 * max(frame["reading"].nunique(), 1)
     figure = Figure(figsize=(PAGE, height * max(len(datasets), 1)))

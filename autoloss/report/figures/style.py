@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 
+from autoloss.names import varied
 from autoloss.registry import discover
 
 COLUMN, PAGE = 3.33, 7.0  # inches: one column, and both
@@ -50,12 +51,17 @@ def marker(method: str) -> str:
 def loss_label(name: str) -> str:
     """What a candidate loss is called: as the method that uses it alone, if there is one."""
     methods = discover()
-    return methods[name].info.label if name in methods else name
+    alone = name in methods and methods[name].info.weights == "one candidate"
+    return methods[name].info.label if alone else name
 
 
 def is_or_varies(method: str, name: str) -> bool:
-    """Whether `method` is `name` or one of its variants (`name_...`)."""
-    return method == name or method.startswith(f"{name}_")
+    """Whether `method` is `name`, that under other options, or a method `name_...` based on it."""
+    method = varied(method)
+    if method == name or not method.startswith(f"{name}_"):
+        return method == name
+    methods = discover()
+    return method in methods and name in (methods[method].info.base, methods[method].info.frozen)
 
 
 @contextmanager

@@ -102,8 +102,8 @@ def _conflict(ours: dict[str, str], theirs: dict[str, str]) -> bool:
 
 def _other_runs(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which runs came to another end or to other bits; failed ones have no digest."""
-    pairs = [(both[key], both[f"{key}_theirs"]) for key in ENDS]
-    return np.asarray(np.any([(a != b) & ~(a.isna() & b.isna()) for a, b in pairs], axis=0))
+    words = both.fillna({key: "" for end in ENDS for key in (end, f"{end}_theirs")})
+    return np.asarray(np.any([words[k] != words[f"{k}_theirs"] for k in ENDS], axis=0))
 
 
 def _derived_off(both: pd.DataFrame) -> npt.NDArray[np.bool_]:

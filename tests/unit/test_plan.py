@@ -44,12 +44,11 @@ def plan(of, use=None, **keys):
 def test_it_has_the_jobs_of_a_dry_run_of_snakemake(tmp_path):
     """Rule by rule, of a study that nothing has been made of."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--quiet", "rules"]
-    place = ["--directory", str(tmp_path), "--snakefile", str(ROOT / "Snakefile")]
-    config = ["--configfile", str(ROOT / "configs" / "scale" / "smoke.yaml")]
-    for part in ("configs", "autoloss", "baselines"):
+    config = ["--configfile", "configs/scale/smoke.yaml"]
+    for part in ("Snakefile", "configs", "autoloss", "baselines", "environment.yml"):
         (tmp_path / part).symlink_to(ROOT / part)
     done = subprocess.run(
-        [*command, *place, *config], cwd=tmp_path, capture_output=True, text=True, check=True
+        [*command, *config], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     stats = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
     found = plan(study(scale="smoke"))

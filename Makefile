@@ -32,7 +32,7 @@ reproduce: setup
 
 smoke: setup
 	$(SNAKEMAKE) --configfile configs/scale/smoke.yaml
-	$(BIN)/autoloss summary --config results/smoke/config.json
+	$(BIN)/autoloss summary --config configs/scale/smoke.yaml
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
@@ -90,4 +90,5 @@ environment.yml: requirements.lock
 
 # Everything that was computed, but not the data; the environment stays.
 clean:
-	rm -rf results/laptop results/smoke results/paper figures/laptop figures/smoke figures/paper logs .snakemake
+	find results figures -mindepth 1 -maxdepth 1 -type d ! -name reference -exec rm -rf {} +
+	rm -rf logs .snakemake

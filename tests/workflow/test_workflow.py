@@ -49,7 +49,7 @@ def test_makes_every_table_in_every_format(finished):
     controls = pd.read_csv(tables / "controls.csv")
     assert set(controls["method"]) == {"ce", "autoloss"}
     assert set(controls["dataset"]) == {"ml100k-ctr"}
-    summary = finished.autoloss("summary", "--config", "results/smoke/config.json")
+    summary = finished.autoloss("summary", "--config", "tiny.yaml")
     assert "tables/table_2.tex" in summary.stdout
     assert "| AutoLoss |" in summary.stdout
 
@@ -124,7 +124,7 @@ def test_a_method_that_had_more_budget_than_it_may_stops_the_build(finished):
     content["budget"]["search_epochs"] = 1
     record.write_text(seal(json.dumps(content, indent=1) + "\n"))
     try:
-        config = ("--config", "results/smoke/config.json")
+        config = ("--config", "tiny.yaml")
         assert finished.autoloss("index", "table_2", *config).returncode == 0
         done = finished.autoloss("budget", "table_2", *config)
         assert done.returncode == 2
@@ -175,7 +175,7 @@ def test_alone_on_one_core_and_in_other_shards_a_run_has_the_same_bits(finished,
 
 
 def test_an_edited_record_is_found_and_made_anew_to_the_same_bits(finished):
-    config = ("--config", "results/smoke/config.json")
+    config = ("--config", "tiny.yaml")
     sound = finished.autoloss("check", *config)
     assert sound.returncode == 0, sound.stdout
     record = next(finished.folder.glob("results/smoke/runs/*/*/al1/seed_1.json"))
@@ -201,7 +201,7 @@ def test_another_machines_runs_are_taken_and_not_trained_again(finished, project
     planned = project.snakemake("-n", "--configfile", config).stdout
     assert ": Training " in planned
     tree = str(finished.folder / "results" / "smoke")
-    merged = project.autoloss("merge", tree, "--config", "results/smoke/config.json")
+    merged = project.autoloss("merge", tree, "--config", "tiny.yaml")
     assert merged.returncode == 0, merged.stdout
     assert " 0 differ, 0 refused" in merged.stdout
     planned = project.snakemake("-n", "--configfile", config).stdout
@@ -281,10 +281,7 @@ def test_a_malformed_row_is_named_by_its_line(project, line, message):
     lines = (project.raw / "ml-100k.inter").read_text().splitlines()
     lines[6] = line
     project.write_raw("\n".join(lines) + "\n")
-    project.config()
-    (project.folder / "results" / "smoke").mkdir(parents=True)
-    assert project.snakemake("-n", "-q", "all", "--configfile", "tiny.yaml").returncode == 0
-    done = project.autoloss("prepare", "ml100k", "--config", "results/smoke/config.json")
+    done = project.autoloss("prepare", "ml100k", "--config", project.config())
     assert done.returncode == 2
     assert "ml-100k.inter, line 7" in done.stdout
     assert message in done.stdout
@@ -295,9 +292,7 @@ def test_a_malformed_row_is_named_by_its_line(project, line, message):
 def test_killed_while_training_it_resumes_to_the_same_bits(finished):
     """SIGKILL after the first checkpoint; the record equals that of an undisturbed run."""
     config = finished.config(training={"max_epochs": 60, "patience": 60, "checkpoint_seconds": 0})
-    assert finished.snakemake("-n", "-q", "all", "--configfile", config).returncode == 0
-    command = ["train", "ml100k", "deepfm", "autoloss", "--seeds", "0-0"]
-    command += ["--config", "results/smoke/config.json"]
+    command = ["train", "ml100k", "deepfm", "autoloss", "--seeds", "0-0", "--config", config]
     cell = finished.folder / "results" / "smoke" / "runs" / "ml100k" / "deepfm" / "autoloss"
     record = cell / "seed_0.json"
     record.unlink()

@@ -38,6 +38,8 @@ if workflow.is_main_process:
         require_bookkeeping(study, Path())
     except UserError as error:
         raise WorkflowError(str(error))
+    for note in study.notes:
+        print(note, file=sys.stderr)
     settings.config_args = [*arguments, f"handed={pack(study.config)}"]
 elif "handed" not in config:
     raise WorkflowError(

@@ -51,7 +51,6 @@ def cells_of(study: Study, group: str) -> list[Cell]:
 
 
 def _chosen(study: Study, methods: Iterable[str]) -> list[str]:
-    """Of these, the ones that `study.methods` leaves (a frozen method goes with its source)."""
-    chosen, known = study.config.study.methods, (*study.methods, *study.variants)
-    of = {m: study.entry(m).info.frozen or study.base(m) for m in methods if m in known}
-    return [m for m, needed in of.items() if chosen is None or needed in chosen or m in chosen]
+    """Of these, the ones that the study has."""
+    known = {*study.methods, *study.variants}
+    return [m for m in dict.fromkeys(methods) if m in known and study.takes(m)]

@@ -40,6 +40,7 @@ FIGURES = {  # each figure, and the groups of runs that it is drawn from
     "surface": ("table_2", "table_3"),
     "sensitivity": ("sensitivity",),
 }
+DIFFERENCES = ("gains",)  # figures that show nothing where there is no other method
 # Of runs: what is indexed, audited and tested; and those of them that `all` does without.
 GROUPS = (*TABLES, FULL, "figure_3", "figure_4", "sensitivity")
 APART = (FULL, "sensitivity")
@@ -70,6 +71,7 @@ class Info:
         tables: the tables it stands in; Table 2 unless said otherwise; () for none.
         base: a method whose options it inherits (a variant of that method).
         searches: constant weights, found by a search before the seeds are trained.
+        trials_per_candidate: so many trials its search needs for each candidate.
         frozen: the learned method whose trained controller it takes and holds still (Figure 3).
         refits: trained again on training and validation data, for the epochs that were best.
         simplex: the weights of every example are at least 0 and sum to 1.
@@ -89,6 +91,7 @@ class Info:
     base: str | None = None
     frozen: str | None = None
     searches: bool = False
+    trials_per_candidate: int = 0
     refits: bool = False
     simplex: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -98,11 +101,15 @@ class Info:
 
 @dataclass(frozen=True)
 class Entry:
-    """A method on disk: its metadata, its file and the class in it."""
+    """A method on disk: its metadata, its file, the class in it, and the losses that it needs.
+
+    These are known where the class's `constant` is written in literals.
+    """
 
     info: Info
     file: Path
     class_name: str
+    needs: tuple[str, ...] = ()
 
 
 def project_root() -> Path:
@@ -275,7 +282,7 @@ def _read(file: Path, source: bytes) -> Entry:
     except (ValueError, RecursionError, MemoryError) as error:
         raise MethodError(str(file), f"is no Python: {error}", "save it as UTF-8 text") from error
     found = [
-        (node.name, statement.value)
+        (node, statement.value)
         for node in tree.body
         if isinstance(node, ast.ClassDef)
         for statement in node.body
@@ -289,7 +296,7 @@ def _read(file: Path, source: bytes) -> Entry:
             f"has {len(found)} classes with `info = Info(...)`, expected one",
             "see baselines/_template.py, or start the file's name with _ if it is no method",
         )
-    class_name, call = found[0]
+    node, call = found[0]
     try:
         if call.args:
             raise ValueError("an argument without its name")
@@ -301,7 +308,20 @@ def _read(file: Path, source: bytes) -> Entry:
             "use keyword arguments and literals only",
         ) from error
     _check_info(info, f"{file}:{call.lineno}", file)
-    return Entry(info, file, class_name)
+    return Entry(info, file, node.name, _losses_of(node))
+
+
+def _losses_of(node: ast.ClassDef) -> tuple[str, ...]:
+    """The losses that `constant = {...}` weighs, if it is written in literals."""
+    for statement in node.body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if [ast.unparse(target) for target in targets] == ["constant"]:
+                try:
+                    return tuple(map(str, ast.literal_eval(statement.value)))
+                except (ValueError, TypeError):
+                    return ()
+    return ()
 
 
 def _check_info(info: Info, where: str, file: Path) -> None:

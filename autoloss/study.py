@@ -16,8 +16,8 @@ from typing import Any
 
 from autoloss.config import Config, load_config, overlay, read_overrides
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
-from autoloss.data.registry import DatasetSpec, dataset_names, load_dataset, load_source
-from autoloss.errors import ConfigError, did_you_mean
+from autoloss.data.registry import DatasetSpec, load_dataset, load_source
+from autoloss.fitness import check_descriptions, check_study, left_out
 from autoloss.grid import Cell, cells_of
 from autoloss.records.fingerprint import (
     preparation_code,
@@ -28,14 +28,14 @@ from autoloss.records.fingerprint import (
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import (
     APART,
+    DIFFERENCES,
     FIGURES,
     FULL,
     GROUPS,
-    MODELS,
     OWN,
+    TABLES,
     Entry,
     discover,
-    losses,
     options_of,
     tuning_of,
 )
@@ -71,33 +71,11 @@ class Study:
                 (In a rule Snakemake would take that for a missing input of something made before.)
         """
         study = cls.load(read_overrides(files, arguments), root)
-        for name in study.named_datasets():
-            load_source(study.dataset(name).source, root)
-        for method in study.variants:
-            study.run_config(Cell("", "", method))
+        check_descriptions(study)
         return study
 
     def __post_init__(self) -> None:
-        study = self.config.study
-        known = dataset_names(self.root)
-        pairs = (study.source, *study.targets)
-        for name in self.named_datasets():
-            if name not in known:
-                raise ConfigError("study", f"no data set '{name}'", did_you_mean(name, known))
-        for name in (*study.models, *study.control_models, *(p.model for p in pairs)):
-            if name not in MODELS:
-                raise ConfigError("study.models", f"no model '{name}'", did_you_mean(name, MODELS))
-        for name in self.config.losses.candidates:
-            if name not in losses():
-                mend = did_you_mean(name, losses())
-                raise ConfigError("losses.candidates", f"no loss is called '{name}'", mend)
-        for name in (*(study.methods or ()), *self.config.methods):
-            if name not in self.methods:
-                raise ConfigError(
-                    "methods", f"no method '{name}'", did_you_mean(name, self.methods)
-                )
-        for name, entry in self.methods.items():
-            options_of(entry.info, self.config.methods.get(name, {}), self.methods)
+        check_study(self)
 
     def named_datasets(self) -> list[str]:
         """The data sets that the configuration names, each once."""
@@ -109,6 +87,31 @@ class Study:
     def methods(self) -> dict[str, Entry]:
         """Every method that is found, by name."""
         return discover()
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Methods that are found and cannot do what the study asks, each with the reason."""
+        return left_out(self)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What the study does without, in sentences."""
+        alone = [group for group in TABLES if not self.compares(group)]
+        return [
+            *(f"{self.label(name)} is left out: {why}." for name, why in self.left_out.items()),
+            *(f"{group} has no method beside {OWN}: nothing is compared there." for group in alone),
+            *(f"{name} is left out: it shows differences." for name in self._undrawn()),
+        ]
+
+    def _undrawn(self) -> list[str]:
+        """The figures of `all` that show differences of methods that are not there."""
+        return [n for n in DIFFERENCES if not any(map(self.compares, FIGURES[n]))]
+
+    def takes(self, method: str) -> bool:
+        """Whether a method is one of the study's: a frozen one goes with its source."""
+        chosen, base = self.config.study.methods, self.base(method)
+        asked = {method, base, self.methods[base].info.frozen}
+        return not asked & {*self.left_out} and (chosen is None or bool(asked & {*chosen}))
 
     @cached_property
     def sensitivity(self) -> Sensitivity:
@@ -157,7 +160,6 @@ class Study:
 
     def table_methods(self, table: str) -> list[str]:
         """Methods of a table: candidates, other fixed ones, searched, learned, AutoLoss' own."""
-        chosen = self.config.study.methods
         rank = {"nothing": 0, "training": 2, "validation": 3}
         candidates = {loss: k for k, loss in enumerate(self.config.losses.candidates)}
         found = {
@@ -169,7 +171,7 @@ class Study:
             )
             for name, entry in self.methods.items()
             if (table in entry.info.tables or (table == FULL and not entry.info.frozen))
-            and (chosen is None or name in chosen)
+            and self.takes(name)
         }
         return sorted(found, key=found.__getitem__)
 
@@ -195,12 +197,17 @@ class Study:
         """Whether a group has our method: without it there is nothing to compare with."""
         return any(cell.method == self.ours(group) for cell in self.cells(group))
 
+    def compares(self, group: str) -> bool:
+        """Whether a group has another method than ours."""
+        return any(cell.method != self.ours(group) for cell in self.cells(group))
+
     def figures(self) -> list[str]:
         """The figures of `all` that can be drawn: those whose groups this study has."""
         return [
             name
             for name, groups in FIGURES.items()
             if all(map(self.has, groups)) and not set(groups) & set(APART)
+            if name not in self._undrawn()
         ]
 
     def reported_groups(self) -> list[str]:

@@ -29,6 +29,7 @@ class Grid(Searched):
         weights="global",
         learns_on="validation",
         searches=True,
+        trials_per_candidate=1,
         options={"weights": ()},
     )
 

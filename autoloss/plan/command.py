@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoloss.config import read_overrides
 from autoloss.errors import ConfigError, UserError
 from autoloss.plan.actual import compare
 from autoloss.plan.costs import (
@@ -59,6 +58,8 @@ def run(options: Options, console: Console, root: Path = Path()) -> None:
         console.print_json(json.dumps(both))
         return
     show_plan(plan, console)
+    for note in study.notes:
+        console.print(f"- {note}", highlight=False, markup=False)
     if actual.runs:
         show_actual(actual, console)
     elif options.actual:
@@ -71,11 +72,10 @@ def study_of(scale: str | None, config: Path | None, root: Path) -> Study:
     Raises:
         ConfigError: both are given, or the file is no configuration.
     """
-    if config is None:
-        return Study.load({"scale": scale} if scale else {}, root)
-    if scale is not None:
+    if config is not None and scale is not None:
         raise ConfigError("--scale", "is given beside --config", "leave out one of them")
-    return Study.load(read_overrides([config]), root)
+    files, arguments = [config] if config else [], [f"scale={scale}"] if scale else []
+    return Study.planned(files, arguments, root)
 
 
 def costs_of(study: Study) -> Measured:

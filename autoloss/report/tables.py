@@ -184,12 +184,14 @@ def _decimals(value: float | None) -> str:
 
 def _notes(long: pd.DataFrame, comparisons: pd.DataFrame, alpha: float) -> list[str]:
     seeds = int((long["n"] + long["failed"]).max())
+    notes = [f"Mean ± standard deviation over {seeds} seeds; best mean in bold."]
+    if comparisons.empty:
+        return [*notes, "There is no other method here to compare AutoLoss with: no marks."]
     family = int(comparisons["comparisons"].max())
-    notes = [
-        f"Mean ± standard deviation over {seeds} seeds; best mean in bold.",
+    notes.append(
         f"Marks: exact two-sided sign-flip test paired by seed, Holm-corrected over the {family} "
-        f"comparisons of AutoLoss per metric, p < {alpha:g} (docs/statistics.md).",
-    ]
+        f"comparisons of AutoLoss per metric, p < {alpha:g} (docs/statistics.md)."
+    )
     impossible = comparisons["verdict"].astype(str).str.startswith("cannot be significant")
     if impossible.any():
         notes.append(f"{comparisons.loc[impossible, 'verdict'].iloc[0].capitalize()}.")

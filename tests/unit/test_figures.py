@@ -157,5 +157,5 @@ def test_an_unknown_figure_is_refused_with_the_nearest_name():
 
 
 def test_a_study_without_a_figures_methods_does_not_have_the_figure():
-    assert "figure_3" not in tiny_study(methods=["ce", "slf"]).figures()
-    assert "figure_1" in tiny_study(methods=["ce", "slf"]).figures()
+    assert "gains" not in tiny_study(methods=["autoloss"]).figures()
+    assert "figure_1" in tiny_study(methods=["autoloss"]).figures()

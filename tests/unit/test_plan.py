@@ -101,8 +101,8 @@ def test_epochs_are_an_assumption_that_can_be_changed():
 
 
 def test_examples_are_runs_times_epochs_times_rows():
-    found = plan(study(scale="smoke", study={"methods": ["ce"]}, protocol="published"))
-    cells = cells_of(study(scale="smoke", study={"methods": ["ce"]}))
+    found = plan(study(scale="smoke", study={"methods": ["ce", "autoloss"]}, protocol="published"))
+    cells = cells_of(study(scale="smoke", study={"methods": ["ce", "autoloss"]}))
     assert found.searches == 0
     assert found.runs == 2 * len(cells)
     assert found.examples.guess == pytest.approx(2 * len(cells) * 8000, rel=0.05)

@@ -189,7 +189,7 @@ def search(
 
 @app.command()
 def index(group: str, config: Configured = None, key: Key = None) -> None:
-    """Collect the run records of a table or figure into results/<scale>/index/."""
+    """Collect the run records of a table or figure into results/<name>/index/."""
     from autoloss.report.products import write_index
 
     typer.echo(write_index(study_of_plan(config, key), group))
@@ -225,7 +225,7 @@ def check(
 
 @app.command()
 def merge(
-    folder: Annotated[Path, typer.Argument(help="Another machine's results/<scale>.")],
+    folder: Annotated[Path, typer.Argument(help="Another machine's results/<name>.")],
     config: Configured = None,
 ) -> None:
     """Take over the runs of another results tree of the same study, each checked first."""
@@ -308,7 +308,7 @@ def claims(config: Configured = None, key: Key = None) -> None:
 
 @app.command()
 def report(config: Configured = None, key: Key = None) -> None:
-    """Write results/<scale>/report.html, the whole study on one page that needs no network."""
+    """Write results/<name>/report.html, the whole study on one page that needs no network."""
     from autoloss.report.html import write_report
 
     typer.echo(write_report(study_of_plan(config, key)))

@@ -115,8 +115,8 @@ def _conflict(ours: dict[str, str], theirs: dict[str, str]) -> bool:
 
 def _other_runs(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which runs came to another end or to other bits; failed ones have no digest."""
-    pairs = [(both[key], both[f"{key}_theirs"]) for key in ENDS]
-    return np.asarray(np.any([(a != b) & ~(a.isna() & b.isna()) for a, b in pairs], axis=0))
+    pairs = [(both[key].fillna(""), both[f"{key}_theirs"].fillna("")) for key in ENDS]
+    return np.asarray(np.any([a != b for a, b in pairs], axis=0))
 
 
 def _derived_off(both: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -140,7 +140,7 @@ def verified(monkeypatch):
     """Exit status and output of `autoloss verify` for a study."""
 
     def run(study):
-        monkeypatch.setattr(cli.Study, "read", lambda _: study)
+        monkeypatch.setattr(cli, "study_of", lambda _: study)
         done = CliRunner().invoke(cli.app, ["verify"])
         return done.exit_code, done.output
 

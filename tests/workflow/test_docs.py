@@ -28,6 +28,7 @@ RUN = [
     "snakemake --cores all table_2",
     "snakemake --unlock",
     *("autoloss plan", "autoloss status", "autoloss check", "autoloss methods", "autoloss --help"),
+    "autoloss failures table_2",
     "autoloss methods --markdown",
     "autoloss artifact",
     "autoloss plan --scale paper --cores 32 --gpus 4 --jobs-per-gpu 2",

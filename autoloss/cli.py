@@ -5,22 +5,20 @@ Heavy imports are inside the commands, so that `--help` and the light ones are q
 
 from __future__ import annotations
 
-import atexit
-import gc
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from autoloss.arguments import cell_of, require_plan, seed_range, study_of, study_of_plan
 from autoloss.data.registry import load_source
 from autoloss.errors import ConfigError, UserError
+from autoloss.faults import machine_faults
 from autoloss.leases import leased_gpu
+from autoloss.process import importing, leave, stoppable
 from autoloss.project import require_project
 from autoloss.registry import project_root
 
@@ -160,13 +158,13 @@ def train(
     cell = cell_of(study, dataset, model, method)
     require_plan(key, study.run_key(cell))
     with leased_gpu(study.config.training, typer.echo):
-        with _importing():
+        with importing():
             from autoloss.training.progress import reporting
             from autoloss.training.runner import Runner
 
         with reporting() as report:
             runner = Runner(study, report, report.beat)
-            typer.echo(_stoppable(lambda: runner.train_shard(cell, first, last)))
+            typer.echo(stoppable(lambda: runner.train_shard(cell, first, last)))
 
 
 @app.command()
@@ -181,17 +179,17 @@ def search(
         raise ConfigError("method", f"'{method}' has nothing to search", mend)
     require_plan(key, study.search_key(cell))
     with leased_gpu(study.config.training, typer.echo):
-        with _importing():
+        with importing():
             from autoloss.search.run import search as search_cell
             from autoloss.training.progress import reporting
 
         with reporting() as report:
-            typer.echo(_stoppable(lambda: search_cell(study, cell, report, report.beat)))
+            typer.echo(stoppable(lambda: search_cell(study, cell, report, report.beat)))
 
 
 @app.command()
 def index(group: str, config: Configured = None, key: Key = None) -> None:
-    """Collect the run records of a table or figure into results/<scale>/index/."""
+    """Collect the run records of a table or figure into results/<name>/index/."""
     from autoloss.report.products import write_index
 
     typer.echo(write_index(study_of_plan(config, key), group))
@@ -227,7 +225,7 @@ def check(
 
 @app.command()
 def merge(
-    folder: Annotated[Path, typer.Argument(help="Another machine's results/<scale>.")],
+    folder: Annotated[Path, typer.Argument(help="Another machine's results/<name>.")],
     config: Configured = None,
 ) -> None:
     """Take over the runs of another results tree of the same study, each checked first."""
@@ -310,7 +308,7 @@ def claims(config: Configured = None, key: Key = None) -> None:
 
 @app.command()
 def report(config: Configured = None, key: Key = None) -> None:
-    """Write results/<scale>/report.html, the whole study on one page that needs no network."""
+    """Write results/<name>/report.html, the whole study on one page that needs no network."""
     from autoloss.report.html import write_report
 
     typer.echo(write_report(study_of_plan(config, key)))
@@ -378,42 +376,10 @@ def main() -> None:
     try:
         if len(sys.argv) > 1 and "--help" not in sys.argv:
             require_project(project_root())
-        app()
+        with machine_faults("autoloss"):
+            app()
     except UserError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
-        _leave(2)
+        leave(2)
     except SystemExit as done:
-        _leave(done.code)
-
-
-def _leave(status: str | int | None) -> NoReturn:
-    """Exit. Freeing all that torch made, one by one, would take a job half a second: not done."""
-    if "numpy" not in sys.modules or isinstance(status, str):  # a light command
-        sys.exit(status)
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status or 0)
-
-
-@contextmanager
-def _importing() -> Iterator[None]:
-    """Collect no garbage: looking for it among all that torch brings takes a third of a second."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # what is there by now stays
-        gc.enable()
-
-
-def _stoppable(work: Callable[[], Path]) -> Path:
-    """Do it; asked to stop by a signal, exit with a status that says "again, please"."""
-    from autoloss.training.stop import EXIT_STATUS, StoppedError, stopping_between_steps
-
-    try:
-        with stopping_between_steps():
-            return work()
-    except StoppedError as stopped:
-        typer.echo(f"Stopped by {stopped}; run it again, it goes on from here.", err=True)
-        raise typer.Exit(EXIT_STATUS) from None
+        leave(done.code)

@@ -17,6 +17,14 @@ def snakemake(study: Study, *targets: str) -> str:
     return " ".join([*words, "--configfile", *files] if files else words)
 
 
+def autoloss(study: Study, command: str) -> str:
+    """The shell command `autoloss COMMAND` on this very study; its `--config` takes one file."""
+    files = list(_files(study))
+    if len(files) > 1:
+        files = [_record(study)]
+    return " ".join(["autoloss", command, *(["--config", *files] if files else [])])
+
+
 def _files(study: Study) -> Iterator[str]:
     """The files of `--configfile`: those of scale and protocol where they do, or the record's."""
     chosen = {"scale": study.config.scale, "protocol": study.config.protocol}
@@ -24,4 +32,8 @@ def _files(study: Study) -> Iterator[str]:
         if study.config == load_config({key: chosen[key] for key in keys}, study.root):
             yield from (f"configs/{key}/{chosen[key]}.yaml" for key in keys)
             return
-    yield str(study.config_file) if study.config_file.exists() else OWN_FILE
+    yield _record(study)
+
+
+def _record(study: Study) -> str:
+    return str(study.config_file) if study.config_file.exists() else OWN_FILE

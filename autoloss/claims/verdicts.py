@@ -1,4 +1,4 @@
-"""What `results/<scale>/verdicts.json` holds: a verdict per claim, and what it rests on."""
+"""What `results/<name>/verdicts.json` holds: a verdict per claim, and what it rests on."""
 
 from __future__ import annotations
 

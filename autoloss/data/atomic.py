@@ -51,6 +51,10 @@ def require_replaceable(folder: Path, names: Collection[str] = ()) -> None:
 
     Ours are the files that its manifest lists, and those of `names`, manifest or not.
     """
+    try:
+        folder.resolve()
+    except (OSError, RuntimeError):  # before Python 3.13 it is the latter
+        raise DataError(str(folder), "is a link in a circle", f"remove it: `rm {folder}`") from None
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -35,7 +35,7 @@ class ColumnStore:
         """A column of all rows, in memory."""
         if not self._files:
             raise DataError(f"column '{name}'", "there are no rows", "check the raw files")
-        return pl.scan_ipc(self._files).select(name).collect().to_series()
+        return pl.scan_ipc(self._files, glob=False).select(name).collect().to_series()
 
     def clear(self) -> None:
         """Delete the table; other files in its folder stay."""

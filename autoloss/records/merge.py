@@ -36,7 +36,7 @@ MEND = "make it again there, with this code, configuration and data"
 
 @dataclass
 class Merge:
-    """A merge of the tree in `folder` (a `results/<scale>`) into a study's, and what it did."""
+    """A merge of the tree in `folder` (a `results/<name>`) into a study's, and what it did."""
 
     study: Study
     folder: Path
@@ -53,7 +53,7 @@ class Merge:
             RecordError: `folder` is no results tree.
         """
         if not (self.folder / "runs").is_dir():
-            mend = "give another machine's results/<scale>: the folder that has runs/ in it"
+            mend = "give another machine's results/<name>: the folder that has runs/ in it"
             raise RecordError(str(self.folder), "is no results tree", mend)
         cells = dict.fromkeys(cell for group in GROUPS for cell in self.study.cells(group))
         for cell in sorted(cells, key=lambda cell: self.study.controller_of(cell) is not None):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autoloss.claims.schema import load_claims
+from autoloss.report.escape import markdown
 
 REFERENCE = Path("results") / "reference" / "laptop"
 INTRODUCTION = """# Artifact
@@ -54,4 +55,4 @@ def _claims(root: Path) -> Iterator[str]:
     for claim in load_claims(root).claims:
         section = f"section {claim.section}" if claim.section else "(reviewers)"
         targets = ", ".join(f"`{group}`" for group in claim.groups)
-        yield f"| {claim.sentence} | {section} | {targets} |"
+        yield f"| {markdown(claim.sentence)} | {markdown(section)} | {targets} |"

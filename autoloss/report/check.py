@@ -15,7 +15,7 @@ from autoloss.records.index import row_of
 from autoloss.records.schema import Record
 from autoloss.report.budget import budget_table, over_budget
 from autoloss.study import Cell, Study
-from autoloss.target import snakemake
+from autoloss.target import autoloss, snakemake
 
 MENDS = {
     "mixed": "prepare the data again (snakemake does), then check again",
@@ -76,7 +76,7 @@ def _report(tree: Tree, findings: list[Finding]) -> Iterator[str]:
             if kind in MENDS:
                 yield f"  To mend it: {MENDS[kind]}"
     if any(finding.remove for finding in findings):
-        yield f"To make them anew: `autoloss check --rerun --config {study.config_file}`, then"
+        yield f"To make them anew: `{autoloss(study, 'check --rerun')}`, then"
         yield f"`{snakemake(study)}`"
     if not findings:
         yield "All is well."

@@ -1,4 +1,4 @@
-"""The report: `results/<scale>/report.html`, the whole study on one page that needs no network.
+"""The report: `results/<name>/report.html`, the whole study on one page that needs no network.
 
 Nothing is computed here that the files do not say, and no time is printed but the newest run's: the
 same files give the same bytes.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoloss.method import Method
 from autoloss.registry import Entry, discover, load, options_of, project_root, tuning_of
+from autoloss.report.escape import markdown
 from autoloss.task import Task
 
 HEADS = (
@@ -40,10 +41,10 @@ def method_rows() -> Iterator[str]:
         info, options = entry.info, options_of(entry.info, {}, methods)
         learns_on = f"{info.learns_on}, by search" if info.searches else info.learns_on
         cells = (
-            *(f"`{name}`", info.label, info.paper, info.weights, learns_on),
+            *(f"`{name}`", *map(markdown, (info.label, info.paper, info.weights, learns_on))),
             *(_parameters(load(name)), _budget(entry)),
-            ", ".join(f"{key} {_plain(value)}" for key, value in options.items()),
-            ", ".join(tuning_of(info, methods)),
+            markdown(", ".join(f"{key} {_plain(value)}" for key, value in options.items())),
+            markdown(", ".join(tuning_of(info, methods))),
             *(f"`{_relative(entry.file)}`", str(_lines(entry.file))),
         )
         yield "| " + " | ".join(cell or "–" for cell in cells) + " |"

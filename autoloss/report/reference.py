@@ -33,6 +33,7 @@ OF_RESULTS = (  # the files of a reference
     *(f"{part}/*.{suffix}" for part in PARTS for suffix in ("csv", "md", "tex")),
 )
 OF_FIGURES = tuple(f"*.{suffix}" for suffix in ("pdf", "png", "csv", "json"))
+README = Path("README.md")
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 
@@ -48,6 +49,7 @@ def write_reference(study: Study) -> Iterator[Path]:
         made(study, folder)  # before the one that there is goes
     runs = all_runs(study)
     about = json.dumps(origin(study, runs), indent=1) + "\n"
+    readme = _readme()
     _empty({results: OF_RESULTS, pictures: OF_FIGURES})
     for part in PARTS:
         shutil.copytree(study.results / part, results / part, dirs_exist_ok=True)
@@ -56,7 +58,7 @@ def write_reference(study: Study) -> Iterator[Path]:
     shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
     yield write_text(about, results / "provenance.json")
-    yield _write_readme(results, pictures)
+    yield _write_readme(readme, results, pictures)
 
 
 def _empty(folders: Mapping[Path, Collection[str]]) -> None:
@@ -128,13 +130,21 @@ def _distinct(records: list[Record], key: str) -> list[Any]:
     return [json.loads(text) for text in sorted(found)]
 
 
-def _write_readme(results: Path, pictures: Path) -> Path:
-    """Put tables and figures between the README's marks."""
-    readme = Path("README.md")
-    text = readme.read_text(encoding="utf-8")
+def _readme() -> str:
+    """The README's text, which has a place for the reference.
+
+    Raises:
+        RecordError: it has none.
+    """
+    text = README.read_text(encoding="utf-8") if README.exists() else ""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         mend = f"put these two lines in it, each once:\n{BEGIN}\n{END}"
-        raise RecordError(str(readme), "has no place for the reference", mend)
+        raise RecordError(str(README), "has no place for the reference", mend)
+    return text
+
+
+def _write_readme(text: str, results: Path, pictures: Path) -> Path:
+    """Put tables and figures between the README's marks."""
     parts = [_verdicts(results / "verdicts.md")] if (results / "verdicts.md").exists() else []
     parts += [
         (results / "tables" / f"{name}.md").read_text(encoding="utf-8").strip()
@@ -148,7 +158,7 @@ def _write_readme(results: Path, pictures: Path) -> Path:
             f"### {about['title']}\n\n![{about['title']}]({picture})\n\n{about['caption']}"
         )
     head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    return write_text(f"{head}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{tail}", readme)
+    return write_text(f"{head}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{tail}", README)
 
 
 def _verdicts(file: Path) -> str:

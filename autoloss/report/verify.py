@@ -25,6 +25,7 @@ from autoloss.records.index import CELL, RUN
 from autoloss.report.frames import read_csv
 from autoloss.report.reference import all_runs, origin, reference_folders
 from autoloss.study import Study
+from autoloss.target import snakemake
 
 FALSE_ALARM = 0.01
 # Absolute, as L-BFGS stops by absolute changes of a log loss below 1 (docs/reliability.md).
@@ -52,12 +53,14 @@ def verify(study: Study) -> Verification:
     """Compare the study's runs with the reference of its scale.
 
     Raises:
-        RecordError: there is no reference of this scale.
+        RecordError: there is no reference of this scale, or nothing of it was made here.
     """
     folder, _ = reference_folders(study)
-    if not (folder / "runs.csv").exists():
-        mend = "verify a scale that has one, or write one with `autoloss reference`"
-        raise RecordError(str(folder), "no reference is there", mend)
+    for file in ("runs.csv", "provenance.json"):
+        if not (folder / file).exists():
+            problem = f"no reference is there: it has no {file}"
+            mend = "verify a scale that has one, or write one with `autoloss reference`"
+            raise RecordError(str(folder), problem, mend)
     theirs = read_csv(folder / "runs.csv")
     ours = all_runs(study)
     about = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
@@ -66,6 +69,8 @@ def verify(study: Study) -> Verification:
     both = theirs.merge(ours, on=RUN, how="left", suffixes=("_theirs", ""), indicator=True)
     missing = int((both["_merge"] == "left_only").sum())
     both = both[both["_merge"] == "both"]
+    if both.empty:
+        raise _nothing(study, "no run of the reference has been made here")
     odd = _other_runs(both)
     if not differs or not odd.any():
         why = "same code, data and machine class"
@@ -76,7 +81,15 @@ def verify(study: Study) -> Verification:
         )
     apart = _chose_otherwise(here["searches"], about["searches"])
     compared, off = _means(theirs, ours, apart)
+    if not compared:
+        raise _nothing(study, "every search chose otherwise than the reference's")
     return Verification(False, "other " + ", ".join(differs), compared, missing, off, apart)
+
+
+def _nothing(study: Study, why: str) -> RecordError:
+    """For a comparison of nothing, which is no agreement."""
+    mend = f"make the study as the reference was made, with `{snakemake(study)}`"
+    return RecordError(str(study.results), f"nothing can be compared: {why}", mend)
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -102,8 +115,8 @@ def _conflict(ours: dict[str, str], theirs: dict[str, str]) -> bool:
 
 def _other_runs(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which runs came to another end or to other bits; failed ones have no digest."""
-    words = both.fillna({key: "" for end in ENDS for key in (end, f"{end}_theirs")})
-    return np.asarray(np.any([words[k] != words[f"{k}_theirs"] for k in ENDS], axis=0))
+    pairs = [(both[key].fillna(""), both[f"{key}_theirs"].fillna("")) for key in ENDS]
+    return np.asarray(np.any([a != b for a, b in pairs], axis=0))
 
 
 def _derived_off(both: pd.DataFrame) -> npt.NDArray[np.bool_]:

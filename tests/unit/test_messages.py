@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from autoloss import cli
 from autoloss.cli import app
-from autoloss.errors import UserError
+from autoloss.data.atomic import atomic_folder
+from autoloss.errors import DataError, UserError
 from autoloss.registry import FIGURES
 from tests.studied import tiny_study, working_in
 from tests.tiny import ROOT
@@ -87,9 +91,39 @@ def test_the_committed_reference_stays_where_there_is_nothing_to_replace_it_by(p
     assert (project / "results" / "reference" / "smoke" / "runs.csv").exists()
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        PermissionError(errno.EACCES, "Permission denied", "results/x"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        MemoryError(),
+    ],
+)
+def test_a_fault_of_the_machine_is_one_message_in_every_command(fault, monkeypatch, capsys):
+    def fails(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(sys, "argv", ["autoloss", "artifact"])
+    monkeypatch.setattr("autoloss.report.artifact.artifact_page", fails)
+    monkeypatch.setattr(cli, "leave", sys.exit)
+    with working_in(ROOT), pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("MachineError: ")
+    assert said.count("To mend it:") == 1
+
+
+def test_a_folder_that_is_a_link_in_a_circle_is_named(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(DataError, match="link in a circle"), atomic_folder(one):
+        pass
+
+
 def test_an_unprepared_data_set_is_named_by_its_own_name(tmp_path):
     from autoloss.data.prepared import PreparedData
-    from autoloss.errors import DataError
 
     with pytest.raises(DataError, match="`autoloss prepare ml100k-ctr`"):
         PreparedData.open(tmp_path / "ml100k-ctr.3000")

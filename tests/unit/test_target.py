@@ -6,7 +6,7 @@ import pytest
 
 from autoloss.config import load_config, overlay
 from autoloss.study import Study
-from autoloss.target import OWN_FILE, snakemake
+from autoloss.target import OWN_FILE, autoloss, snakemake
 from tests.studied import working_in
 from tests.tiny import ROOT
 
@@ -48,3 +48,17 @@ def test_a_study_with_keys_of_its_own_is_named_by_its_record(tmp_path):
         own.config_file.parent.mkdir(parents=True)
         own.config_file.write_text(own.config.model_dump_json())
         assert snakemake(own).endswith(f" --configfile {own.config_file}")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "file"),
+    [
+        ({}, ""),
+        ({"scale": "smoke"}, " --config configs/scale/smoke.yaml"),
+        ({"scale": "paper", "protocol": "tuned"}, f" --config {OWN_FILE}"),
+        ({"seeds": 3}, f" --config {OWN_FILE}"),
+    ],
+)
+def test_a_command_on_a_study_names_one_file_that_exists(chosen, file, tmp_path):
+    with working_in(tmp_path):
+        assert autoloss(study(**chosen), "check --rerun") == f"autoloss check --rerun{file}"

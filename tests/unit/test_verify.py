@@ -219,6 +219,31 @@ def test_without_a_reference_it_says_so(study):
         verify(study)
 
 
+@pytest.mark.parametrize("file", ["runs.csv", "provenance.json"])
+def test_half_a_reference_is_none(study, file):
+    Path("results/reference/smoke", file).unlink()
+    with pytest.raises(RecordError, match=f"no reference is there: it has no {file}"):
+        verify(study)
+
+
+def test_a_comparison_of_nothing_is_no_agreement(study):
+    file = Path("results/reference/smoke/runs.csv")
+    pd.read_csv(file).assign(seed=99).to_csv(file, index=False)
+    with pytest.raises(RecordError, match="no run of the reference") as error:
+        verify(study)
+    assert "`snakemake --cores all --configfile" in error.value.mend
+
+
+@pytest.mark.parametrize("text", [None, "no marks"])
+def test_a_reference_stays_where_the_readme_has_no_place_for_another(study, text):
+    readme = Path("README.md")
+    readme.unlink() if text is None else readme.write_text(text)
+    before = {file: file.read_bytes() for file in Path("results/reference").glob("*.*")}
+    with pytest.raises(RecordError, match="has no place for the reference"):
+        list(write_reference(study))
+    assert {file: file.read_bytes() for file in Path("results/reference").glob("*.*")} == before
+
+
 def test_the_limit_is_welchs():
     random = np.random.default_rng(0)
     a, b = (pd.Series(random.normal(size=n)) for n in (12, 9))

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numba.core.caching import _CacheLocator
 
 from autoloss.data.manifest import RawFile, RawManifest, write_manifest
 from tests.tiny import ROOT
 
 PARTS = ("Snakefile", "environment.yml", "autoloss", "baselines", "configs", "profiles")
-# Left out: the README's example, which tests write themselves. Compiled kernels come along.
+# Left out: the README's example, which tests write themselves.
 NOT_COPIED = shutil.ignore_patterns("*.pyc", "mine.py")
 RATINGS = 600
 PEOPLE = 400
@@ -36,11 +37,19 @@ class Project:
                 shutil.copytree(source, folder / part, ignore=NOT_COPIED)
             else:
                 shutil.copy(source, folder / part)
+        self._take_kernels(folder / "autoloss" / "kernels")
         for name in ("ml100k", "ml100k-ctr", "adult"):
             self._small_dataset(folder / "configs" / "datasets" / f"{name}.yaml")
         self.raw = folder / "data" / "raw" / "movielens-100k"
         self.write_raw()
         self._write_adult()
+
+    @staticmethod
+    def _take_kernels(package: Path) -> None:
+        """Compiled kernels come along: numba names their folder by the path of the code."""
+        own = _CacheLocator.get_suitable_cache_subpath(str(package / "runtime.py"))
+        for compiled in package.glob("__pycache__/*/kernels_*"):
+            compiled.rename(compiled.with_name(own))
 
     @staticmethod
     def _small_dataset(file: Path) -> None:

@@ -68,6 +68,18 @@ def test_makes_every_figure_in_every_format_with_its_numbers_and_runs(finished):
     assert (frozen["n"] == 2).all()
 
 
+def test_the_command_that_a_figure_names_makes_it(finished):
+    """All figures of a study name the same options: their targets are planned at once."""
+    files = sorted((finished.folder / "figures" / "smoke").glob("*.json"))
+    words = [json.loads(file.read_text())["command"].split() for file in files]
+    ((program, cores, number, *options),) = {(*w[:3], *w[4:]) for w in words}
+    assert (program, cores, number) == ("snakemake", "--cores", "all")
+    assert [w[3] for w in words] == [file.stem for file in files]
+    done = finished.snakemake("-n", *[w[3] for w in words], *options)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
+
+
 def test_a_figure_plans_what_it_needs_and_no_more(project):
     done = project.snakemake("-n", "figure_3", "--configfile", project.config())
     trained = [line for line in done.stdout.splitlines() if ": Training " in line]

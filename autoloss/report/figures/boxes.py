@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
@@ -134,6 +135,6 @@ def _width(text: str, size: float) -> float:
     """Inches that the text takes; $...$ is mathematics."""
     if not text.strip():
         return 0.0
-    with published_style():
+    with published_style(), mpl.rc_context({"text.parse_math": True}):
         path = TextPath((0, 0), text, prop=FontProperties(family="DejaVu Sans", size=size))
     return float(path.get_extents().xmax) / 72

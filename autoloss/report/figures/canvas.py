@@ -62,7 +62,7 @@ def _draw_box(axis: Axes, row: Row) -> None:
         y -= LEADING * size / 72
         # On their baselines, so that lines with and without tall glyphs stand alike.
         text = axis.text(row.x, y + 0.3 * size / 72, line, size=size, zorder=order + 1, gid=row.id)
-        text.set(ha="center", color=DARK if k else "black")
+        text.set(ha="center", color=DARK if k else "black", parse_math=True)
 
 
 def _draw_arrow(axis: Axes, row: Row) -> None:

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 from autoloss.learned import Learned
 from autoloss.registry import MODELS, OWN, load
+from autoloss.report.escape import mathtext
 from autoloss.report.figures.boxes import Row, box
 from autoloss.report.figures.style import loss_label
 from autoloss.report.figures.trace import describe, has_matrix, leaves
@@ -45,7 +46,7 @@ class Framework:
             _box(f"weight {name}", "data", f"$p_{{{k}}}$", method=name)
             for k, name in enumerate(names, start=1)
         ]
-        labels = [loss_label(name) for name in names]
+        labels = [mathtext(loss_label(name)) for name in names]
         self.losses = [
             _box(
                 f"loss {name}",
@@ -63,7 +64,7 @@ class Framework:
         self.inner, self.outer = self._inner(), self._outer()
 
     def _fields(self) -> Row:
-        names = [f.name for f in self._dataset.fields]
+        names = [mathtext(f.name) for f in self._dataset.fields]
         title = f"{len(names)} input fields"
         if len(names) > NAMED:
             names = [*names[: NAMED - 2], "…", names[-1]]

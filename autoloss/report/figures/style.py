@@ -87,6 +87,7 @@ def published_style() -> Iterator[None]:
         "lines.linewidth": 1.2,
         "lines.markersize": 4,
         "pdf.fonttype": 42,  # text stays text
+        "text.parse_math": False,  # names are text; who writes mathematics asks for it
         "savefig.dpi": 300,
         "figure.constrained_layout.use": True,
     }

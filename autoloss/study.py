@@ -100,12 +100,19 @@ class Study:
         return [
             *(f"{self.label(name)} is left out: {why}." for name, why in self.left_out.items()),
             *(f"{group} has no method beside {OWN}: nothing is compared there." for group in alone),
-            *(f"{name} is left out: it shows differences." for name in self._undrawn()),
+            *(
+                f"Figure {name} is left out: it needs {DIFFERENCES[name]} and two seeds."
+                for name in self._undrawn()
+            ),
         ]
 
     def _undrawn(self) -> list[str]:
-        """The figures of `all` that show differences of methods that are not there."""
-        return [n for n in DIFFERENCES if not any(map(self.compares, FIGURES[n]))]
+        """The figures of `all` that show paired gains which this study cannot have."""
+        one = self.config.study.seeds < 2
+        return [n for n, base in DIFFERENCES.items() if one or base not in self._drawn_methods(n)]
+
+    def _drawn_methods(self, figure: str) -> set[str]:
+        return {cell.method for group in FIGURES[figure] for cell in self.cells(group)}
 
     def takes(self, method: str) -> bool:
         """Whether a method is one of the study's: a frozen one goes with its source."""

@@ -14,7 +14,7 @@ from autoloss.data.registry import dataset_names, load_source
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.grid import Cell
 from autoloss.names import two_alike
-from autoloss.registry import MODELS, OWN, losses, options_of
+from autoloss.registry import DIFFERENCES, FIGURES, MODELS, OWN, TABLES, losses, options_of
 from autoloss.variants import frequency_variants
 
 if TYPE_CHECKING:
@@ -92,6 +92,30 @@ def left_out(study: Study) -> dict[str, str]:
         for name, lack in lacking.items()
         if lack
     }
+
+
+def undrawn(study: Study) -> list[str]:
+    """The figures that show paired gains where the study can have none."""
+    one = study.config.study.seeds < 2
+    return [
+        figure
+        for figure, base in DIFFERENCES.items()
+        if one
+        or base not in {cell.method for group in FIGURES[figure] for cell in study.cells(group)}
+    ]
+
+
+def notes(study: Study) -> list[str]:
+    """What the study does without, in sentences."""
+    alone = [group for group in TABLES if not study.compares(group)]
+    return [
+        *(f"{study.label(name)} is left out: {why}." for name, why in study.left_out.items()),
+        *(f"{group} has no method beside {OWN}: nothing is compared there." for group in alone),
+        *(
+            f"Figure {figure} is left out: it needs {DIFFERENCES[figure]} and two seeds."
+            for figure in undrawn(study)
+        ),
+    ]
 
 
 def _lacks(study: Study, name: str) -> Iterator[tuple[str, str, str]]:

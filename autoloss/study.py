@@ -17,7 +17,7 @@ from typing import Any
 from autoloss.config import Config, load_config, overlay, read_overrides
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
 from autoloss.data.registry import DatasetSpec, load_dataset, load_source
-from autoloss.fitness import check_descriptions, check_study, left_out
+from autoloss.fitness import check_descriptions, check_study, left_out, notes, undrawn
 from autoloss.grid import Cell, cells_of
 from autoloss.records.fingerprint import (
     preparation_code,
@@ -28,12 +28,10 @@ from autoloss.records.fingerprint import (
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import (
     APART,
-    DIFFERENCES,
     FIGURES,
     FULL,
     GROUPS,
     OWN,
-    TABLES,
     Entry,
     discover,
     options_of,
@@ -96,16 +94,7 @@ class Study:
     @cached_property
     def notes(self) -> list[str]:
         """What the study does without, in sentences."""
-        alone = [group for group in TABLES if not self.compares(group)]
-        return [
-            *(f"{self.label(name)} is left out: {why}." for name, why in self.left_out.items()),
-            *(f"{group} has no method beside {OWN}: nothing is compared there." for group in alone),
-            *(f"{name} is left out: it shows differences." for name in self._undrawn()),
-        ]
-
-    def _undrawn(self) -> list[str]:
-        """The figures of `all` that show differences of methods that are not there."""
-        return [n for n in DIFFERENCES if not any(map(self.compares, FIGURES[n]))]
+        return notes(self)
 
     def takes(self, method: str) -> bool:
         """Whether a method is one of the study's: a frozen one goes with its source."""
@@ -207,7 +196,7 @@ class Study:
             name
             for name, groups in FIGURES.items()
             if all(map(self.has, groups)) and not set(groups) & set(APART)
-            if name not in self._undrawn()
+            if name not in undrawn(self)
         ]
 
     def reported_groups(self) -> list[str]:

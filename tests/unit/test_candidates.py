@@ -6,15 +6,17 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoloss import losses
-from autoloss.config import LossOptions
+from autoloss.config import LossOptions, overlay
 from autoloss.errors import ConfigError
 from autoloss.registry import discover, load
 from autoloss.task import Task
+from autoloss.training.loop import Trainer
 from autoloss.weighting import Draw
+from tests.tiny import tiny_config
 
 MORE = {
     "brier": lambda prediction, options: (2 * prediction.log_rest).exp(),
@@ -42,6 +44,20 @@ def test_any_candidates_are_weighed_one_by_one_or_refused(names, name, classes):
             if len(names) == 1:
                 only = method.candidates(labels, logits).mean()
                 torch.testing.assert_close(method.loss(labels, logits, 0), only)
+
+
+@given(SETS, st.sampled_from(list(discover())), st.sampled_from(["binary", "rating"]))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_candidates_train_a_step_under_every_method_that_fits(tiny, names, name, task):
+    if set(discover()[name].needs) - set(names):
+        return
+    config = overlay(tiny_config(), {"losses": {"candidates": names}}, "test")
+    with patch.dict(losses.LOSSES, MORE):
+        run = Trainer(config, tiny[task], "deepfm", load(name), 0)
+        _, weights = run.inner_step()
+    assert weights.shape[-1] == len(names)
+    if discover()[name].info.simplex:
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 6])

@@ -225,3 +225,17 @@ def test_a_method_that_raises_is_named_last_and_one_that_diverges_is_a_result(pr
     assert (diverged.returncode, status, trained) == (0, "failed", ["faulty"])
     sound, status, trained = made(SOUND)
     assert (sound.returncode, status, trained) == (0, "ok", ["faulty"])
+
+
+def test_a_study_of_our_method_alone_reaches_its_report(project):
+    """Tables of one row, no figure of gains, a note of each; planned and run."""
+    target = {"dataset": "ml100k-ctr", "model": "nfm"}
+    study = {**SMALL, "name": "alone", "methods": ["autoloss"], "frequencies": [7]}
+    config = project.config(study={**study, "targets": [target], "seeds_per_job": 1})
+    done = project.snakemake("--configfile", config)
+    assert done.returncode == 0, done.stdout
+    assert "Figure gains is left out" in done.stdout
+    assert (project.folder / "results/alone/report.html").exists()
+    assert not (project.folder / "figures/alone/gains.pdf").exists()
+    table = (project.folder / "results/alone/tables/table_2.md").read_text()
+    assert "no other method here" in table

@@ -4,6 +4,7 @@ The default scale is `laptop`; `--configfile configs/scale/smoke.yaml` or `paper
 another, any other file lays its keys over the scale it names.
 """
 
+import os
 import sys
 from pathlib import Path
 from shlex import quote
@@ -15,6 +16,7 @@ min_version("9.19")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
+from autoloss.arguments import HANDED
 from autoloss.bookkeeping import require_bookkeeping
 from autoloss.config import pack, unpack
 from autoloss.errors import UserError
@@ -48,6 +50,7 @@ elif "handed" not in config:
 else:
     study = Study(unpack(config["handed"]), ROOT)
 
+os.environ[HANDED] = pack(study.config)
 RESULTS = study.results
 
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
@@ -56,7 +59,6 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.exe
 COMMAND = quote(PYTHON).replace("{", "{{").replace("}", "}}")  # Snakemake formats it
 # The shell outlives a signal to its group: it waits for the run to write its checkpoint.
 shell.prefix(
-    f"export AUTOLOSS_STUDY={pack(study.config)}; "
     f'set -euo pipefail; trap : TERM; autoloss() {{{{ {COMMAND} -m autoloss "$@"; }}}}; '
 )
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from autoloss.config import read_overrides, unpack
 from autoloss.data.registry import dataset_names
 from autoloss.errors import ConfigError, did_you_mean
+from autoloss.records.expected import prepared_hash
+from autoloss.records.fingerprint import still_the_code
 from autoloss.registry import MODELS
 from autoloss.study import Cell, Study
 
@@ -18,15 +20,30 @@ def study_of(config: Path | None) -> Study:
     """The study of a file, of the job that this is, or of the defaults."""
     handed = os.environ.get(HANDED)
     if config is None and handed:
-        return Study(unpack(handed))
-    return Study.load(read_overrides([config] if config else []), Path())
+        try:
+            return Study(unpack(handed))
+        except ValueError as error:
+            mend = f"`unset {HANDED}`: it is for jobs of snakemake alone"
+            raise ConfigError(HANDED, f"is no configuration: {error}", mend) from error
+    return Study.planned([config] if config else [], (), Path())
 
 
 def study_of_plan(config: Path | None, key: str | None) -> Study:
     """The study whose tables, figures or statistics are made; raises as `require_plan`."""
     study = study_of(config)
     require_plan(key, study.report_key)
+    if key is None and study.config_file.exists():
+        _require_record(study)
     return study
+
+
+def _require_record(study: Study) -> None:
+    """Refuse to overwrite by hand what a workflow made of another configuration."""
+    record = study.config_file
+    if Study.load(read_overrides([record]), Path()).config != study.config:
+        problem = f"is of another configuration than the one asked for: {record} has it"
+        mend = "make it with snakemake, under a study.name of its own if both are to stay"
+        raise ConfigError(str(study.results), problem, mend)
 
 
 def require_plan(key: str | None, now: str) -> None:
@@ -41,6 +58,23 @@ def require_plan(key: str | None, now: str) -> None:
             "is not what snakemake planned: code or descriptions have changed since it was started",
             "start snakemake again: it plans anew, and finished runs are kept",
         )
+
+
+def require_sound(study: Study, cell: Cell) -> None:
+    """Look, once the cell's code is imported, whether code and data are what they are taken for.
+
+    Raises:
+        ConfigError: the code changed while it was imported.
+        DataError, RecordError: the prepared arrays are damaged, or of another description.
+    """
+    from autoloss.data.prepared import PreparedData
+    from autoloss.registry import load
+
+    load(study.base(cell.method))
+    if not still_the_code(study.base(cell.method), study.methods):
+        raise ConfigError(str(cell), "its code changed while it was imported", "start it again")
+    prepared_hash(study, cell.dataset)
+    PreparedData.open(study.prepared_folder(cell.dataset)).verify()
 
 
 def cell_of(study: Study, dataset: str, model: str, method: str) -> Cell:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from autoloss.errors import ConfigError
 from autoloss.study import Study
+
+LONGEST = 200  # longer names are split, by what the file system takes
 
 
 def require_bookkeeping(study: Study, root: Path) -> None:
@@ -15,15 +18,32 @@ def require_bookkeeping(study: Study, root: Path) -> None:
     with the configuration.)
 
     Raises:
-        ConfigError: there are tables, figures or indexes, and `.snakemake/metadata` is gone.
+        ConfigError: there are tables, figures or indexes that no notes are of.
     """
-    folders = study.results / "index", study.results / "tables", study.figures_folder
-    made = [folder for folder in folders if any((root / folder).glob("*"))]
-    if made and not any((root / ".snakemake").glob("metadata*")):
-        names = " ".join(map(str, made))
+    results, notes = study.results, root / ".snakemake"
+    if (notes / "metadata.db").exists():
+        return  # Snakemake's other backend: it is asked by Snakemake alone
+    patterns = [(results / "index", "*.parquet"), (results / "tables", "*.csv")]
+    made = {
+        folder: [file.relative_to(root) for file in (root / folder).glob(pattern)]
+        for folder, pattern in (*patterns, (study.figures_folder, "*.pdf"))
+    }
+    unknown: list[Path] = []
+    for folder, files in made.items():
+        strange = [file for file in files if not _noted(file, notes)]
+        unknown += [folder] if strange == files and files else strange
+    if unknown:
+        names = " ".join(map(str, unknown))
         raise ConfigError(
             names,
-            "Snakemake's notes on how these were made (.snakemake/metadata) are gone",
-            f"`rm -r {names}`, then start snakemake again: they are made anew in seconds, "
-            "from the runs that are there",
+            "holds what Snakemake has no notes of (.snakemake/metadata): it cannot tell whether "
+            "that is of this configuration",
+            f"`rm -r {names}`, then start snakemake again: it makes them anew, from the runs "
+            "that are there",
         )
+
+
+def _noted(file: Path, notes: Path) -> bool:
+    """Whether Snakemake remembers how it made a file: in a note named by its path in base 64."""
+    name = base64.urlsafe_b64encode(file.as_posix().encode()).decode()
+    return (notes / "metadata" / name).exists() or len(name) > LONGEST

@@ -13,7 +13,14 @@ from typing import Annotated
 
 import typer
 
-from autoloss.arguments import cell_of, require_plan, seed_range, study_of, study_of_plan
+from autoloss.arguments import (
+    cell_of,
+    require_plan,
+    require_sound,
+    seed_range,
+    study_of,
+    study_of_plan,
+)
 from autoloss.data.registry import load_source
 from autoloss.errors import ConfigError, UserError
 from autoloss.faults import machine_faults
@@ -83,12 +90,14 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
 
     study = study_of(config)
     spec = study.dataset(dataset)
-    require_plan(key, study.preparation_key(dataset))
+    now = study.preparation_key(dataset)
+    require_plan(key, now)
     manifest = prepare_dataset(
         spec,
         study.raw_folder(spec.source),
         study.prepared_folder(dataset),
         max_rows=study.config.study.max_rows,
+        key=now,
     )
     typer.echo(f"{dataset}: {manifest.splits}, data hash {manifest.data_hash[:16]}")
 
@@ -162,6 +171,7 @@ def train(
             from autoloss.training.progress import reporting
             from autoloss.training.runner import Runner
 
+            require_sound(study, cell)
         with reporting() as report:
             runner = Runner(study, report, report.beat)
             typer.echo(stoppable(lambda: runner.train_shard(cell, first, last)))
@@ -183,6 +193,7 @@ def search(
             from autoloss.search.run import search as search_cell
             from autoloss.training.progress import reporting
 
+            require_sound(study, cell)
         with reporting() as report:
             typer.echo(stoppable(lambda: search_cell(study, cell, report, report.beat)))
 
@@ -198,10 +209,10 @@ def index(group: str, config: Configured = None, key: Key = None) -> None:
 @app.command()
 def failures(group: str, config: Configured = None, key: Key = None) -> None:
     """Name the cells of a table or figure whose method raised an error; fails if there are any."""
-    from autoloss.records.failures import crashed, say_crashed
+    from autoloss.records.failures import crashed, made_cells, say_crashed
 
     study = study_of_plan(config, key)
-    lines = list(crashed(study, study.cells(group)))
+    lines = list(crashed(study, made_cells(study, group)))
     typer.echo(say_crashed(lines) if lines else f"{group}: no method raised an error")
     raise typer.Exit(1 if lines else 0)
 
@@ -317,10 +328,11 @@ def report(config: Configured = None, key: Key = None) -> None:
 @app.command()
 def summary(config: Configured = None) -> None:
     """Print the path of every product, and Table 2."""
-    from autoloss.report.products import made
+    from autoloss.report.products import made, read_index
 
     study = study_of(config)
     table = made(study, study.results / "tables" / "table_2.md", "table_2")
+    read_index(study, "table_2")  # of this configuration
     products = sorted(p for p in study.results.glob("*/*") if p.parent.name != "runs")
     typer.echo("Products:\n" + "\n".join(f"  {path}" for path in products))
     typer.echo("\n" + table.read_text(encoding="utf-8"))

@@ -28,6 +28,10 @@ def check_study(study: Study) -> None:
         ConfigError: the configuration names what is not there, or what cannot be done.
     """
     options, config = study.config.study, study.config
+    scales = {file.stem for file in (study.root / "configs" / "scale").glob("*.yaml")}
+    if options.name in scales - {config.scale}:
+        problem = f"is '{options.name}', another scale's name: results would stand among its own"
+        raise ConfigError("study.name", problem, "choose another")
     known = dataset_names(study.root)
     pairs = (options.source, *options.targets)
     for name in study.named_datasets():

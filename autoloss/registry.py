@@ -264,6 +264,11 @@ def load(name: str) -> type[Method]:
         raise MethodError(
             str(entry.file), f"does not import: {error!r}", "correct the file"
         ) from error
+    from autoloss.method import FixedWeights
+
+    if issubclass(found, FixedWeights) and found.weights is not FixedWeights.weights:
+        problem = "FixedWeights trains by its `constant`, and takes no `weights` of a subclass"
+        raise MethodError(str(entry.file), problem, "give `constants()`, or derive from Method")
     if found.info != entry.info:
         raise MethodError(
             str(entry.file), "info changes when the file is imported", "write it in literals only"

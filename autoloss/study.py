@@ -331,7 +331,8 @@ class Study:
         """Hash of what tables, figures and statistics depend on beside the runs and the data."""
         config = self.config.model_dump(mode="json")
         methods = {name: asdict(entry.info) for name, entry in self.methods.items()}
-        return _hash([config, methods, report_code()])
+        files = [file.read_text("utf-8") for file in sorted((self.root / "configs").glob("*.yaml"))]
+        return _hash([config, methods, files, report_code()])
 
     def dataset(self, name: str) -> DatasetSpec:
         """The description of a data set."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autoloss.config import load_config
+from autoloss.config import load_config, read_overrides
 from autoloss.study import Study
 
 OWN_FILE = "YOUR_CONFIGURATION"  # a study that no run has recorded: only its user knows its file
@@ -36,4 +36,7 @@ def _files(study: Study) -> Iterator[str]:
 
 
 def _record(study: Study) -> str:
-    return str(study.config_file) if study.config_file.exists() else OWN_FILE
+    """The file that the last run left, if it says the same."""
+    file = study.config_file
+    same = file.exists() and load_config(read_overrides([file]), study.root) == study.config
+    return str(file) if same else OWN_FILE

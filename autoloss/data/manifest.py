@@ -85,9 +85,11 @@ class Manifest(Strict):
 
     `bad_rows` malformed lines were skipped, and are not among the `raw_rows`; `differences` are
     those from the data set's `expected` or `inferred` statistics that did not stop preparation.
+    `key` is the study's of the description, row limit and code that it was prepared by.
     """
 
     schema_version: Literal[1] = 1
+    key: str | None = None
     dataset: str
     title: str
     stands_for: str

@@ -57,6 +57,7 @@ def prepare(
     out_dir: Path,
     *,
     max_rows: int | None = None,
+    key: str | None = None,
     say: Say = to_stderr,
     block_bytes: int = BLOCK,
 ) -> Manifest:
@@ -87,6 +88,7 @@ def prepare(
             del rows  # of Criteo 367 MB, which the fields need
             fields = _encode(spec, table, order, sizes["train"], folder / "ids.npy", check, tell)
         manifest = _manifest(spec, raw, table, leniency, check, sizes, fields, folder)
+        manifest = manifest.model_copy(update={"key": key})
         write_manifest(folder, manifest)
     return manifest
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoloss.data.prepared import PreparedData
 from autoloss.errors import RecordError
 from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.expected import prepared_hash, why_no_search, why_not
@@ -55,6 +56,9 @@ class Tree:
         """Look through everything that the study has, or should have."""
         tree = cls(study)
         data = {c.dataset: prepared_hash(study, c.dataset) for c in study.all_cells()}
+        for name, known in data.items():
+            if known is not None:
+                PreparedData.open(study.prepared_folder(name)).verify()
         for cell in expected_cells(study):
             tree._search(cell, data.get(cell.dataset))
             for first, last in study.shards():

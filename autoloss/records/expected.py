@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from autoloss.data.manifest import Manifest, read_manifest
-from autoloss.errors import DataError
+from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
+from autoloss.errors import DataError, RecordError
 from autoloss.records.schema import Record, Search
 from autoloss.records.store import read_record
 from autoloss.study import Cell, Study
+from autoloss.target import snakemake
 
 
 def prepared_hash(study: Study, dataset: str) -> str | None:
-    """The hash of a data set's prepared arrays; None where they are not here (or no more)."""
+    """The hash of a data set's prepared arrays; None where they are not here (or no more).
+
+    Raises:
+        RecordError: they were prepared by another description or code than the study's.
+    """
+    folder = study.prepared_folder(dataset)
     try:
-        return read_manifest(study.prepared_folder(dataset), Manifest, "run snakemake").data_hash
+        manifest = read_manifest(folder, Manifest, "run snakemake")
     except DataError:
         return None
+    if manifest.key not in (None, study.preparation_key(dataset)):
+        problem = f"was prepared by another description of {dataset}, or by other code"
+        raise RecordError(str(folder), problem, f"run `{snakemake(study, str(folder / MANIFEST))}`")
+    return manifest.data_hash
 
 
 def why_not(

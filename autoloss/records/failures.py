@@ -6,12 +6,15 @@ A run that diverged is a result of its method; one that raised is a fault in som
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
-from autoloss.errors import RecordError
+from autoloss.errors import ConfigError, RecordError, did_you_mean
 from autoloss.records.schema import raised
 from autoloss.records.store import read_limited, read_record
+from autoloss.registry import GROUPS
 from autoloss.study import Cell, Study
+from autoloss.target import snakemake
 
 
 def crashed(study: Study, cells: Iterable[Cell]) -> Iterator[str]:
@@ -20,8 +23,11 @@ def crashed(study: Study, cells: Iterable[Cell]) -> Iterator[str]:
         records = [read_record(study.record_file(cell, seed)) for seed in _failed(study, cell)]
         failures = [record.failure for record in records if raised(record)]
         if failures and failures[0]:
-            what = f"{failures[0].kind}: {failures[0].message}".partition("\n")[0]
-            yield f"{cell} ({len(failures)} of {study.config.study.seeds} runs): {what}"
+            first = failures[0]
+            what = f"{first.kind}: {first.message}".partition("\n")[0]
+            lines = re.findall(r'File "(.+?)", line (\d+)', first.traceback)
+            place = f" ({lines[-1][0]}:{lines[-1][1]})" if lines else ""
+            yield f"{cell} ({len(failures)} of {study.config.study.seeds} runs): {what}{place}"
 
 
 def _failed(study: Study, cell: Cell) -> Iterator[int]:
@@ -32,6 +38,23 @@ def _failed(study: Study, cell: Cell) -> Iterator[int]:
             yield from (run["seed"] for run in listed["runs"] if run["status"] == "failed")
         except (RecordError, ValueError, KeyError, TypeError):
             continue  # not made yet, or damaged: whoever indexes the runs says so
+
+
+def made_cells(study: Study, group: str) -> list[Cell]:
+    """The cells of a group, all of whose jobs are done.
+
+    Raises:
+        ConfigError: there is no such group.
+        RecordError: a job is not done: what it would end with cannot be told.
+    """
+    if group not in GROUPS:
+        raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
+    cells = study.cells(group)
+    lists = [study.shard_file(cell, *shard) for cell in cells for shard in study.shards()]
+    if missing := [file for file in lists if not file.exists()]:
+        problem = f"no such file: {len(missing)} of {len(lists)} jobs of {group} are not done"
+        raise RecordError(str(missing[0]), problem, f"run `{snakemake(study, group)}`")
+    return cells
 
 
 def say_crashed(lines: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """Hashes of the code that can change a number, so that a change reruns what it touches, no more.
 
 What code is, the imports say: a file's hash covers every module of the project that it imports, at
-whatever remove, and every file of the project that its text names (`"weights.json"` beside it, a
-module by its dotted name). Packages that are installed are told apart by the lock, not here.
+whatever remove, or names in quotes, and where a method may read files (`open`, `Path`, `__file__`)
+all files below `baselines/`. Packages that are installed are told apart by the lock, not here.
 
 Comments, docstrings and layout do not count: the syntax tree is hashed, not the text. Imports
 neither torch nor pandas: the Snakefile computes these.
@@ -46,6 +46,9 @@ NEUTRAL = {
 }
 
 
+READS = ("open", "Path", "__file__")  # names without which a method's file reads no other file
+
+
 class Module(NamedTuple):
     """What a file says: its code's digest, and which files of the project it imports or names."""
 
@@ -62,12 +65,16 @@ def code_hash(files: Iterable[Path], root: Path) -> str:
 
 
 def training_code(method: str, methods: dict[str, Entry]) -> str:
-    """Hash of the engine, of the method's file and those of the methods it builds on."""
+    """Hash of the engine, of the method's file and those of the methods it builds on.
+
+    As `search_code`: of the files as they were when this process asked first. Python imports each
+    once, so a later edit is not of what runs here.
+    """
     own = [methods[method].file]
     while (base := methods[method].info.base) is not None:
         method = base
         own.append(methods[method].file)
-    return _hash_of(TRAINING, own)
+    return _hash_of(TRAINING, tuple(own))
 
 
 def search_code() -> str:
@@ -141,6 +148,9 @@ def _named(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
                 yield from _modules(root, [*parts, alias.name])
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from _literal(node.value, file, root)
+        elif isinstance(node, ast.Name) and node.id in READS:
+            if file.is_relative_to(root / "baselines"):
+                yield from _data_files(root)
 
 
 def _executed(tree: ast.Module) -> Iterator[ast.AST]:
@@ -163,16 +173,30 @@ def _modules(root: Path, parts: list[str]) -> Iterator[Path]:
 
 
 def _literal(text: str, file: Path, root: Path) -> Iterator[Path]:
-    """What a method's file names in quotes: a file beside it, or a module by its dotted name."""
+    """What a method's file names in quotes: a module by its dotted name."""
     if not file.is_relative_to(root / "baselines") or not 0 < len(text) < 100:
         return
     if "." in text and all(part.isidentifier() for part in text.split(".")):
         yield from _modules(root, text.split("."))
-    if text.isprintable() and text[0] != "/" and (file.parent / text).is_file():
-        yield file.parent / text
 
 
-def _hash_of(patterns: Iterable[str], own: Iterable[Path] = ()) -> str:
+def _data_files(root: Path) -> Iterator[Path]:
+    """Files below `baselines/` that are no Python: whatever a method may read there."""
+    for file in (root / "baselines").rglob("*"):
+        hidden = any(part.startswith((".", "__pycache__")) for part in file.relative_to(root).parts)
+        if file.is_file() and file.suffix != ".py" and not hidden:
+            yield file
+
+
+def still_the_code(method: str, methods: dict[str, Entry]) -> bool:
+    """Whether the files say now what they said when this process asked for `training_code`."""
+    known = training_code(method, methods)
+    _hash_of.cache_clear()
+    return training_code(method, methods) == known
+
+
+@cache
+def _hash_of(patterns: tuple[str, ...], own: tuple[Path, ...] = ()) -> str:
     root = project_root()
     begin = [file for pattern in patterns for file in root.glob(pattern)]
     return code_hash(closure([*begin, *own], root), root)

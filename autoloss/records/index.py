@@ -8,9 +8,9 @@ import pandas as pd
 
 from autoloss.errors import RecordError
 from autoloss.metrics import AUC_WEIGHTED, METRICS
-from autoloss.records.expected import prepared_hash, why_not
+from autoloss.records.expected import prepared_hash, why_no_search, why_not
 from autoloss.records.schema import Record
-from autoloss.records.store import MEND, read_record
+from autoloss.records.store import MEND, read_record, read_search
 from autoloss.study import Cell, Study
 
 CELL = ["dataset", "model", "method"]
@@ -30,6 +30,14 @@ def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
     """
     rows, data = [], {c.dataset: prepared_hash(study, c.dataset) for c in cells}
     for cell in cells:
+        cost: dict[str, object] = {}
+        if study.searches(cell):
+            search = read_search(study.search_file(cell))
+            cost = (
+                search.cost
+            )  # of the search that there is: it may have chosen what one before did
+            if problem := why_no_search(study, cell, search, data[cell.dataset]):
+                raise RecordError(str(study.search_file(cell)), problem, MEND)
         for seed in range(study.config.study.seeds):
             file = study.record_file(cell, seed)
             record = read_record(file)
@@ -38,7 +46,7 @@ def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
             problem = why_not(study, cell, seed, record, known)
             if problem:
                 raise RecordError(str(file), problem, MEND)
-            rows.append(row_of(record))
+            rows.append({**row_of(record), **cost})
     return pd.DataFrame(rows)
 
 

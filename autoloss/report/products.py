@@ -23,12 +23,15 @@ from autoloss.stats import compare_family, describe
 from autoloss.study import Study
 from autoloss.target import snakemake
 
+KEY = "report_key"  # column of an index file: the study's when it was made
+
 
 def write_index(study: Study, group: str) -> Path:
     """One row per run of a table or figure: `index/<group>.parquet`."""
     file = _index_file(study, group)
     file.parent.mkdir(parents=True, exist_ok=True)
-    build_index(study, study.cells(group)).to_parquet(file, index=False)
+    index = build_index(study, study.cells(group))
+    index.assign(**{KEY: study.report_key}).to_parquet(file, index=False)
     return file
 
 
@@ -107,9 +110,15 @@ def read_index(study: Study, group: str) -> pd.DataFrame:
     """The index of a group.
 
     Raises:
-        RecordError: it has not been made.
+        RecordError: it has not been made, or not of this configuration and by this code.
     """
-    return pd.read_parquet(made(study, _index_file(study, group), group))
+    file = made(study, _index_file(study, group), group)
+    index = pd.read_parquet(file)
+    if KEY not in index or (index[KEY] != study.report_key).any():
+        problem = "was made of another configuration, or by other code"
+        mend = f"delete it, then run `{snakemake(study, group)}`: it is made anew from the runs"
+        raise RecordError(str(file), problem, mend)
+    return index.drop(columns=KEY)
 
 
 def read_comparisons(study: Study, group: str) -> pd.DataFrame:

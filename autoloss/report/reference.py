@@ -21,7 +21,7 @@ from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import FULL, GROUPS
 from autoloss.report.frames import cell_of, rows_of
-from autoloss.report.products import made, read_index
+from autoloss.report.products import made
 from autoloss.study import Study
 from autoloss.target import snakemake
 
@@ -82,14 +82,17 @@ def _empty(folders: Mapping[Path, Collection[str]]) -> None:
 def all_runs(study: Study) -> pd.DataFrame:
     """The runs of all groups that are indexed, each once, sorted: what a reference keeps of them.
 
+    From the records, each compared with the configuration.
+
     Raises:
-        RecordError: nothing is indexed.
+        RecordError: nothing is indexed, or a record is not of this study.
     """
     groups = [group for group in GROUPS if study.index_file(group).exists()]
     if not groups:
         where = str(study.results / "index")
         raise RecordError(where, "no index is there", f"run `{snakemake(study)}` first")
-    runs = pd.concat([read_index(study, group)[KEPT] for group in groups if group != FULL])
+    cells = {group: study.cells(group) for group in groups if group != FULL}
+    runs = pd.concat([build_index(study, of_group)[KEPT] for of_group in cells.values()])
     return runs.drop_duplicates(RUN).sort_values(RUN).reset_index(drop=True)
 
 

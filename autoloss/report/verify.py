@@ -20,7 +20,7 @@ import pandas as pd
 from scipy import stats
 
 from autoloss.errors import RecordError
-from autoloss.metrics import DERIVED, METRICS
+from autoloss.metrics import METRICS
 from autoloss.records.index import CELL, RUN
 from autoloss.report.frames import read_csv
 from autoloss.report.reference import all_runs, origin, reference_folders
@@ -120,8 +120,8 @@ def _other_runs(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def _derived_off(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which runs have a derived number beyond the limit."""
-    pairs = [(both[name], both[f"{name}_theirs"]) for name in DERIVED]
+    """Which runs have a number beyond the limit: a derived one, or one that its digest is not of."""
+    pairs = [(both[name], both[f"{name}_theirs"]) for name in METRICS]
     near = [np.isclose(a, b, rtol=0, atol=DERIVED_LIMIT, equal_nan=True) for a, b in pairs]
     return np.asarray(~np.all(near, axis=0))
 

@@ -28,6 +28,10 @@ HELPERS = {  # how a method gets at something, and in which file that is
     "from pathlib import Path\nW = (Path(__file__).parent / 'weights.json').read_text()": (
         "baselines/weights.json"
     ),
+    "W = open(f'baselines/{__name__[:0]}weights.json').read()": "baselines/weights.json",
+    "import os\nW = [open(f) for f in os.scandir('baselines/coefficients')]": (
+        "baselines/coefficients/w.txt"
+    ),
 }
 
 
@@ -38,6 +42,7 @@ def project(tmp_path):
         DEEP: "V = 1\n",
         "baselines/_parts/__init__.py": "",
         "baselines/weights.json": "[1]",
+        "baselines/coefficients/w.txt": "1",
         "tools/sums.py": "def add(a, b):\n    return a + b\n",
         "baselines/other.py": "X = 1\n",
     }

@@ -148,9 +148,8 @@ def _named(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
                 yield from _modules(root, [*parts, alias.name])
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from _literal(node.value, file, root)
-        elif isinstance(node, ast.Name) and node.id in READS:
-            if file.is_relative_to(root / "baselines"):
-                yield from _data_files(root)
+        elif isinstance(node, ast.Name) and node.id in READS and _is_methods(file, root):
+            yield from _data_files(root)
 
 
 def _executed(tree: ast.Module) -> Iterator[ast.AST]:
@@ -174,10 +173,14 @@ def _modules(root: Path, parts: list[str]) -> Iterator[Path]:
 
 def _literal(text: str, file: Path, root: Path) -> Iterator[Path]:
     """What a method's file names in quotes: a module by its dotted name."""
-    if not file.is_relative_to(root / "baselines") or not 0 < len(text) < 100:
+    if not _is_methods(file, root) or not 0 < len(text) < 100:
         return
     if "." in text and all(part.isidentifier() for part in text.split(".")):
         yield from _modules(root, text.split("."))
+
+
+def _is_methods(file: Path, root: Path) -> bool:
+    return file.is_relative_to(root / "baselines")
 
 
 def _data_files(root: Path) -> Iterator[Path]:

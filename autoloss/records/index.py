@@ -33,9 +33,7 @@ def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
         cost: dict[str, object] = {}
         if study.searches(cell):
             search = read_search(study.search_file(cell))
-            cost = (
-                search.cost
-            )  # of the search that there is: it may have chosen what one before did
+            cost = search.cost  # not the record's: an earlier search may have chosen the same
             if problem := why_no_search(study, cell, search, data[cell.dataset]):
                 raise RecordError(str(study.search_file(cell)), problem, MEND)
         for seed in range(study.config.study.seeds):

@@ -16,7 +16,7 @@ import pandas as pd
 
 from autoloss.errors import RecordError
 from autoloss.metrics import METRICS
-from autoloss.records.index import RUN
+from autoloss.records.index import RUN, build_index
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.registry import FULL, GROUPS

@@ -120,7 +120,7 @@ def _other_runs(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def _derived_off(both: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which runs have a number beyond the limit: a derived one, or one that its digest is not of."""
+    """Which runs have a number beyond the limit, derived or not what its digest is of."""
     pairs = [(both[name], both[f"{name}_theirs"]) for name in METRICS]
     near = [np.isclose(a, b, rtol=0, atol=DERIVED_LIMIT, equal_nan=True) for a, b in pairs]
     return np.asarray(~np.all(near, axis=0))

@@ -84,7 +84,17 @@ class Sums:
         return cls(torch.zeros((), device=device), *torch.zeros(2, candidates, device=device))
 
     def add(self, loss: Tensor, weights: Tensor) -> None:
-        """A step's loss (scalar) and weights, `[n]` or `[B, n]`."""
+        """A step's loss (scalar) and weights, `[n]` or `[B, n]`.
+
+        Raises:
+            ValueError: the weights are not one for each candidate: torch would have spread them.
+        """
+        if weights.shape[-1] != len(self.weights):
+            candidates = len(self.weights)
+            shape = list(weights.shape)
+            raise ValueError(
+                f"weights of shape {shape}, expected [{candidates}] or [B, {candidates}]"
+            )
         weights = weights.expand(1, -1) if weights.dim() == 1 else weights
         self.loss += loss
         if fits(weights):

@@ -113,3 +113,18 @@ def test_judging_uses_running_statistics_and_leaves_training_mode_on(tiny):
     first = run._predict("test")
     assert run.model.training
     assert judge(run.task, *first) == judge(run.task, *run._predict("test"))
+
+
+@pytest.mark.parametrize("columns", [1, 3, 5])
+def test_weights_that_are_not_one_for_each_candidate_are_an_error(tiny, monkeypatch, columns):
+    """Torch would spread a single column over all candidates, and the record would be false."""
+    run = trainer(tiny["binary"], "al1")
+    weigh = run.method.weigh
+
+    def other(labels, logits, t, role="inner"):
+        loss, _ = weigh(labels, logits, t, role)
+        return loss, torch.ones(len(labels), columns)
+
+    monkeypatch.setattr(run.method, "weigh", other)
+    with pytest.raises(ValueError, match=rf"\[64, {columns}\], expected \[4\]"):
+        run.run_epoch()

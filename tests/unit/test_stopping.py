@@ -28,6 +28,7 @@ from autoloss.training.loop import Trainer
 from autoloss.training.runner import Runner
 from tests.studied import working_in
 from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
+from tests.workflow.project import Project
 
 CELL = Cell("ml100k-ctr", "deepfm", "autoloss")
 CPU = torch.device("cpu")
@@ -43,8 +44,8 @@ def small_study(root: Path = ROOT, **training: object) -> Study:
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with configuration and tiny data, for commands to run in."""
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    """A project with tiny data, for commands to run in."""
+    Project(tmp_path)
     with working_in(tmp_path):
         study = small_study(Path(), max_epochs=60, patience=60, checkpoint_seconds=0)
         tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
@@ -85,7 +86,7 @@ def train(project):
             process = subprocess.Popen(
                 [sys.executable, "-m", *command, "--config", "results/smoke/config.json"],
                 cwd=project,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(project)},
                 stderr=stream,
             )
         jobs.append(Job(process, log))

@@ -6,7 +6,7 @@ same files give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,6 @@ def write_report(study: Study) -> Path:
 
 def _content(study: Study) -> dict[str, Any]:
     """What the template shows, section by section."""
-    tables = list(_tables(study))
     evidence = read_evidence(study)
     drawn = list(pictures(study, evidence.records.keys()))
     return {
@@ -68,7 +67,7 @@ def _content(study: Study) -> dict[str, Any]:
         "notes": evidence.left_out,
         "verdicts": verdicts(evidence),
         "outcomes": all_outcomes(evidence),
-        "tables": [table for table in tables if table["name"] in ("table_1", *evidence.groups)],
+        "tables": list(_tables(study, ("table_1", *evidence.groups))),
         "marks": MARKS,
         "glyphs": GLYPHS,
         "pictures": drawn,
@@ -83,11 +82,11 @@ def _content(study: Study) -> dict[str, Any]:
     }
 
 
-def _tables(study: Study) -> Iterator[dict[str, Any]]:
-    """Tables 1 to 3, and the others that have been made."""
+def _tables(study: Study, groups: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Tables 1 to 3, and the others that have been made, of these groups."""
     for name in ("table_1", "table_2", "table_3", *TABLES[2:], FULL, "sensitivity"):
         file = study.results / "tables" / f"{name}.csv"
-        if file.exists():
+        if file.exists() and name in groups:
             table = make_table(study, name)
             links = {s: f"tables/{name}.{s}" for s in ("csv", "md", "tex")}
             grids = table_grids(table)

@@ -73,6 +73,7 @@ class Page(HTMLParser):
 def planted_study():
     """The tiny study with a label that would be a script."""
     study = tiny_study()
+    study.__dict__["report_key"] = study.report_key  # what the indexes were made with
     ce = study.methods["ce"]
     study.methods["ce"] = replace(ce, info=replace(ce.info, label=EVIL))
     return study

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoloss.data.prepared import PreparedData
-from autoloss.errors import RecordError
+from autoloss.errors import DataError, RecordError
 from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.expected import prepared_hash, why_no_search, why_not
 from autoloss.records.schema import Record
@@ -55,16 +55,28 @@ class Tree:
     def read(cls, study: Study) -> Tree:
         """Look through everything that the study has, or should have."""
         tree = cls(study)
-        data = {c.dataset: prepared_hash(study, c.dataset) for c in study.all_cells()}
-        for name, known in data.items():
-            if known is not None:
-                PreparedData.open(study.prepared_folder(name)).verify()
+        names = dict.fromkeys(cell.dataset for cell in study.all_cells())
+        data = {name: tree._data(name) for name in names}
         for cell in expected_cells(study):
             tree._search(cell, data.get(cell.dataset))
             for first, last in study.shards():
                 tree._shard(cell, first, last, data.get(cell.dataset))
         tree.findings += tree._mixed()
         return tree
+
+    def _data(self, dataset: str) -> str | None:
+        """The hash of a data set's prepared arrays, if they are here, sound and the study's."""
+        try:
+            known = prepared_hash(self.study, dataset)
+            if known is not None:
+                PreparedData.open(self.study.prepared_folder(dataset)).verify()
+        except RecordError as error:
+            self._find("stale", error.where, error.problem)
+            return None
+        except DataError as error:
+            self._find("damaged", error.where, error.problem)
+            return None
+        return known
 
     def _search(self, cell: Cell, data_hash: str | None) -> None:
         if not self.study.searches(cell):

@@ -90,3 +90,13 @@ def test_a_command_by_hand_has_one_blas_thread_as_under_snakemake():
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     printed = printed_by(code, {**environment, "OMP_NUM_THREADS": "2"})
     assert set(printed.splitlines()[-1].split()) == {"1"}
+
+
+def test_denormal_numbers_are_zero_in_every_thread_of_a_training_process():
+    code = (
+        "import torch; from types import SimpleNamespace\n"
+        "from autoloss.training.device import make_deterministic\n"
+        "make_deterministic(SimpleNamespace(threads=4))\n"
+        "print((torch.full((1 << 22,), 1e-30) * 1e-10).count_nonzero().item())"
+    )
+    assert printed_by(code, dict(os.environ)).split() == ["0"]

@@ -49,9 +49,9 @@ def check_study(study: Study) -> None:
             hint = did_you_mean(name, study.methods)
             raise ConfigError("methods", f"no method '{name}'", hint)
     for name, entry in study.methods.items():
-        _check_weights(
-            study, name, options_of(entry.info, config.methods.get(name, {}), study.methods)
-        )
+        given = options_of(entry.info, config.methods.get(name, {}), study.methods)
+        _check_weights(study, name, given)
+        _check_criterion(name, given)
     if options.methods is not None and OWN not in options.methods:
         problem = f"lacks '{OWN}', which all others are compared with"
         raise ConfigError("study.methods", problem, f"add {OWN} to it")
@@ -149,6 +149,15 @@ def _check_weights(study: Study, name: str, options: dict[str, object]) -> None:
     if weights and (len(weights) != len(candidates) or not isclose(sum(weights), 1)):
         mend = f"give {len(candidates)} weights that sum to 1: of {', '.join(candidates)}"
         raise ConfigError(f"methods.{name}.weights", f"is {list(weights)}", mend)
+
+
+def _check_criterion(name: str, options: dict[str, object]) -> None:
+    """A weighting that does not look ahead learns from the mixture, or from nothing."""
+    still = options.get("hypergradient") == "direct" or options.get("xi_over_lr") == 0
+    if still and options.get("criterion", "mixture") != "mixture":
+        problem = f"'{options['criterion']}' with xi = 0 does not depend on the weighting"
+        mend = "set hypergradient: exact and xi_over_lr: 1.0, or criterion: mixture"
+        raise ConfigError(f"methods.{name}.criterion", problem, mend)
 
 
 def _check_targets(study: Study) -> None:

@@ -70,6 +70,11 @@ def test_every_method_of_a_plan_can_be_built_with_its_candidates(names, trials):
             "name data sets of 2 classes",
         ),
         ({"methods": {"bohb": {"weights": [0.5, 0.5]}}}, "give 4 weights"),
+        (
+            {"methods": {"darts": {"criterion": "ce", "hypergradient": "direct"}}},
+            "set hypergradient: exact",
+        ),
+        ({"methods": {"autoloss_ce": {"xi_over_lr": 0.0}}}, "or criterion: mixture"),
     ],
 )
 def test_what_is_named_and_cannot_be_is_refused_with_a_mend(tmp_path, keys, message):

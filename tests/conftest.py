@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from autoloss.training import stop
 from autoloss.training.loop import Trainer
 from tests.studied import run_study, tiny_study, working_in
 from tests.tiny import TASKS, tiny_data
+
+
+@pytest.fixture(autouse=True)
+def denormal_numbers():
+    """Every test starts with them, whatever was trained before it in this process."""
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

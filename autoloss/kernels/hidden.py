@@ -67,9 +67,12 @@ def _moments(h, shift, rows, width, to):
 
 
 @njit(**FAST)
-def _activated(h, gain, bias, rows, width, y, scale, lowest, seed, place):
-    """y of rows of h; the first number of y takes the draw `place`, 16 bits of a word."""
-    drops = lowest != -32768
+def _activated(h, gains, biases, rows, width, y, scale, lowest, seed, place):
+    """y of rows of h; the first number of y takes the draw `place`, 16 bits of a word.
+
+    The caller keeps the arrays `gains` and `biases`, as in `_projected`.
+    """
+    drops, gain, bias = lowest != -32768, gains.ctypes.data, biases.ctypes.data
     # One more, and what loads of 16 reach: rows of draws start anywhere in a word.
     words = np.empty(width // 4 + 6, np.uint64)
     draws = words.ctypes.data
@@ -124,12 +127,9 @@ def forward(a):
                 running_mean[j] += momentum * (middle - running_mean[j])
                 running_var[j] += momentum * (var * rows / (rows - 1) - running_var[j])
     scale, lowest, seed = np.float32(real(a[14])), np.int16(a[15]), np.uint64(a[16])
-    gain_at, bias_at = gain.ctypes.data, bias.ctypes.data
     top, bottom = min(first * CHUNK, rows), min(last * CHUNK, rows)
     at = 4 * top * width
-    _activated(
-        h + at, gain_at, bias_at, bottom - top, width, y + at, scale, lowest, seed, top * width
-    )
+    _activated(h + at, gain, bias, bottom - top, width, y + at, scale, lowest, seed, top * width)
 
 
 @njit(**FAST)
@@ -177,11 +177,11 @@ def _factors(a):
 @njit(**FAST)
 def _projected(a, factors, before):
     """Phase 2: steep g - level - slope (h - mean); 0 for y <= 0 stands in the place of g (`before`)
-    or of what is found.
+    or of what is found. The caller keeps `factors`: numba frees an array after its last use, which
+    its address is not.
     """
     first, last = share(a[0])
-    single = factors.astype(np.float32)
-    rows, width, steep = a[2], a[3], single.ctypes.data
+    rows, width, steep = a[2], a[3], factors.ctypes.data
     # Read once: for all that a compiler knows, what is written is in `a`.
     g_at, y, h, mean, to = a[4], a[5], a[6], a[8], a[11]
     for i in range(first * CHUNK, min(last * CHUNK, rows)):
@@ -211,7 +211,7 @@ def backward(a):
         r, gw, gb = floats(a[9], width), floats(a[12], width), floats(a[13], width)
         for j in range(width):
             gw[j], gb[j] = scale * products[j] * r[j], scale * sums[j]
-    _projected(a, factors, True)
+    _projected(a, factors.astype(np.float32), True)
 
 
 @Kernel
@@ -233,4 +233,4 @@ def second(a):
             factors[1, j] -= scale * vb[j]
         if a[12]:
             factors[2, j] -= scale * vw[j] * r[j]
-    _projected(a, factors, False)
+    _projected(a, factors.astype(np.float32), False)

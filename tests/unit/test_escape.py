@@ -43,7 +43,7 @@ def test_a_label_stays_one_cell_of_markdown_and_reads_back(label):
 @QUICK
 @given(LABELS)
 def test_what_markdown_would_take_for_its_own_is_escaped(label):
-    left = re.sub(r"\\.", "", markdown(label))
+    left = re.sub(r"\\.", ".", markdown(label))  # what stood on its two sides stays apart
     assert not re.search(r"[\\`*|~$\n\r]|<[a-z/!]|\]\(|\b_|_\b", left)
 
 

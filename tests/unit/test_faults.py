@@ -128,6 +128,12 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.fixture(autouse=True)
+def denormal_numbers(monkeypatch):
+    """Hypothesis draws from them, between two jobs in this process."""
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)
+
+
 @pytest.fixture(scope="module")
 def clean(folder) -> dict[Callable[[], object], tuple[object, int]]:
     """What each job gives undisturbed, and its file operations."""

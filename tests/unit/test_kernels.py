@@ -193,7 +193,7 @@ def test_a_hidden_layer_is_its_four_modules_one_by_one(track, rate):
 
 @pytest.mark.parametrize("track", [True, False])
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("width", [33, 64])  # rows of draws that start inside a word, and do not
+@pytest.mark.parametrize("width", [24, 33, 64])  # rows of draws start inside a word, and do not
 def test_in_single_precision_a_hidden_layer_is_the_same_in_one_pass(track, rate, width):
     hidden, x = Hidden(20, width, rate, track=track), normal(70, 20).detach().float()
     exact = copy.deepcopy(hidden).double()

@@ -131,6 +131,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def denormal_numbers(monkeypatch):
     """Hypothesis draws from them, between two jobs in this process."""
+    torch.set_flush_denormal(False)
     monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)
 
 

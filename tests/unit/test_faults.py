@@ -129,9 +129,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def denormal_numbers(monkeypatch):
+def kept_denormal_numbers(denormal_numbers, monkeypatch):
     """Hypothesis draws from them, between two jobs in this process."""
-    torch.set_flush_denormal(False)
     monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)
 
 

@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m autoloss.kernels
+	$(BIN)/python -m autoloss.ops.kernels
 	touch $(READY)
 
 reproduce: setup
@@ -35,7 +35,7 @@ smoke: setup
 	$(BIN)/autoloss summary --config configs/scale/smoke.yaml
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # The workflow on a Slurm that the test starts: as root, apt-get install slurm-wlm munge. Minutes.
 # All else that the plugin needs is in the lock.

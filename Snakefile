@@ -16,15 +16,22 @@ min_version("9.19")
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from autoloss.arguments import HANDED
-from autoloss.bookkeeping import require_bookkeeping
-from autoloss.config import pack, unpack
 from autoloss.errors import UserError
-from autoloss.names import PATTERN
-from autoloss.project import require_plain, require_project, require_writable
-from autoloss.records.failures import crashed, say_crashed
-from autoloss.registry import FIGURES, FULL, GROUPS, TABLES
-from autoloss.study import Study
+
+try:
+    from autoloss.arguments import HANDED
+    from autoloss.bookkeeping import require_bookkeeping
+    from autoloss.config import pack, unpack
+    from autoloss.names import PATTERN
+    from autoloss.project import require_plain, require_project, require_writable
+    from autoloss.records.failures import crashed, say_crashed
+    from autoloss.report.catalogue import figures, tables
+    from autoloss.study import identity
+    from autoloss.study.groups import GROUPS
+    from autoloss.study.planned import notes, plan_study
+    from autoloss.study.study import Study
+except UserError as error:  # of a file in autoloss/models or autoloss/losses
+    raise WorkflowError(str(error))
 
 # A job runs the configuration that it was planned with, whatever the files say by the time that it
 # starts: commands get it by the environment; a scheduler's job, which reads this file again, by
@@ -36,11 +43,11 @@ if workflow.is_main_process:
         require_project(ROOT)
         require_plain(ROOT)
         require_writable(ROOT)
-        study = Study.planned(workflow.overwrite_configfiles, arguments, ROOT)
+        study = plan_study(workflow.overwrite_configfiles, arguments, ROOT)
         require_bookkeeping(study, Path())
     except UserError as error:
         raise WorkflowError(str(error))
-    for note in study.notes:
+    for note in notes(study):
         print(note, file=sys.stderr)
     settings.config_args = [*arguments, f"handed={pack(study.config)}"]
 elif "handed" not in config:
@@ -52,6 +59,7 @@ else:
 
 os.environ[HANDED] = pack(study.config)
 RESULTS = study.results
+REPORT_KEY = identity.report_key(study)
 
 # Every job's command is this project's `autoloss`: under the Python that runs the workflow, or that
 # of the environment that Snakemake deploys (--sdm conda).
@@ -74,16 +82,14 @@ wildcard_constraints:
     first=r"\d+",
     last=r"\d+",
     group=either(GROUPS),
-    table=either((*TABLES, FULL)),
-    figure=either(FIGURES),
+    table=either(tables()),
+    figure=either(figures()),
 
 
 include: "autoloss/workflow/data.smk"
 include: "autoloss/workflow/train.smk"
 include: "autoloss/workflow/analyse.smk"
-include: "autoloss/workflow/figures.smk"
 include: "autoloss/workflow/claims.smk"
-include: "autoloss/workflow/sensitivity.smk"
 include: "autoloss/workflow/report.smk"
 
 
@@ -102,9 +108,7 @@ onerror:
 rule all:
     default_target: True
     input:
-        rules.table_1.input,
-        rules.table_2.input,
-        rules.table_3.input,
+        [file for table in TABLES_OF_ALL for file in files_of(table)],
         rules.figures.input,
         rules.report.input,
 
@@ -112,11 +116,5 @@ rule all:
 localrules:
     all,
     figures,
-    table_1,
-    table_2,
-    table_3,
-    table_2_full,
-    controls,
     claims,
-    sensitivity,
     report,

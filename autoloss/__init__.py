@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoloss.autoloss import AutoLoss as AutoLoss
+    from autoloss.methods.autoloss import AutoLoss as AutoLoss
 
 __version__ = "0.1.0"
 __all__ = ["AutoLoss", "__version__"]
@@ -17,7 +17,7 @@ __all__ = ["AutoLoss", "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "AutoLoss":
-        from autoloss.autoloss import AutoLoss
+        from autoloss.methods.autoloss import AutoLoss
 
         return AutoLoss
     raise AttributeError(f"module 'autoloss' has no attribute '{name}'")

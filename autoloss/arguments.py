@@ -4,46 +4,57 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autoloss.config import read_overrides, unpack
-from autoloss.data.registry import dataset_names
-from autoloss.errors import ConfigError, did_you_mean
+from autoloss.config import unpack
+from autoloss.data.specs import dataset_names
+from autoloss.errors import ConfigError, require_known
+from autoloss.models import MODELS
 from autoloss.records.expected import prepared_hash
-from autoloss.records.fingerprint import still_the_code
-from autoloss.registry import MODELS
-from autoloss.study import Cell, Study
+from autoloss.study import identity
+from autoloss.study.cell import Cell
+from autoloss.study.planned import plan_study
+from autoloss.study.study import Study
+from autoloss.target import is_recorded
+
+if TYPE_CHECKING:
+    from autoloss.data.load.prepared import PreparedData
 
 HANDED = "AUTOLOSS_STUDY"  # in the environment of Snakemake's jobs: their configuration, packed
 
 
-def study_of(config: Path | None) -> Study:
-    """The study of a file, of the job that this is, or of the defaults."""
+def study_of(config: Path | None, scale: str | None = None, root: Path = Path()) -> Study:
+    """The study of a file or of a scale; without either of the job that this is, or the default.
+
+    Raises:
+        ConfigError: both are given, or the file is no configuration.
+    """
+    if config is not None and scale is not None:
+        raise ConfigError("--scale", "is given beside --config", "leave out one of them")
     handed = os.environ.get(HANDED)
-    if config is None and handed:
+    if config is None and scale is None and handed:
         try:
             return Study(unpack(handed))
         except ValueError as error:
             mend = f"`unset {HANDED}`: it is for jobs of snakemake alone"
             raise ConfigError(HANDED, f"is no configuration: {error}", mend) from error
-    return Study.planned([config] if config else [], (), Path())
+    return plan_study([config] if config else [], [f"scale={scale}"] if scale else [], root)
 
 
 def study_of_plan(config: Path | None, key: str | None) -> Study:
-    """The study whose tables, figures or statistics are made; raises as `require_plan`."""
+    """The study whose tables, figures or statistics are made; raises as `require_plan`.
+
+    Raises:
+        ConfigError: by hand (no key), over what a workflow made of another configuration.
+    """
     study = study_of(config)
-    require_plan(key, study.report_key)
-    if key is None and study.config_file.exists():
-        _require_record(study)
-    return study
-
-
-def _require_record(study: Study) -> None:
-    """Refuse to overwrite by hand what a workflow made of another configuration."""
-    record = study.config_file
-    if Study.load(read_overrides([record]), Path()).config != study.config:
+    require_plan(key, identity.report_key(study))
+    if key is None and is_recorded(study) is False:
+        record = study.config_file
         problem = f"is of another configuration than the one asked for: {record} has it"
         mend = "make it with snakemake, under a study.name of its own if both are to stay"
         raise ConfigError(str(study.results), problem, mend)
+    return study
 
 
 def require_plan(key: str | None, now: str) -> None:
@@ -60,42 +71,42 @@ def require_plan(key: str | None, now: str) -> None:
         )
 
 
-def require_sound(study: Study, cell: Cell) -> None:
-    """Look, once the cell's code is imported, whether code and data are what they are taken for.
+def sound_data(study: Study, cell: Cell) -> PreparedData:
+    """The cell's data, once its code is imported: both are what they are taken for.
 
     Raises:
         ConfigError: the code changed while it was imported.
         DataError, RecordError: the prepared arrays are damaged, or of another description.
     """
-    from autoloss.data.prepared import PreparedData
-    from autoloss.registry import load
+    from autoloss.data.load.prepared import PreparedData
+    from autoloss.methods.load import load
 
     load(study.base(cell.method))
-    if not still_the_code(study.base(cell.method), study.methods):
+    if not identity.still_the_code(study, cell):
         raise ConfigError(str(cell), "its code changed while it was imported", "start it again")
     prepared_hash(study, cell.dataset)
-    PreparedData.open(study.prepared_folder(cell.dataset)).verify()
+    data = PreparedData.open(study.prepared_folder(cell.dataset))
+    data.verify()
+    return data
 
 
 def cell_of(study: Study, dataset: str, model: str, method: str) -> Cell:
     """The cell of these names; a ConfigError if one is none's."""
-    known = {
-        "data set": (dataset, dataset_names(study.root)),
-        "model": (model, MODELS),
-        "method": (method, [*study.methods, *study.variants]),
-    }
-    for what, (name, names) in known.items():
-        if name not in names:
-            raise ConfigError(what, f"there is no '{name}'", did_you_mean(name, names))
+    require_known([dataset], dataset_names(study.root), "data set", "data set")
+    require_known([model], MODELS, "model", "model")
+    require_known([method], [*study.methods, *study.variants], "method", "method")
     return Cell(dataset, model, method)
 
 
-def seed_range(text: str) -> tuple[int, int]:
-    """First and last seed of `0-11`; a ConfigError if it is no range."""
+def seed_range(study: Study, text: str) -> tuple[int, int]:
+    """First and last seed of `0-11`; a ConfigError if it is no range, or not within the study."""
     try:
         first, last = map(int, text.split("-"))
     except ValueError:
         raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
     if first > last:
         raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
+    if last >= (seeds := study.config.study.seeds):
+        problem = f"is '{text}', and the study has the seeds 0 to {seeds - 1}: nothing reads others"
+        raise ConfigError("--seeds", problem, "give seeds of the study, or raise study.seeds")
     return first, last

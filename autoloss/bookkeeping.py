@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 from autoloss.errors import ConfigError
-from autoloss.study import Study
+from autoloss.study.study import Study
 
 LONGEST = 200  # longer names are split, by what the file system takes
 
@@ -20,20 +20,14 @@ def require_bookkeeping(study: Study, root: Path) -> None:
     Raises:
         ConfigError: there are tables, figures or indexes that no notes are of.
     """
-    results, notes = study.results, root / ".snakemake"
+    notes = root / ".snakemake"
     if (notes / "metadata.db").exists():
         return  # Snakemake's other backend: it is asked by Snakemake alone
-    patterns = [(results / "index", "*.parquet"), (results / "tables", "*.csv")]
-    made = {
-        folder: [file.relative_to(root) for file in (root / folder).glob(pattern)]
-        for folder, pattern in (*patterns, (study.figures_folder, "*.pdf"))
-    }
-    unknown: list[Path] = []
-    for folder, files in made.items():
-        strange = [file for file in files if not _noted(file, notes)]
-        unknown += [folder] if strange == files and files else strange
-    if unknown:
-        names = " ".join(map(str, unknown))
+    patterns = ("index/*.parquet", "tables/*.csv")
+    places = (*(study.results / pattern for pattern in patterns), study.figures_folder / "*.pdf")
+    made = [file.relative_to(root) for place in places for file in root.glob(str(place))]
+    if folders := dict.fromkeys(str(file.parent) for file in made if not _noted(file, notes)):
+        names = " ".join(folders)
         raise ConfigError(
             names,
             "holds what Snakemake has no notes of (.snakemake/metadata): it cannot tell whether "

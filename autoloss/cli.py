@@ -16,22 +16,26 @@ import typer
 from autoloss.arguments import (
     cell_of,
     require_plan,
-    require_sound,
     seed_range,
+    sound_data,
     study_of,
     study_of_plan,
 )
-from autoloss.data.registry import load_source
+from autoloss.data.specs import load_source
 from autoloss.errors import ConfigError, UserError
 from autoloss.faults import machine_faults
 from autoloss.leases import leased_gpu
-from autoloss.process import importing, leave, stoppable
-from autoloss.project import require_project
-from autoloss.registry import project_root
+from autoloss.plan.command import plan
+from autoloss.process import importing, stoppable
+from autoloss.project import project_root, require_project
+from autoloss.status.command import status
+from autoloss.study import identity
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
 app.add_typer(data_app, name="data")
+app.command()(plan)
+app.command()(status)
 Configured = Annotated[
     Path | None,
     typer.Option(
@@ -50,7 +54,7 @@ def fetch(
     ] = False,
 ) -> None:
     """Download and verify the raw files of a source into data/raw/."""
-    from autoloss.data.fetch import fetch as fetch_source
+    from autoloss.data.fetch.source import fetch as fetch_source
 
     folder = Path("data/raw") / source
     fetch_source(load_source(source, Path()), folder, force=force, accept=accept_licence)
@@ -62,8 +66,8 @@ def import_data(
     files: Annotated[list[Path], typer.Argument(help="Its archive, or all of its files.")],
 ) -> None:
     """Verify files that you already have and put them into data/raw/, without a network."""
-    from autoloss.data.fetch import to_stderr
-    from autoloss.data.fetching.importing import import_files
+    from autoloss.data.fetch.importing import import_files
+    from autoloss.data.progress import to_stderr
 
     folder = Path("data/raw") / source
     typer.echo(import_files(load_source(source, Path()), files, folder, say=to_stderr))
@@ -86,11 +90,12 @@ def synth(
 @app.command()
 def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     """Split and encode a data set into data/prepared/."""
-    from autoloss.data.prepare import prepare as prepare_dataset
+    from autoloss.data.load.prepared import PreparedData
+    from autoloss.data.prepare.dataset import prepare as prepare_dataset
 
     study = study_of(config)
     spec = study.dataset(dataset)
-    now = study.preparation_key(dataset)
+    now = identity.preparation_key(study, dataset)
     require_plan(key, now)
     manifest = prepare_dataset(
         spec,
@@ -99,57 +104,9 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
         max_rows=study.config.study.max_rows,
         key=now,
     )
+    if study.config.training.validation == "halves":  # each has every class
+        PreparedData.open(study.prepared_folder(dataset)).validation(halves=True)
     typer.echo(f"{dataset}: {manifest.splits}, data hash {manifest.data_hash[:16]}")
-
-
-@app.command()
-def plan(
-    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A configuration, as for snakemake --configfile.")
-    ] = None,
-    cores: Annotated[int | None, typer.Option(min=1, help="Default: this machine's.")] = None,
-    gpus: Annotated[int, typer.Option(min=0, help="0: runs are trained on the cores.")] = 0,
-    jobs_per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on a GPU.")] = 1,
-    device: Annotated[str | None, typer.Option(help="A row of configs/devices.yaml.")] = None,
-    epochs: Annotated[
-        str | None, typer.Option(help="Of a run, in place of the guess: 4, or 3,4,10.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    measure: Annotated[bool, typer.Option(help="Measure this machine's costs first.")] = False,
-    actual: Annotated[bool, typer.Option(help="Say so if there are no runs to compare.")] = False,
-) -> None:
-    """Say what a study will cost before anything runs: jobs, hours, memory, disk, wall time."""
-    from rich.console import Console
-
-    from autoloss.plan.command import Options, run
-    from autoloss.plan.page import wide
-
-    options = Options(
-        scale, config, cores, gpus, jobs_per_gpu, device, epochs, as_json, measure, actual
-    )
-    run(options, wide(Console(soft_wrap=True)))
-
-
-@app.command()
-def status(
-    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
-    config: Annotated[Path | None, typer.Option(help="In place of the scale's last one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    watch: Annotated[
-        float | None, typer.Option(min=1, help="Look again every so many seconds.")
-    ] = None,
-    fresh: Annotated[
-        float | None, typer.Option(help="Seconds without a sign until a job counts as stopped.")
-    ] = None,
-) -> None:
-    """Show how far a study is, from its files alone: runs, jobs, rate, time left."""
-    from rich.console import Console
-
-    from autoloss.plan.page import wide
-    from autoloss.status.command import run
-
-    run(scale, config, wide(Console()), as_json=as_json, watch=watch, fresh=fresh)
 
 
 @app.command()
@@ -162,19 +119,19 @@ def train(
     key: Key = None,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
-    first, last = seed_range(seeds)
     study = study_of(config)
+    first, last = seed_range(study, seeds)
     cell = cell_of(study, dataset, model, method)
-    require_plan(key, study.run_key(cell))
+    require_plan(key, identity.run_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):
         with importing():
-            from autoloss.training.progress import reporting
+            from autoloss.training.display import reporting
             from autoloss.training.runner import Runner
 
-            require_sound(study, cell)
+            data = sound_data(study, cell)
         with reporting() as report:
             runner = Runner(study, report, report.beat)
-            typer.echo(stoppable(lambda: runner.train_shard(cell, first, last)))
+            typer.echo(stoppable(lambda: runner.train_shard(cell, first, last, data)))
 
 
 @app.command()
@@ -187,34 +144,24 @@ def search(
     if not study.searches(cell):
         mend = "train it: in this protocol only methods that search have a search"
         raise ConfigError("method", f"'{method}' has nothing to search", mend)
-    require_plan(key, study.search_key(cell))
+    require_plan(key, identity.search_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):
         with importing():
             from autoloss.search.run import search as search_cell
-            from autoloss.training.progress import reporting
+            from autoloss.training.display import reporting
 
-            require_sound(study, cell)
+            data = sound_data(study, cell)
         with reporting() as report:
-            typer.echo(stoppable(lambda: search_cell(study, cell, report, report.beat)))
+            typer.echo(stoppable(lambda: search_cell(study, cell, report, report.beat, data)))
 
 
 @app.command()
-def index(group: str, config: Configured = None, key: Key = None) -> None:
-    """Collect the run records of a table or figure into results/<name>/index/."""
-    from autoloss.report.products import write_index
+def analyse(group: str, config: Configured = None, key: Key = None) -> None:
+    """Index the runs of a table or figure, and compare them; fail if one had more than it may."""
+    from autoloss.report.analysis import analyse as analyse_group
 
-    typer.echo(write_index(study_of_plan(config, key), group))
-
-
-@app.command()
-def failures(group: str, config: Configured = None, key: Key = None) -> None:
-    """Name the cells of a table or figure whose method raised an error; fails if there are any."""
-    from autoloss.records.failures import crashed, made_cells, say_crashed
-
-    study = study_of_plan(config, key)
-    lines = list(crashed(study, made_cells(study, group)))
-    typer.echo(say_crashed(lines) if lines else f"{group}: no method raised an error")
-    raise typer.Exit(1 if lines else 0)
+    for file in analyse_group(study_of_plan(config, key), group):
+        typer.echo(file)
 
 
 @app.command()
@@ -248,25 +195,9 @@ def merge(
 
 
 @app.command()
-def budget(group: str, config: Configured = None, key: Key = None) -> None:
-    """Write what the runs of a table or figure cost; fail if a method had more than it may."""
-    from autoloss.report.products import write_budget
-
-    typer.echo(write_budget(study_of_plan(config, key), group))
-
-
-@app.command()
-def compare(group: str, config: Configured = None, key: Key = None) -> None:
-    """Test our method against each other one of a table or figure, paired by seed."""
-    from autoloss.report.products import write_comparisons
-
-    typer.echo(write_comparisons(study_of_plan(config, key), group))
-
-
-@app.command()
 def table(name: str, config: Configured = None, key: Key = None) -> None:
     """Write a table as CSV, Markdown and LaTeX, from records only."""
-    from autoloss.report.products import write_table
+    from autoloss.report.tables import write_table
 
     for file in write_table(study_of_plan(config, key), name):
         typer.echo(file)
@@ -286,32 +217,35 @@ def verify(config: Configured = None) -> None:
     """Compare the runs that there are with the committed reference; fails if a number is off."""
     from autoloss.report.verify import verify as verify_study
 
-    found = verify_study(study_of(config))
-    how = "to the bit" if found.exact else "in their means"
-    typer.echo(
-        f"Compared {found.compared} {'runs' if found.exact else 'numbers'} {how}: {found.why}."
-    )
-    if found.missing:
-        typer.echo(f"{found.missing} runs of the reference have not been made here.")
-    for cell in found.chose_otherwise:
+    outcome = verify_study(study_of(config))
+    how = "runs to the bit" if outcome.exact else "numbers in their means"
+    typer.echo(f"Compared {outcome.compared} {how}: {outcome.why}.")
+    if outcome.missing:
+        typer.echo(f"{outcome.missing} runs of the reference have not been made here.")
+    for cell in outcome.chose_otherwise:
         typer.echo(f"{cell}: its search chose otherwise than the reference's, so not compared.")
-    typer.echo("\n".join(found.off) or "None is off.")
-    raise typer.Exit(1 if found.off else 0)
+    typer.echo("\n".join(outcome.off) or "None is off.")
+    raise typer.Exit(1 if outcome.off else 0)
 
 
 @app.command()
-def reference(config: Configured = None) -> None:
-    """Make what there is the committed reference, and put it in the README."""
-    from autoloss.report.reference import write_reference
+def reference(
+    config: Configured = None,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Only write the pages that show it anew.")
+    ] = False,
+) -> None:
+    """Make what there is the committed reference, shown in the README and docs/results.md."""
+    from autoloss.report.reference import write_pages, write_reference
 
-    for file in write_reference(study_of(config)):
+    for file in (write_pages if pages else write_reference)(study_of(config)):
         typer.echo(file)
 
 
 @app.command()
 def claims(config: Configured = None, key: Key = None) -> None:
     """Judge the paper's claims (configs/claims.yaml) by the runs that there are."""
-    from autoloss.claims.products import write_verdicts
+    from autoloss.claims.files import write_verdicts
 
     for file in write_verdicts(study_of_plan(config, key)):
         typer.echo(file)
@@ -320,7 +254,7 @@ def claims(config: Configured = None, key: Key = None) -> None:
 @app.command()
 def report(config: Configured = None, key: Key = None) -> None:
     """Write results/<name>/report.html, the whole study on one page that needs no network."""
-    from autoloss.report.html import write_report
+    from autoloss.report.page.page import write_report
 
     typer.echo(write_report(study_of_plan(config, key)))
 
@@ -328,7 +262,7 @@ def report(config: Configured = None, key: Key = None) -> None:
 @app.command()
 def summary(config: Configured = None) -> None:
     """Print the path of every product, and Table 2."""
-    from autoloss.report.products import made, read_index
+    from autoloss.report.analysis import made, read_index
 
     study = study_of(config)
     table = made(study, study.results / "tables" / "table_2.md", "table_2")
@@ -340,21 +274,37 @@ def summary(config: Configured = None) -> None:
 
 @app.command()
 def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one's options, as the study has them.")
+    ] = None,
+    config: Configured = None,
     markdown: Annotated[
-        bool, typer.Option(help="Print docs/methods.md, from the metadata.")
+        bool, typer.Option("--markdown", help="Print docs/methods.md, from the metadata.")
     ] = False,
 ) -> None:
-    """List the methods that are found, and where."""
-    from autoloss.registry import discover
-
+    """List the methods that there are, and where; or one's options before anything is trained."""
     if markdown:
         from autoloss.report.methods import methods_page
 
         typer.echo(methods_page(), nl=False)
-        return
-    for name, entry in discover().items():
-        file = entry.file.relative_to(project_root())
-        typer.echo(f"{name:18} {entry.info.label:22} {file}: {entry.info.summary}")
+    elif name is not None:
+        from autoloss.study.command import show_options
+
+        show_options(name, config)
+    else:
+        from autoloss.methods.discover import discover
+
+        for key, entry in discover().items():
+            file = entry.file.relative_to(project_root())
+            typer.echo(f"{key:18} {entry.info.label:22} {file}: {entry.info.summary}")
+
+
+@app.command()
+def fidelity() -> None:
+    """Print docs/fidelity.md: what the sources say and what is done here, from the metadata."""
+    from autoloss.report.fidelity import fidelity_page
+
+    typer.echo(fidelity_page(project_root()), nl=False)
 
 
 @app.command()
@@ -368,7 +318,7 @@ def artifact() -> None:
 @app.command()
 def new_baseline(name: str) -> None:
     """Write baselines/NAME.py, a working method to change, from the template."""
-    from autoloss.registry import write_baseline
+    from autoloss.methods.new import write_baseline
 
     file = write_baseline(name).relative_to(project_root())
     typer.echo(
@@ -392,6 +342,4 @@ def main() -> None:
             app()
     except UserError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
-        leave(2)
-    except SystemExit as done:
-        leave(done.code)
+        sys.exit(2)

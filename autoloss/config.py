@@ -12,18 +12,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, create_model, model_validator
 
-from autoloss.errors import ConfigError, did_you_mean
-from autoloss.names import StudyName
-from autoloss.strict import Strict, check, parse_yaml, read_yaml
-
-
-def _no_truth(value: Any) -> Any:
-    """Python takes true for 1; a configuration that says so was not meant so."""
-    if isinstance(value, bool):
-        raise ValueError("a number is expected, not true or false")
-    return value
+from autoloss.errors import ConfigError, require_known
+from autoloss.folder import entries
+from autoloss.methods.discover import discover
+from autoloss.methods.options import inherited
+from autoloss.names import StudyName, is_word
+from autoloss.strict import Number, Strict, check, parse_yaml, read_yaml
 
 
 def _in_order(domain: tuple[str, float, float]) -> tuple[str, float, float]:
@@ -40,16 +36,9 @@ def _once(names: tuple[Any, ...]) -> tuple[Any, ...]:
     return names
 
 
-# A float may be written 1e-3, which is text in YAML; an int is an int.
-Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
-Whole = Annotated[int, Field(strict=True)]
-Switch = Annotated[bool, Field(strict=True)]
-Positive = Annotated[Whole, Field(ge=1)]
+Positive = Annotated[StrictInt, Field(ge=1)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
-Domain = Annotated[
-    tuple[Literal["log", "uniform"], Number, Number],
-    AfterValidator(_in_order),
-]
+Domain = Annotated[tuple[Literal["log", "uniform"], Number, Number], AfterValidator(_in_order)]
 Names = Annotated[tuple[str, ...], AfterValidator(_once)]
 
 
@@ -85,7 +74,7 @@ class StudyOptions(Strict):
         min_length=1, description="Figure 4 (b, c): steps between outer steps"
     )
     methods: Names | None = Field(
-        default=None, description="only these methods; null: all that are found"
+        default=None, description="only these methods; null: all that there are"
     )
     seeds: Positive = Field(description="runs per cell; run s has seed s")
     seeds_per_job: Positive = Field(description="seeds trained by one process")
@@ -93,48 +82,82 @@ class StudyOptions(Strict):
         default=None, description="use a random sample of so many rows; null: all"
     )
 
+    def named_datasets(self) -> list[str]:
+        """The data sets of tables and figures, each once."""
+        pairs = (pair.dataset for pair in (self.source, *self.targets))
+        return list(dict.fromkeys((*self.datasets, *self.component_datasets, *pairs)))
 
-class ModelOptions(Strict):
-    """Sizes of the DRS (paper §3.3)."""
 
+class _CommonModelOptions(Strict):
     embedding_dim: Positive = 16
     hidden: tuple[Positive, ...] = (128, 128)
     dropout: Share = 0.2
-    batch_norm: Switch = True
-    attention_dim: Positive = Field(default=16, description="AutoInt's, of all heads together")
-    attention_heads: Positive = Field(default=2, description="AutoInt's; they divide its dim")
-    attention_layers: Positive = Field(default=3, description="AutoInt's")
+    batch_norm: StrictBool = True
+
+
+class _CommonLossOptions(Strict):
+    candidates: Names = Field(default=("focal", "kl", "hinge", "ce"), min_length=1)
+    normalise: Literal["none", "chance"] = "none"
+
+
+def _declared(room: str, common: type[Strict]) -> Any:
+    """`common` with the options that the files in `autoloss/<room>` declare.
+
+    Raises:
+        ConfigError: an option's name is no word, or is there already; or what it divides is no
+            whole number.
+    """
+    declared = [
+        (name, *item) for name, info in entries(room).items() for item in info.options.items()
+    ]
+    defaults = {key: about.default for key, about in common.model_fields.items()}
+    fields: dict[str, Any] = {}
+    for name, key, option in declared:
+        if key in defaults or hasattr(Strict, key) or not is_word(key):
+            problem = f"declares '{key}', which is there already or no plain word"
+            raise ConfigError(f"autoloss/{room}/{name}.py", problem, "rename it")
+        defaults[key] = option.default
+        about = Field(default=option.default, description=option.description)
+        fields[key] = (option.values, about)
+    for name, key, option in declared:
+        if option.divides and type(defaults.get(option.divides)) is not int:
+            problem = f"'{key}' divides '{option.divides}', which is no whole number"
+            mend = "name a key of the section whose default is one"
+            raise ConfigError(f"autoloss/{room}/{name}.py", problem, mend)
+    return create_model(f"{room.capitalize()}Options", __base__=common, **fields)
+
+
+class ModelOptions(_declared("models", _CommonModelOptions), _CommonModelOptions):  # type: ignore[misc]
+    """Sizes of the DRS (paper §3.3), and what the files in `autoloss/models` declare."""
 
     @model_validator(mode="after")
-    def _heads_are_equal(self) -> ModelOptions:
-        if self.attention_dim % self.attention_heads:
-            raise ValueError(
-                f"attention_heads ({self.attention_heads}) must divide attention_dim "
-                f"({self.attention_dim})"
-            )
+    def _divisors_divide(self) -> ModelOptions:
+        for info in entries("models").values():
+            for key, option in info.options.items():
+                whole = option.divides
+                if whole and getattr(self, whole) % (part := getattr(self, key)):
+                    raise ValueError(f"{key} ({part}) must divide {whole} ({getattr(self, whole)})")
         return self
 
 
-class LossOptions(Strict):
-    """The candidate losses and their constants (the paper names them and gives none)."""
-
-    candidates: Names = Field(default=("focal", "kl", "hinge", "ce"), min_length=1)
-    focal_gamma: Number = Field(default=2.0, ge=0)
-    kl_smoothing: Share = 0.1
-    hinge_on: Literal["probability", "logit"] = "probability"
-    normalise: Literal["none", "chance"] = "none"
+class LossOptions(_declared("losses", _CommonLossOptions), _CommonLossOptions):  # type: ignore[misc]
+    """The candidate losses, and the constants that the files in `autoloss/losses` declare."""
 
 
 class TrainingOptions(Strict):
     """The training loop, the same for every method."""
 
-    batch_size: Annotated[Whole, Field(ge=2)]
+    batch_size: Annotated[StrictInt, Field(ge=2)]
     max_epochs: Positive
     patience: Positive = Field(description="epochs without a better validation value, then stop")
     monitor: Literal["auc", "logloss"] = "auc"
+    validation: Literal["whole", "halves"] = Field(
+        default="whole",
+        description="what weightings learn on also stops and calibrates, or each has a half",
+    )
     lr: Number = Field(gt=0)
     weight_decay: Number = Field(ge=0)
-    decoupled_weight_decay: Switch = False
+    decoupled_weight_decay: StrictBool = False
     table_updates: Literal["auto", "dense", "deferred"] = "auto"
     device: str = Field(pattern=r"^(cpu|cuda(:\d+)?|auto)$")
     jobs_per_gpu: Positive = Field(default=1, description="jobs that share a GPU of this machine")
@@ -153,11 +176,11 @@ class TuningOptions(Strict):
     """The budget of a search, the same for every method: `trials` x `training.max_epochs` epochs.
 
     A searching method (BOHB, grid) spends it on the candidates' weights; in the tuned protocol
-    every other method spends it on its own options and on the `shared` ones.
+    every method spends it on its own options, its losses' constants and the `shared` keys too.
     """
 
     trials: Positive
-    seed: Whole = Field(ge=0, description="of the trials' trainings and of the sampler")
+    seed: StrictInt = Field(ge=0, description="of the trials' trainings and of the sampler")
     shared: SharedDomains
 
 
@@ -166,7 +189,10 @@ class StatisticsOptions(Strict):
 
     alpha: Number = Field(gt=0, lt=1)
     confidence: Number = Field(gt=0, lt=1)
-    resamples: Annotated[Whole, Field(ge=100)]
+    resamples: Annotated[StrictInt, Field(ge=100)]
+    ours: Names = Field(
+        min_length=1, max_length=9, description="what is claimed to be better: set against the rest"
+    )
 
 
 class Config(Strict):
@@ -188,17 +214,32 @@ class Config(Strict):
 def load_config(overrides: Mapping[str, Any], root: Path) -> Config:
     """The configuration of a study: default, then its scale, then `overrides`.
 
+    What it says of a method holds for those based on it, too (`methods.options.inherited`).
+
     Raises:
         ConfigError: naming the key, what was expected and the nearest known name.
     """
-    default = read_yaml(root / "configs" / "default.yaml")
+    merged: dict[str, Any] = {}
+    for layer in (*layers(overrides, root).values(), overrides):
+        merged = _merge(merged, layer)
+    config = check(Config, merged, "config")
+    methods = inherited(config.methods, discover(), config.study.methods)
+    return config.model_copy(update={"methods": methods})
+
+
+def layers(overrides: Mapping[str, Any], root: Path) -> dict[str, dict[str, Any]]:
+    """What lies below `overrides`, by file, the lowest first: the default, then the scale.
+
+    Raises:
+        ConfigError: there is no such scale, or a file is not YAML.
+    """
+    file = root / "configs" / "default.yaml"
+    default = read_yaml(file)
     scale = str(overrides.get("scale", default.get("scale")))
-    overlay = root / "configs" / "scale" / f"{scale}.yaml"
-    if not overlay.exists():
-        known = [file.stem for file in overlay.parent.glob("*.yaml")]
-        raise ConfigError("scale", f"no scale is called '{scale}'", did_you_mean(scale, known))
-    merged = _merge(_merge(default, read_yaml(overlay)), overrides)
-    return check(Config, merged, "config")
+    scales = {file.stem: file for file in (root / "configs" / "scale").glob("*.yaml")}
+    require_known([scale], scales, "scale", "scale")
+    both = {file: default, scales[scale]: read_yaml(scales[scale])}
+    return {file.relative_to(root).as_posix(): keys for file, keys in both.items()}
 
 
 def overlay(config: Config, overrides: Mapping[str, Any], where: str) -> Config:

@@ -5,7 +5,7 @@ The command line prints them as one message without a traceback and exits with s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -19,6 +19,10 @@ class UserError(Exception):
 
 class ConfigError(UserError):
     """A configuration key or value that is unknown, missing, mistyped or out of range."""
+
+
+class ClashError(ConfigError):
+    """Options that are each possible, but not together."""
 
 
 class DataError(UserError):
@@ -35,6 +39,17 @@ class RecordError(UserError):
 
 class MachineError(UserError):
     """A disk, memory, a driver or a library that failed: no result of any method."""
+
+
+def require_known(names: Iterable[str], known: Collection[str], kind: str, where: str) -> None:
+    """Refuse a name of a `kind` of thing that is none of the `known` ones.
+
+    Raises:
+        ConfigError: at `where`, with the nearest known name.
+    """
+    for name in names:
+        if name not in known:
+            raise ConfigError(where, f"there is no {kind} '{name}'", did_you_mean(name, known))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

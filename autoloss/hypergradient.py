@@ -4,6 +4,9 @@
     exact              through the look-ahead step, by differentiating it
     finite_difference  through the look-ahead step, by DARTS' central difference of gradients
 
+The look-ahead step is one along the gradient, W' = W - xi dL_train/dW, or another `Move`, such as
+the optimizer's own (autoloss.training.optimizer).
+
 `exact` asks autograd for dV only, so it prunes the second pass to the tangent path from the
 weighting to the output: nothing but the small weighting is really differentiated twice.
 `finite_difference` is here because DARTS uses it: it is wrong where examples cross a kink of the
@@ -18,10 +21,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from autoloss.asked import asking_for
+from autoloss.ops.operation import asking_for
 
 Params = dict[str, Tensor]
 Gradients = tuple[Tensor, ...]
+Move = Callable[[Params, Params, float], Params]  # W, dL_train/dW and xi -> W'
+
+
+def along_gradient(params: Params, gradients: Params, xi: float) -> Params:
+    """W' = W - xi dL_train/dW (Eq. 13)."""
+    # Not `sub`: its pass back negates v before it scales it.
+    return {name: value.add(gradients[name], alpha=-xi) for name, value in params.items()}
 
 
 @dataclass
@@ -29,14 +39,16 @@ class OuterProblem:
     """One outer step, as functions of the model's parameters.
 
     Both losses must give the same value when called again with the same parameters: what they
-    draw (dropout, Gumbel noise) is fixed per call. `params` are leaves that require gradients.
-    An estimator that looks ahead leaves dL_train/dW at `params` in `descent`.
+    draw (dropout, Gumbel noise) is fixed per call. `params` are leaves that require gradients;
+    `move` is the look-ahead step. An estimator that looks ahead leaves dL_train/dW at `params` in
+    `descent`.
     """
 
     train_loss: Callable[[Params], Tensor]
     val_loss: Callable[[Params], Tensor]
     params: Params
     weighting: Sequence[Tensor]
+    move: Move = along_gradient
     descent: Params = field(default_factory=dict, init=False)
 
 
@@ -47,40 +59,38 @@ def direct(problem: OuterProblem, xi: float) -> Gradients:
 
 
 def exact(problem: OuterProblem, xi: float) -> Gradients:
-    """dL_val(W', V)/dV with W' = W - xi dL_train(W, V)/dW kept as a function of V."""
+    """dL_val(W', V)/dV with W' after the look-ahead step kept as a function of V."""
     gradients = _model_gradients(problem, create_graph=True)
-    # Not `sub`: its pass back negates v before it scales it.
-    ahead = {k: value.add(gradients[k], alpha=-xi) for k, value in problem.params.items()}
+    ahead = problem.move(problem.params, gradients, xi)
     return _with_respect_to_weighting(problem.val_loss(ahead), problem)
 
 
 def finite_difference(problem: OuterProblem, xi: float) -> Gradients:
-    """DARTS (Liu et al. 2019, Eq. 8): direct at W' minus xi (dV at W+ - dV at W-) / 2 eps.
+    """Direct at W' plus (dV at W+ - dV at W-) / 2 eps, the training loss' at W+- = W +- eps u.
 
-    W+- = W +- eps dL_val/dW', eps = 0.01 / ||dL_val/dW'||.
+    u = dL_val(W')/dg, g = dL_train/dW, eps = 0.01 / ||u||. With W' = W - xi g, u = -xi dL_val/dW',
+    and this is DARTS (Liu et al. 2019, Eq. 8).
     """
+    current = {name: value.detach() for name, value in problem.params.items()}
     gradients = _model_gradients(problem, create_graph=False)
-    ahead = {
-        name: (value.detach() - xi * gradients[name]).requires_grad_()
-        for name, value in problem.params.items()
-    }
-    names, n = list(ahead), len(ahead)
+    gradients = {name: gradient.requires_grad_() for name, gradient in gradients.items()}
     both = torch.autograd.grad(
-        problem.val_loss(ahead),
-        [*ahead.values(), *problem.weighting],
+        problem.val_loss(problem.move(current, gradients, xi)),
+        [*gradients.values(), *problem.weighting],
         allow_unused=True,
         materialize_grads=True,
     )
-    toward, at_ahead = dict(zip(names, both[:n], strict=True)), both[n:]
-    norm = torch.stack([g.norm() for g in toward.values()]).norm()
+    n = len(gradients)
+    toward, at_ahead = dict(zip(gradients, both[:n], strict=True)), both[n:]
+    norm = torch.stack([u.norm() for u in toward.values()]).norm()
     eps = 0.01 / norm.clamp_min(torch.finfo(norm.dtype).tiny)
 
     def moved(sign: int) -> Gradients:
-        point = {k: v.detach() + sign * eps * toward[k] for k, v in problem.params.items()}
+        point = {name: value + sign * eps * toward[name] for name, value in current.items()}
         return _with_respect_to_weighting(problem.train_loss(point), problem)
 
     return tuple(
-        value - xi * (plus - minus) / (2 * eps)
+        value + (plus - minus) / (2 * eps)
         for value, plus, minus in zip(at_ahead, moved(+1), moved(-1), strict=True)
     )
 

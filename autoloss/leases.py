@@ -63,13 +63,13 @@ def find_gpus() -> list[str]:
 
 def parse_gpus(listed: str) -> list[str]:
     """The UUIDs in what `nvidia-smi -L` prints; a GPU with MIG slices stands for these."""
-    found: list[list[str]] = []
+    gpus: list[list[str]] = []
     for line in listed.splitlines():
         if uuid := re.search(r"\(UUID: (\S+?)\)", line):
             if line.startswith("GPU"):
-                found.append([])
-            found[-1].append(uuid[1])
-    return [name for gpu, *slices in found for name in (slices or [gpu])]
+                gpus.append([])
+            gpus[-1].append(uuid[1])
+    return [name for gpu, *slices in gpus for name in (slices or [gpu])]
 
 
 def _take(

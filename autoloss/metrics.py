@@ -3,6 +3,7 @@
 AUC and log loss are the paper's (§3.2); with C classes, AUC is one-vs-rest, macro-averaged (the
 paper does not say which average). `logloss_calibrated` is the log loss after recalibration on the
 validation split: focal and hinge minimisers are not calibrated, so their raw log loss says little.
+A run that has trained on that split has none.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field
 PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 TAKEN = ("reference", "fetch", "prepare")  # folders of results/ and logs/ that are no study's
 WORD = r"[a-z][a-z0-9_]*"
+WORD_MEND = "use small letters, digits and _, a letter first, and no word of Python"
 EVERY, UNDER = "_every_", "_under_"
 
 
@@ -45,11 +46,15 @@ def varied(name: str) -> str:
     return re.split(rf"{UNDER}|{EVERY}\d+$", name)[0]
 
 
+def is_word(name: str) -> bool:
+    """Whether `name` can be a module's, and so a method's, a model's or a loss's."""
+    return bool(re.fullmatch(WORD, name)) and not keyword.iskeyword(name)
+
+
 def name_problem(name: str, own: str) -> tuple[str, str] | None:
     """Why `name` cannot name a method, and the mend; None if it can. `own` is our method."""
-    if not re.fullmatch(WORD, name) or keyword.iskeyword(name):
-        mend = "use small letters, digits and _, a letter first, and no word of Python"
-        return f"'{name}' cannot name a method", mend
+    if not is_word(name):
+        return f"'{name}' cannot name a method", WORD_MEND
     if UNDER in name or re.fullmatch(rf"{own}{EVERY}\d+", name):
         forms = f"{at_frequency(own, 3)} and ..{UNDER}.."
         return f"'{name}' is the name of a variant", f"choose one not of the forms {forms}"

@@ -1,32 +1,18 @@
-"""The process of a command: how it imports, is asked to stop, and ends."""
+"""The process of a command: how it imports, and is asked to stop."""
 
 from __future__ import annotations
 
-import atexit
 import gc
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import typer
 
 
-def leave(status: str | int | None) -> NoReturn:
-    """Exit. Freeing all that torch made, one by one, would take a job half a second: not done."""
-    if "numpy" not in sys.modules or isinstance(status, str):  # a light command
-        sys.exit(status)
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status or 0)
-
-
 @contextmanager
 def importing() -> Iterator[None]:
-    """Collect no garbage: looking for it among all that torch brings takes a third of a second."""
+    """Collect no garbage, now or in the end: among all that torch brings that takes a second."""
     gc.disable()
     try:
         yield

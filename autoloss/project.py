@@ -11,6 +11,11 @@ from autoloss.errors import ConfigError
 PARTS = ("Snakefile", "autoloss", "baselines", "configs")
 
 
+def project_root() -> Path:
+    """The folder that holds `autoloss/` and `baselines/`."""
+    return Path(__file__).resolve().parents[1]
+
+
 def require_project(code: Path) -> None:
     """Refuse to work anywhere but in the folder of the project at `code`, whose code is running.
 
@@ -18,17 +23,16 @@ def require_project(code: Path) -> None:
         ConfigError: the current folder is not that one: paths would be another project's, or none.
     """
     here, code = Path.cwd().resolve(), code.resolve()
-    project = next((folder for folder in (here, *here.parents) if _is_project(folder)), None)
-    if here == code:
-        return
-    there = f"`cd {shlex.quote(str(code))}`" if _is_project(code) else "it has a Snakefile"
-    mend = f"run this in the project's folder: {there}"
-    if project is None:
-        raise ConfigError(str(here), "is no project's folder", mend)
-    if project == code:
-        raise ConfigError(str(here), "is below the project's folder", mend)
-    own = f"run `python -m autoloss` in {shlex.quote(str(project))}: it takes the code from there"
-    raise ConfigError(str(project), f"is a project, but the code running is of {code}", own)
+    project = next((folder for folder in (here, *here.parents) if _is_project(folder)), code)
+    if project != code:
+        mend = f"run `python -m autoloss` in {shlex.quote(str(project))}: its code is then used"
+        raise ConfigError(str(project), f"is a project, but the code running is of {code}", mend)
+    if here != code:
+        there = f"`cd {shlex.quote(str(code))}`" if _is_project(code) else "it has a Snakefile"
+        mend = f"run this in the project's folder: {there}"
+        below = here.is_relative_to(code)
+        problem = "is below the project's folder" if below else "is no project's folder"
+        raise ConfigError(str(here), problem, mend)
 
 
 def require_plain(folder: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from autoloss.errors import ConfigError, did_you_mean
+
+# A number is no text, and neither true nor false.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
@@ -119,10 +124,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(text: str, where: str) -> Any:
     """What a YAML `text` holds; a ConfigError names `where` it is from, and the line."""
     try:
-        return yaml.load(text, PlainLoader)
+        return copy.deepcopy(_loaded(text))
     # ValueError: a date that there is not; RecursionError: nested without end
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(where, f"not valid YAML: {error}", "correct the syntax") from None
+
+
+@lru_cache(maxsize=256)  # the files of configs/ are read for every configuration that is checked
+def _loaded(text: str) -> Any:
+    return yaml.load(text, PlainLoader)
 
 
 def check(model: type[Model], content: Any, where: str) -> Model:

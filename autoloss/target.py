@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autoloss.config import load_config, read_overrides
-from autoloss.study import Study
+from autoloss.study.study import Study
 
 OWN_FILE = "YOUR_CONFIGURATION"  # a study that no run has recorded: only its user knows its file
 
@@ -37,6 +37,16 @@ def _files(study: Study) -> Iterator[str]:
 
 def _record(study: Study) -> str:
     """The file that the last run left, if it says the same."""
+    return str(study.config_file) if is_recorded(study) else OWN_FILE
+
+
+def is_recorded(study: Study) -> bool | None:
+    """Whether the last run of a study of this name was of this configuration; None: there is none.
+
+    Raises:
+        ConfigError: its record is no configuration of this version.
+    """
     file = study.config_file
-    same = file.exists() and load_config(read_overrides([file]), study.root) == study.config
-    return str(file) if same else OWN_FILE
+    if not file.exists():
+        return None
+    return load_config(read_overrides([file]), study.root) == study.config

@@ -6,9 +6,9 @@ validation cross-entropy: replace the weighting, the relaxation, the options, or
 
 from __future__ import annotations
 
-from autoloss.learned import Learned
-from autoloss.registry import Info
-from autoloss.weighting import GlobalLogits, softmax
+from autoloss.methods.info import Info
+from autoloss.methods.learned import Learned
+from autoloss.methods.weighting import GlobalLogits, softmax
 
 
 class Template(Learned):
@@ -27,8 +27,21 @@ class Template(Learned):
             "xi_over_lr": 1.0,
             "hypergradient": "exact",
             "criterion": "ce",
+            "updates": "alternating",
+            "look_ahead": "gradient",
         },
-        tune={"lr": ("log", 0.0001, 0.1)},
+        choices={
+            "hypergradient": ("exact", "finite_difference"),
+            "criterion": ("mixture", "ce"),
+            "updates": ("alternating", "simultaneous"),
+            "look_ahead": ("gradient", "optimizer"),
+        },
+        tune={
+            "every": ("choice", 1, 3, 7),
+            "lr": ("log", 0.0001, 0.1),
+            "xi_over_lr": ("log", 0.1, 1000.0),
+            "criterion": ("choice", "ce", "mixture"),
+        },
     )
 
     def build(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autoloss.method import FixedWeights
-from autoloss.registry import Info
+from autoloss.methods.fixed import FixedWeights
+from autoloss.methods.info import Info
 
 
 class AL1(FixedWeights):
@@ -16,6 +16,7 @@ class AL1(FixedWeights):
         label="AL-1",
         summary="all candidates at equal weight",
         paper="Zhao et al., AutoLoss, KDD 2021, §3.6",
+        fidelity=(("weights", "§3.6", "0.25 on each candidate, no controller", "as written"),),
         weights="global",
         learns_on="nothing",
         tables=("table_3",),

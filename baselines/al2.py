@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autoloss.autoloss import AutoLoss
-from autoloss.registry import Info
-from autoloss.weighting import softmax
+from autoloss.methods.autoloss import AutoLoss
+from autoloss.methods.info import Info
+from autoloss.methods.weighting import softmax
 
 
 class AL2(AutoLoss):
@@ -15,10 +15,14 @@ class AL2(AutoLoss):
         label="AL-2",
         summary="AutoLoss without Gumbel-softmax",
         paper="Zhao et al., AutoLoss, KDD 2021, §3.6",
+        fidelity=(
+            ("weights", "§3.6", "the controller's softmax, no Gumbel-softmax", "as written"),
+        ),
         weights="per example",
         learns_on="validation",
         tables=("table_3",),
         base="autoloss",
+        untuned={"tau_slope": "plain softmax has no temperature"},
     )
 
     def build(self) -> None:

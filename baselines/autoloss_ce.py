@@ -6,8 +6,8 @@ which mixture, trained on, lowers the validation cross-entropy. A reading of our
 
 from __future__ import annotations
 
-from autoloss.autoloss import AutoLoss
-from autoloss.registry import Info
+from autoloss.methods.autoloss import AutoLoss
+from autoloss.methods.info import Info
 
 
 class AutoLossCE(AutoLoss):
@@ -18,9 +18,19 @@ class AutoLossCE(AutoLoss):
         label="AutoLoss (upper CE)",
         summary="AutoLoss with cross-entropy as the upper criterion",
         paper="variant of Zhao et al., AutoLoss, KDD 2021",
+        fidelity=(
+            (
+                "upper criterion",
+                "Eq. 12",
+                "the mixed loss",
+                {"criterion": "ce"},
+                "cross-entropy",
+                "M7",
+            ),
+        ),
         weights="per example",
         learns_on="validation",
-        tables=("table_3",),
+        tables=("table_3", "controls"),
         base="autoloss",
         options={"criterion": "ce"},
     )

@@ -6,8 +6,8 @@ smallest in value, whatever that does to the model.
 
 from __future__ import annotations
 
-from autoloss.autoloss import AutoLoss
-from autoloss.registry import Info
+from autoloss.methods.autoloss import AutoLoss
+from autoloss.methods.info import Info
 
 
 class AutoLossDirect(AutoLoss):
@@ -18,6 +18,16 @@ class AutoLossDirect(AutoLoss):
         label="AutoLoss (ξ = 0)",
         summary="AutoLoss with the first-order hypergradient",
         paper="Zhao et al., AutoLoss, KDD 2021, §2.5",
+        fidelity=(
+            (
+                "ξ = 0",
+                "§2.5",
+                "offered as the cheap choice",
+                {"hypergradient": "direct"},
+                "the same",
+                "M8",
+            ),
+        ),
         weights="per example",
         learns_on="validation",
         tables=("table_3",),

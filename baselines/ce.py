@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autoloss.method import FixedWeights
-from autoloss.registry import Info
+from autoloss.methods.fixed import FixedWeights
+from autoloss.methods.info import Info
 
 
 class CrossEntropy(FixedWeights):
@@ -14,6 +14,7 @@ class CrossEntropy(FixedWeights):
         label="CE",
         summary="Cross-entropy alone",
         paper="Good, Rational Decisions, 1952",
+        fidelity=(("loss", "§3.4", "cross-entropy alone", "as written"),),
         weights="one candidate",
         learns_on="nothing",
         tables=("table_2", "controls"),

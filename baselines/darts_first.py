@@ -6,7 +6,7 @@ L_val the gradient would be zero.
 
 from __future__ import annotations
 
-from autoloss.registry import Info
+from autoloss.methods.info import Info
 from baselines.darts import DARTS
 
 
@@ -18,6 +18,7 @@ class FirstOrderDARTS(DARTS):
         label="DARTS (first order)",
         summary="global softmax weights, first-order gradient on validation",
         paper="Liu et al., DARTS: Differentiable Architecture Search, ICLR 2019, xi = 0",
+        fidelity=(("ξ = 0", "DARTS, code", "the first-order form", {"hypergradient": "direct"}),),
         weights="global",
         learns_on="validation",
         tables=("controls",),

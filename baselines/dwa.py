@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autoloss.method import Method, Step
-from autoloss.registry import Info
-from autoloss.weighting import Draw
+from autoloss.methods.contract import Method, Step
+from autoloss.methods.info import Info
+from autoloss.methods.weighting import Draw
 
 
 class DWA(Method):
@@ -26,6 +26,14 @@ class DWA(Method):
         label="DWA",
         summary="global weights by how fast each loss fell in the last two epochs",
         paper="Liu et al., End-to-End Multi-Task Learning with Attention, CVPR 2019",
+        fidelity=(
+            (
+                "weights",
+                "DWA, Eq. 7",
+                "n softmax(r / 2), r how the last two epochs' losses fell",
+                "original's way",
+            ),
+        ),
         weights="global",
         learns_on="training",
         tables=("controls",),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autoloss.method import FixedWeights
-from autoloss.registry import Info
+from autoloss.methods.fixed import FixedWeights
+from autoloss.methods.info import Info
 
 
 class Focal(FixedWeights):
@@ -14,6 +14,7 @@ class Focal(FixedWeights):
         label="Focal",
         summary="Focal loss alone",
         paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017",
+        fidelity=(("loss", "§3.4", "focal loss alone", "as written"),),
         weights="one candidate",
         learns_on="nothing",
     )

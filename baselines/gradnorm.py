@@ -18,11 +18,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoloss.learned import Parametric
-from autoloss.method import Step
-from autoloss.registry import Info
+from autoloss.methods.contract import Step
+from autoloss.methods.info import Info
+from autoloss.methods.learned import Parametric
+from autoloss.methods.weighting import GlobalLogits
 from autoloss.seeds import isolated_randomness
-from autoloss.weighting import GlobalLogits
 
 
 class GradNorm(Parametric):
@@ -33,6 +33,28 @@ class GradNorm(Parametric):
         label="GradNorm",
         summary="global weights that balance gradient norms on the training batch",
         paper="Chen et al., GradNorm, ICML 2018",
+        fidelity=(
+            (
+                "objective",
+                "GradNorm, Eq. 2",
+                "|G_i - mean(G) r_i^α|, its target constant, α = 1.5",
+                "original's way",
+            ),
+            (
+                "weights",
+                "GradNorm, Eq. 2",
+                "they sum to n",
+                "original's way",
+                "n softmax of scores: they sum to n, and none is negative",
+            ),
+            (
+                "layer",
+                "GradNorm, Eq. 2",
+                "the last that the tasks share",
+                "original's way",
+                "the model's last linear layer",
+            ),
+        ),
         weights="global",
         learns_on="training",
         tables=("controls",),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autoloss.method import FixedWeights
-from autoloss.registry import Info
+from autoloss.methods.fixed import FixedWeights
+from autoloss.methods.info import Info
 
 
 class Hinge(FixedWeights):
@@ -14,6 +14,7 @@ class Hinge(FixedWeights):
         label="Hinge",
         summary="Hinge loss alone",
         paper="Crammer & Singer, Multiclass Kernel-based Vector Machines, JMLR 2001",
+        fidelity=(("loss", "§3.4", "hinge loss alone", "as written"),),
         weights="one candidate",
         learns_on="nothing",
     )

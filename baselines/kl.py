@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autoloss.method import FixedWeights
-from autoloss.registry import Info
+from autoloss.methods.fixed import FixedWeights
+from autoloss.methods.info import Info
 
 
 class KL(FixedWeights):
@@ -14,6 +14,7 @@ class KL(FixedWeights):
         label="KL",
         summary="KL divergence alone",
         paper="Kullback & Leibler, On Information and Sufficiency, 1951",
+        fidelity=(("loss", "§3.4", "KL divergence alone", "as written"),),
         weights="one candidate",
         learns_on="nothing",
     )

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from autoloss.hypergradient import OuterProblem, exact
-from autoloss.learned import look_ahead
-from autoloss.method import Method, Step
-from autoloss.registry import Info
+from autoloss.methods.contract import Method, Step
+from autoloss.methods.info import Info
+from autoloss.methods.learned import look_ahead
+from autoloss.methods.weighting import Draw
 from autoloss.seeds import isolated_randomness
-from autoloss.weighting import Draw
 
 
 class L2RW(Method):
@@ -35,6 +35,16 @@ class L2RW(Method):
         label="L2RW",
         summary="per-pair weights of each batch by what they do for the validation loss",
         paper="Ren et al., Learning to Reweight Examples for Robust Deep Learning, ICML 2018",
+        fidelity=(
+            (
+                "weights",
+                "L2RW, Eq. 12-14",
+                "max(0, -dL_val/dε) after a step from ε = 0, sum 1",
+                "original's way",
+                "the same, of pairs of example and candidate",
+            ),
+            ("data", "L2RW, code", "a small clean set", "original's way", "the validation split"),
+        ),
         weights="per example",
         learns_on="validation",
         tables=("controls",),

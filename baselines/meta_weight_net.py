@@ -2,7 +2,8 @@
 
 A net with one hidden layer of 100 maps an example's loss to a weight in (0, 1) through a sigmoid.
 Each step: a virtual training step under the weights, an Adam step (1e-3, weight decay 1e-4) on the
-net against the unweighted meta loss after it (their Eq. 5-6), then the real step. Here
+net against the unweighted meta loss after it (their Eq. 5-6), then the real step, by SGD. Both
+steps have one rate, 0.1 at the start (`xi_over_lr: 100.0` at the model's 1e-3). Here
 
     p = sigmoid(V(l_1, ..., l_n))      n losses in, n weights out; meta loss: cross-entropy
 
@@ -10,16 +11,16 @@ The nearest relative of AutoLoss: it sees loss values instead of (y, y_hat), jud
 and does not force the weights to sum to 1.
 
 Deviations. The original weighs one loss, not n candidates; its clean meta set is the study's
-validation split.
+validation split; the real step is the study's Adam's, and xi its rate.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from autoloss.learned import Learned
-from autoloss.registry import Info
-from autoloss.weighting import Draw
+from autoloss.methods.info import Info
+from autoloss.methods.learned import Learned
+from autoloss.methods.weighting import Draw
 
 
 class MetaWeightNet(Learned):
@@ -30,6 +31,35 @@ class MetaWeightNet(Learned):
         label="Meta-Weight-Net",
         summary="per-example sigmoid weights from the loss values, learned on validation",
         paper="Shu et al., Meta-Weight-Net, NeurIPS 2019",
+        fidelity=(
+            (
+                "net",
+                "Meta-Weight-Net, code",
+                "1-100-1, sigmoid, of an example's loss",
+                "original's way",
+                "n-100-n, of the n candidates' losses",
+            ),
+            (
+                "steps",
+                "Meta-Weight-Net, Eq. 5-6",
+                "virtual step, the net's by the meta loss, real step",
+                "original's way",
+                "the same; meta loss: cross-entropy",
+            ),
+            (
+                "optimiser of the net",
+                "Meta-Weight-Net, code",
+                "Adam 1e-3, weight decay 1e-4",
+                "original's way",
+            ),
+            (
+                "data",
+                "Meta-Weight-Net, code",
+                "1000 clean examples",
+                "original's way",
+                "the validation split",
+            ),
+        ),
         weights="per example",
         learns_on="validation",
         tables=("controls",),
@@ -41,10 +71,23 @@ class MetaWeightNet(Learned):
             "xi_over_lr": 1.0,
             "hypergradient": "exact",
             "criterion": "ce",
+            "updates": "alternating",
+            "look_ahead": "gradient",
             "hidden": 100,
         },
-        choices={"hypergradient": ("exact", "finite_difference"), "criterion": ("mixture", "ce")},
-        tune={"lr": ("log", 0.0001, 0.01), "every": ("choice", 1, 3, 7, 13)},
+        choices={
+            "hypergradient": ("exact", "finite_difference"),
+            "criterion": ("mixture", "ce"),
+            "updates": ("alternating", "simultaneous"),
+            "look_ahead": ("gradient", "optimizer"),
+        },
+        tune={
+            "lr": ("log", 0.0001, 0.01),
+            "every": ("choice", 1, 3, 7, 13),
+            "weight_decay": ("log", 1e-6, 1e-2),
+            "xi_over_lr": ("log", 0.1, 1000.0),
+            "criterion": ("choice", "mixture", "ce"),
+        },
     )
 
     def build(self) -> None:

@@ -1,4 +1,4 @@
-"""SLF, Stochastic Loss Function (Liu & Lai, AAAI 2020), the paper's per-example baseline (§3.4).
+"""SLF (Liu & Lai, Stochastic Loss Function, AAAI 2020), the paper's per-example baseline (§3.4).
 
 A decision network gives every example a *selection code* - one gate per candidate, drawn by
 independent (multiple) Gumbel-softmax, so that several losses may be on at once - and a *weighting
@@ -7,10 +7,11 @@ batch. With gate logit s, coefficient c and logistic noise L (the difference of 
 
     gate_i = sigmoid((s_i + L_i) / tau)        p_i = gate_i exp(c_i) / sum_j gate_j exp(c_j)
 
-Deviations. Only the abstract and secondary accounts of the original could be read: the network's
-input here is (y, y_hat), its size the controller's, its temperature AutoLoss' schedule, its
-learning rate the model's. The weights are normalised: with all gates shut the loss would be 0,
-which joint training would find.
+Deviations. SLF-style: only the abstract and secondary accounts of the original could be read. Gates
+by multiple Gumbel-softmax and joint training are from there, coefficients beside them from §4.1 of
+the AutoLoss paper; the formula above is ours. The network's input here is (y, y_hat), its size the
+controller's, its temperature AutoLoss' schedule, its learning rate the model's. The weights are
+normalised: with all gates shut the loss would be 0, which joint training would find.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autoloss.learned import Joint
-from autoloss.registry import Info
-from autoloss.weighting import Controller, Draw, Temperature
+from autoloss.methods.info import Info
+from autoloss.methods.learned import Joint
+from autoloss.methods.weighting import Controller, Draw, Temperature
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,51 @@ class SLF(Joint):
 
     info = Info(
         name="slf",
-        label="SLF",
-        summary="per-example Gumbel gates and coefficients, trained with the model",
+        label="SLF-style",
+        summary="per-example Gumbel gates and coefficients, from its abstract; trained jointly",
         paper="Liu & Lai, Stochastic Loss Function, AAAI 2020",
+        fidelity=(
+            (
+                "data",
+                "§3.4",
+                "the decision network learns on the model's training batch",
+                "as written",
+                "the same",
+                "B4",
+            ),
+            (
+                "selection",
+                "SLF, abstract",
+                "codes by multiple Gumbel-softmax, several losses at once",
+                "original's way",
+                "a gate per candidate",
+                "B4",
+            ),
+            (
+                "coefficients",
+                "SLF, second-hand",
+                "a weight for each selected loss",
+                "original's way",
+                "the same",
+                "B4",
+            ),
+            (
+                "sum of the weights",
+                "SLF, second-hand",
+                "not said",
+                "our reading",
+                "1: else training with the model shuts every gate",
+                "B4",
+            ),
+            (
+                "input, size, temperature",
+                "SLF, second-hand",
+                "not said",
+                "our reading",
+                "as AutoLoss' controller",
+                "B4",
+            ),
+        ),
         weights="per example",
         learns_on="training",
         options={
@@ -61,10 +104,12 @@ class SLF(Joint):
             "hidden": (128, 128),
             "dropout": 0.2,
             "tau_start": 1.0,
-            "tau_slope": 0.91685,
+            "tau_slope": 0.00005,
             "tau_floor": 0.01,
+            "tau_unit": "step",
         },
-        tune={"lr": ("log", 0.0001, 0.01), "tau_slope": ("log", 0.1, 3.0)},
+        choices={"tau_unit": ("step", "epoch")},
+        tune={"lr": ("log", 0.0001, 0.01), "tau_slope": ("times", 0.1, 10.0)},
     )
 
     def build(self) -> None:
@@ -77,6 +122,4 @@ class SLF(Joint):
             dropout=o["dropout"],
             detach=True,
         )
-        self.relaxation = Gates(
-            Temperature(o["tau_start"], o["tau_slope"], o["tau_floor"], self.steps_per_epoch)
-        )
+        self.relaxation = Gates(Temperature.of(o, self.steps_per_epoch))

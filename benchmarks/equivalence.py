@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from autoloss.data.prepared import PreparedData
-from autoloss.registry import load
-from autoloss.study import Study
+from autoloss.data.load.prepared import PreparedData
+from autoloss.methods.load import load
+from autoloss.study.study import Study
 from autoloss.training.loop import Trainer
 
 ROOT = Path(__file__).parents[1]

@@ -29,12 +29,12 @@ from typing import Any
 
 from faulty_server import Fault, Site, serving
 
-from autoloss.data.fetch import fetch, verify_raw
-from autoloss.data.fetching import archive, content, download
-from autoloss.data.registry import SourceSpec
+from autoloss.data.fetch import archive, content, download
+from autoloss.data.fetch.raw_folder import verify_raw
+from autoloss.data.fetch.source import fetch
+from autoloss.data.specs import SourceSpec
 from autoloss.errors import UserError
 
-QUICK = download.Patience(pause=0, timeout=(2, 2))
 TERMS = {"title": "Tiny", "homepage": "h", "licence": "be kind", "citation": "cite us"}
 
 
@@ -234,7 +234,7 @@ def kill(during: str) -> Callable[[Trial], str]:
             t.site.faults.append(Fault("slow", 0.02))
         child = t.child(slow=during == "extraction")
         share = t.random.random()
-        pattern = ".tiny.*.part" if during == "download" else ".tiny.*.partial/*.txt"
+        pattern = ".tiny.*.part" if during == "download" else ".tiny.autoloss-partial/*.txt"
         most = len(t.site.content) if during == "download" else len(t.files[0]["a.txt"])
         wait(lambda: child.poll() is not None or size(t.raw.parent, pattern) > share * most * 0.9)
         child.send_signal(signal.SIGKILL)
@@ -323,7 +323,7 @@ def child(spec: str, raw: str, slow: bool) -> None:
     """The process that a trial kills."""
     if slow:
         content.CHUNK = 1 << 13
-        archive.progress = slowly
+        archive.byte_progress = slowly
     try:
         fetch(SourceSpec.model_validate(json.loads(spec)), Path(raw))
     except UserError as error:
@@ -349,7 +349,7 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--slow", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    download.PATIENCE = QUICK
+    download.PAUSE, download.TIMEOUT = 0, (2, 2)
     if given.child:
         child(*given.child, slow=given.slow)
         return

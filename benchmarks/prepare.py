@@ -29,8 +29,8 @@ COLUMNS = [f"I{k}" for k in range(1, 14)] + [f"C{k}" for k in range(1, 27)]
 
 def ours(folder: Path) -> None:
     """Prepare `folder`/raw."""
-    from autoloss.data.prepare import prepare
-    from autoloss.data.registry import load_dataset
+    from autoloss.data.prepare.dataset import prepare
+    from autoloss.data.specs import load_dataset
 
     prepare(load_dataset("criteo", HERE.parent), folder / "raw", folder / "ours")
 

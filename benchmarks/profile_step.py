@@ -18,9 +18,9 @@ import torch
 from systems.autoloss import System
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from autoloss.kernels.runtime import Kernel
-from autoloss.models.functional import tables_of
-from autoloss.models.products import multiply
+from autoloss.functional import tables_of
+from autoloss.ops.kernels.runtime import Kernel
+from autoloss.ops.linear import multiply
 
 ONE_DNN = "mkldnn::_linear_pointwise"
 STEPS = 21  # three rounds of outer steps
@@ -40,7 +40,7 @@ def watch_kernels() -> None:
     call = Kernel.__call__
 
     def watched(kernel: Kernel, *arguments: Any) -> None:
-        function = kernel._function
+        function = kernel.function
         with record_function(f"{function.__module__}.{function.__name__}"):
             call(kernel, *arguments)
 

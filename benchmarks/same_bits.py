@@ -29,20 +29,20 @@ STUDY = {"name": "same_bits", "seeds": 1}
 GROUPS = ("table_2", "table_3", "figure_3", "figure_4")
 
 
-def tree_at(commit: str | None, folder: Path) -> Path:
-    """A copy of the project's files, of a commit or as they are, with raw data and kernels."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    if commit:
-        folder.mkdir()
-        archive = subprocess.run(
-            ["git", "archive", commit], cwd=ROOT, check=True, stdout=subprocess.PIPE
-        )
-        subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    else:
-        for name in subprocess.check_output(listed, cwd=ROOT, text=True).splitlines():
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
+def working_tree() -> str:
+    """A commit of the tracked files as they are, on no branch."""
+    new = subprocess.check_output(["git", "ls-files", "--others", "--exclude-standard"], cwd=ROOT)
+    if new:
+        sys.exit(f"git does not know these files yet: git add them\n{new.decode()}")
+    made = subprocess.check_output(["git", "stash", "create"], cwd=ROOT, text=True)
+    return made.strip() or "HEAD"
+
+
+def tree_at(commit: str, folder: Path) -> Path:
+    """The project's files at a commit, with the raw data that are here."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     if (ROOT / "data" / "raw").is_dir():
         shutil.copytree(ROOT / "data" / "raw", folder / "data" / "raw")
     return folder
@@ -84,7 +84,7 @@ def main() -> None:
     print(f"in {folder}", flush=True)
     trees = {
         "before": tree_at(options.commit, folder / "before"),
-        "after": tree_at(None, folder / "after"),
+        "after": tree_at(working_tree(), folder / "after"),
     }
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump({"study": STUDY, "training": {"max_epochs": options.epochs}}))

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command line has it; read when numpy is imported
+
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
+from hypothesis import settings
 
 from autoloss.training import stop
 from autoloss.training.loop import Trainer
 from tests.studied import run_study, tiny_study, working_in
 from tests.tiny import TASKS, tiny_data
+
+
+def pytest_collection_modifyitems(items):
+    """The workflow's tests first: they are the longest, and workers take tests in this order."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
+torch.set_num_threads(1)  # a worker has a core: more threads would wait for one another
+# How long an example takes, others decide. The same examples each time: a clone that passes goes
+# on passing; `pytest --hypothesis-profile anew` draws others.
+settings.register_profile("anew", deadline=None)
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +49,33 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def studied(tmp_path_factory):
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder that all workers share: whoever asks first makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def studied(once):
     """A folder in which `tests.studied.tiny_study()` has been made; not to be written to."""
-    folder = tmp_path_factory.mktemp("study")
-    with working_in(folder):
-        run_study(tiny_study())
-    return folder
+
+    def make(folder: Path) -> None:
+        with working_in(folder):
+            run_study(tiny_study())
+
+    return once("studied", make)
 
 
 @dataclass

@@ -8,15 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoloss.config import overlay
-from autoloss.registry import APART, GROUPS
-from autoloss.report import products
+from autoloss.report.analysis import analyse
+from autoloss.report.tables import write_table
 from autoloss.search.run import search
-from autoloss.study import Study
+from autoloss.study.cell import Cell
+from autoloss.study.groups import APART, GROUPS
+from autoloss.study.study import Study
 from autoloss.training.runner import Runner
 from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
 
-METHODS = ["focal", "kl", "hinge", "ce", "bohb", "slf", "darts", "melu", "autoloss", "autoloss_ce"]
+METHODS = ["focal", "kl", "hinge", "ce", "ce_more_data", "bohb", "slf", "darts", "melu", "autoloss"]
+METHODS += ["autoloss_ce"]
 DATASETS = {"ml100k-ctr": "binary", "ml100k": "rating", "adult": "binary"}
+# Some of its cells.
+CE = Cell("ml100k-ctr", "deepfm", "ce")
+OURS = Cell("ml100k-ctr", "deepfm", "autoloss")
+BOHB = Cell("ml100k-ctr", "deepfm", "bohb")
+FROZEN = Cell("ml100k-ctr", "nfm", "autoloss_frozen")
 
 
 def tiny_study(**keys: object) -> Study:
@@ -38,11 +46,9 @@ def run_study(study: Study) -> None:
             runner.train_shard(cell, first, last)
     for group in GROUPS:
         if group not in APART:
-            products.write_index(study, group)
-            products.write_budget(study, group)
-            products.write_comparisons(study, group)
+            list(analyse(study, group))
     for table in ("table_1", "table_2", "table_3", "controls"):
-        list(products.write_table(study, table))
+        list(write_table(study, table))
 
 
 @contextmanager

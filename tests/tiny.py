@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from autoloss.config import Config, load_config
-from autoloss.data.atomic import digest
-from autoloss.data.manifest import FieldStats, Manifest, Statistics, data_hash, write_manifest
-from autoloss.data.prepared import PreparedData
+from autoloss.data.load.prepared import PreparedData
+from autoloss.data.manifest import (
+    FieldStats,
+    Manifest,
+    Statistics,
+    data_hash,
+    digest,
+    write_manifest,
+)
 
 ROOT = Path(__file__).parents[1]
 FIELD_SIZES = (12, 9, 4)

@@ -1,121 +1,191 @@
-"""From claims and runs to verdicts: measure each comparison once, decide at three minimum effects.
+"""From claims and runs to verdicts: measure each comparison once, then decide all together.
 
 Nothing is chosen here that docs/statistics.md, "Verdicts", does not say.
 """
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from autoloss.claims.evidence import answer, digests, evidence, questions
-from autoloss.claims.measured import Measured, decide_all
-from autoloss.claims.rules import DETAILS, UNASSESSABLE, VERDICTS, conjunction
-from autoloss.claims.schema import Claim, Registry
-from autoloss.claims.summary import pool
-from autoloss.claims.verdicts import ClaimVerdict, Pooled, Row, Verdicts
-from autoloss.study import Study
-
-TOLERANCES = (0.5, 1.0, 2.0)  # times the minimum effect
+from autoloss.claims import rules
+from autoloss.claims.measures import MEASURES
+from autoloss.claims.power import Design
+from autoloss.claims.questions import Answer, answer, digests, evidence, questions, stand_ins
+from autoloss.claims.schema import FILE, Claim, Registry
+from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Verdicts
+from autoloss.config import StatisticsOptions
+from autoloss.stats import compare
+from autoloss.study.study import Study
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A claim's comparisons: rows, their verdicts at each tolerance, and the pooled ones."""
+class Asked:
+    """A claim, or a reading of it (the name of a method), with its comparisons measured."""
 
     claim: Claim
-    rows: Sequence[Row]
-    said: Sequence[Sequence[str]]
-    pooled: Sequence[Pooled]
+    reading: str
+    measured: list[tuple[Row, rules.Tested | None]]
 
 
 def judge(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) -> Verdicts:
-    """A verdict on every claim, from the indexes of the groups that there are."""
-    options = study.config.statistics
-    measured: list[Measured] = []
-    ends = [0]
-    for claim in registry.claims:
-        runs = evidence(claim, groups)
-        for question in questions(study, registry, claim, runs):
-            found = answer(study, question, runs)
-            measured.append(Measured.of(question, found, options))
-        ends.append(len(measured))
-    decided = [decide_all(measured, times, options.alpha) for times in TOLERANCES]
+    """A verdict on every claim, or on each of its readings, from the indexes that there are."""
+    alpha, listed = study.config.statistics.alpha, registry.listed
+    asked = list(ask(study, registry, groups))
+    tests = [test for one in asked for _, test in one.measured if test]
+    decisions = iter(rules.decide(tests, alpha))
+    everything = pd.concat(groups.values()) if groups else pd.DataFrame(columns=["dataset", "seed"])
+    own = study.is_the_papers(everything["dataset"].unique())
     verdicts = []
-    for claim, (start, end) in zip(registry.claims, pairwise(ends), strict=True):
-        mine = measured[start:end]
-        rows = [
-            one.row(decision, options.alpha)
-            for one, decision in zip(mine, decided[1][start:end], strict=True)
-        ]
-        said = [[d.verdict if d else UNASSESSABLE for d in at[start:end]] for at in decided]
-        pooled = list(pool(mine, rows, options))
-        verdicts.append(_claim_verdict(Judged(claim, rows, said, pooled)))
-    used = {one.question.dataset for one in measured if one.question.dataset is not None}
+    for one in asked:
+        rows = [_decided(row, next(decisions), alpha) if t else row for row, t in one.measured]
+        read_as = listed.readings.get(one.reading, "")
+        verdicts.append(claim_verdict(one.claim, one.reading, read_as, rows, own))
     return Verdicts(
         claims_sha256=registry.sha256,
+        registered=registered(study.root),
         scale=study.config.scale,
         protocol=study.config.protocol,
-        alpha=options.alpha,
-        papers_own=study.is_the_papers(used),
+        alpha=alpha,
+        seeds=sorted(map(int, everything["seed"].unique())),
+        papers_own=own,
+        stand_ins=stand_ins(study, everything),
         groups=digests(groups),
-        families=dict(registry.families),
+        families=dict(listed.families),
         claims=verdicts,
     )
 
 
-def _claim_verdict(judged: Judged) -> ClaimVerdict:
-    """The conjunction of a claim's comparisons."""
-    claim, rows = judged.claim, judged.rows
-    places = [k for k, row in enumerate(rows) if row.counts]
-    differs = claim.direction == "differs"
-    at_half, verdict, at_twice = (
-        conjunction((at[k] for k in places), differs=differs) for at in judged.said
+def ask(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) -> Iterator[Asked]:
+    """Every claim, and every reading of it, with its comparisons measured."""
+    options = study.config.statistics
+    for claim in registry.listed.claims:
+        runs = evidence(claim, groups)
+        for methods in claim.judged:
+            rows = questions(study, registry, claim, methods, runs)
+            answers = [answer(study, claim, row, runs) for row in rows]
+            measured = [measure(claim, *pair, options) for pair in zip(rows, answers, strict=True)]
+            yield Asked(claim, methods[0] if claim.readings else "", measured)
+
+
+def registered(root: Path) -> str | None:
+    """The commit that last changed the claims; None without one, or if they have changed since."""
+    git = ("git", "--no-optional-locks", "-C", str(root))
+    try:
+        _run(*git, "diff", "--quiet", "HEAD", "--", str(FILE))
+        return _run(*git, "log", "-1", "--format=%H", "--", str(FILE)) or None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def measure(
+    claim: Claim, row: Row, answer: Answer, options: StatisticsOptions
+) -> tuple[Row, rules.Tested | None]:
+    """A row with the numbers of its answer, and what its outcome depends on, if it can have one."""
+    if answer.gains is None:
+        outcome = rules.OPEN if answer.tried else rules.MISSING
+        update = {"n": answer.n, "outcome": outcome if row.decides else "", "detail": answer.reason}
+        return row.model_copy(update=update), None
+    d = np.asarray(answer.gains, dtype=np.float64)
+    if MEASURES[row.metric].counted:
+        return row.model_copy(update={"n": answer.n, "gain": float(d.mean())}), None
+    zero = compare(d, np.zeros_like(d), higher_is_better=True, confidence=options.confidence)
+    names = ("n", "gain", "sd", "low", "high", "p_permutation", "p_t")
+    row = row.model_copy(update={name: getattr(zero, name) for name in names})
+    if row.minimum is None:
+        return row, None
+    return row, rules.Tested(
+        key=(row.dataset, row.model, row.ours, row.other),
+        family=(claim.family, row.metric),
+        minimum=row.minimum,
+        zero=zero,
+        least=compare(d, np.full_like(d, row.minimum), higher_is_better=True),
     )
-    with_it = [k for k in places if rows[k].verdict == verdict]
-    found = Counter(rows[k].verdict for k in places)
-    counts = {name: found[name] for name in VERDICTS if found[name]}
-    details = {rows[k].detail for k in places}
-    about = {"id", "sentence", "origin", "section", "stated", "family", "direction"}
+
+
+def _decided(row: Row, decision: rules.Decision, alpha: float) -> Row:
+    """The row with what it comes to, and what its design can find."""
+    assert row.sd is not None
+    assert row.minimum is not None
+    design = Design(row.sd, row.minimum, decision.of, alpha)
+    update: dict[str, Any] = {
+        "comparisons": decision.of,
+        "p_holds": decision.p_holds,
+        "p_fails": decision.p_fails,
+        "p_worse": decision.p_worse,
+        "resolved": design.resolved(row.n),
+        "outcome": decision.outcome,
+        "detail": "worse" if decision.p_worse < alpha else "",
+    }
+    if row.published is not None:
+        update["chance"] = design.chance(row.published, row.n)
+        update["seeds_needed"] = design.seeds_for(row.published)
+    return row.model_copy(update=update)
+
+
+def claim_verdict(
+    claim: Claim, reading: str, read_as: str, rows: list[Row], own: bool
+) -> ClaimVerdict:
+    """What a claim's comparisons come to together, and by data set and metric."""
+    places = [k for k, row in enumerate(rows) if row.decides]
+    tally = _tally(rows, places)
+    about = claim.model_dump(include={"id", "sentence", "origin", "section", "stated", "family"})
     return ClaimVerdict(
-        **claim.model_dump(include=about),
-        basis=_basis(claim),
-        verdict=verdict,
-        detail=details.pop() if len(details) == 1 else "",
-        reason=_reason([rows[k] for k in places], counts),
-        counts=counts,
-        decider=min(with_it, key=lambda k: _strength(rows[k], claim)),
-        at_half=at_half,
-        at_twice=at_twice,
-        rows=list(rows),
-        pooled=list(judged.pooled),
+        **about,
+        **tally,
+        reading=reading,
+        read_as=read_as,
+        verdict=rules.WORDS[tally["outcome"]][own],
+        rows=rows,
+        summaries=list(_summaries(rows, places)),
     )
 
 
-def _strength(row: Row, claim: Claim) -> float:
-    """The gain in minimum effects: the weakest of the rows with the claim's verdict decides."""
-    if row.gain is None:
-        return 0.0
-    return (abs(row.gain) if claim.direction == "differs" else row.gain) / row.minimum
+def _summaries(rows: Sequence[Row], places: Sequence[int]) -> Iterator[Summary]:
+    for dataset, metric in dict.fromkeys((rows[k].dataset, rows[k].metric) for k in places):
+        part = [k for k in places if (rows[k].dataset, rows[k].metric) == (dataset, metric)]
+        gains = [gain for k in part if (gain := rows[k].gain) is not None]
+        yield Summary(
+            **_tally(rows, part),
+            dataset=dataset,
+            metric=metric,
+            median=median(gains) if gains else None,
+            smallest=min(gains, default=None),
+            largest=max(gains, default=None),
+        )
 
 
-def _reason(rows: Sequence[Row], counts: Mapping[str, int]) -> str:
-    """How many comparisons came to what, and what is behind it."""
-    parts = []
-    for name, number in counts.items():
-        named = [row.detail for row in rows if row.verdict == name and row.detail]
-        found = Counter(detail.partition(":")[0] for detail in named)  # "missing", not what is
-        texts = [f"{found[d]} {d}" for d in dict.fromkeys((*DETAILS, *sorted(found))) if found[d]]
-        parts.append(f"{number} {name}" + (f" ({', '.join(texts)})" if texts else ""))
-    return f"of {len(rows)}: {'; '.join(parts)}"
+def _tally(rows: Sequence[Row], places: Sequence[int]) -> dict[str, Any]:
+    """What several comparisons come to, how many to what, and which of them decided."""
+    counts = Counter(rows[k].outcome for k in places)
+    outcome = rules.together(counts)
+    deciding = rules.FAILS if outcome == rules.MIXED else outcome
+    if not counts[deciding]:  # what was made holds: what was not leaves the claim open
+        deciding = rules.MISSING
+    among = [k for k in places if rows[k].outcome == deciding]
 
+    def order(k: int) -> tuple[float, float]:
+        row = rows[k]
+        if row.p is None or row.gain is None or row.minimum is None:
+            return 1.0, 0.0
+        certain = -row.p if outcome == rules.HOLDS else row.p
+        return certain, abs(row.gain / row.minimum - 1)
 
-def _basis(claim: Claim) -> str:
-    """Where the minimum effects come from."""
-    half = claim.minimum.half_of
-    parts = [f"half of the {half} published gain"] if half else []
-    return "; ".join(parts + ([claim.minimum.why] if claim.minimum.why else []))
+    return {
+        "outcome": outcome,
+        "counts": {name: counts[name] for name in rules.OUTCOMES if counts[name]},
+        "decider": min(among, key=order),
+    }

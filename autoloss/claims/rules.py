@@ -9,109 +9,95 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-from autoloss.stats import holm
+from autoloss.stats import Comparison, holm
 
-VERDICTS = REPRODUCED, DIRECTION, NOT, INCONCLUSIVE, UNASSESSABLE = (
-    "reproduced",
-    "direction only",
-    "not reproduced",
-    "inconclusive",
-    "not assessable",
-)
-# A conjunction is false if one part is; it is unknown if one part is; else it is as weak as the
-# weakest part.
-WEAKEST_FIRST = (NOT, UNASSESSABLE, INCONCLUSIVE, DIRECTION, REPRODUCED)
-# Of a difference in either direction: "it makes none" is said when nothing is left open.
-OPEN_FIRST = (UNASSESSABLE, INCONCLUSIVE, NOT, DIRECTION, REPRODUCED)
-# A question that the paper does not answer cannot be reproduced: the same verdicts in other words.
-ANSWERS = {REPRODUCED: "holds", NOT: "does not hold"}
-EQUIVALENT, REVERSED, SMALLER, UNDERPOWERED = DETAILS = (
-    "equivalent",
-    "reversed",
-    "smaller than the minimum effect",
-    "under-powered",
-)
+# What a comparison, or a claim, comes to.
+HOLDS, FAILS, MIXED, OPEN, MISSING = OUTCOMES = ("holds", "fails", "mixed", "open", "not attempted")
+# A claim's in words, in the order in which a reader meets them: here, and with the paper's own data
+# and scale.
+WORDS = {
+    HOLDS: ("holds here", "reproduced"),
+    FAILS: ("does not hold here", "not reproduced"),
+    MIXED: ("mixed", "reproduced in part"),
+    OPEN: ("cannot be told here", "cannot be told"),
+    MISSING: ("not attempted here", "not attempted"),
+}
 
 
 @dataclass(frozen=True)
 class Tested:
-    """An assessable comparison: what its verdict depends on.
+    """A comparison with both tests made: what its outcome depends on.
 
-    `key` says what is compared: two rows of a family with one key are one comparison to Holm.
-    `p_below` is NaN, no test, where the claim is of a difference in either direction.
+    `key` says what is compared: two of a family with one key are one comparison to Holm. `zero` are
+    the statistics of its gains, `least` those of the gains less the smallest effect of interest.
     """
 
     key: Hashable
     family: Hashable
-    differs: bool
-    gain: float
     minimum: float
-    p: float
-    p_below: float
-    p_equivalence: float
+    zero: Comparison
+    least: Comparison
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A comparison's verdict, with the corrected p-values that it rests on."""
+    """What a comparison comes to, with the p-values that decide: corrected, the larger of two."""
 
-    verdict: str
-    detail: str
-    p_holm: float
-    p_below_holm: float
-    p_equivalence_holm: float
+    outcome: str
+    p_holds: float
+    p_fails: float
+    p_worse: float
     of: int
     """Comparisons in the family."""
 
 
 def decide(tested: Sequence[Tested], alpha: float) -> list[Decision]:
-    """The verdicts of all comparisons of a study; Holm within each family."""
-    p = _corrected(tested, lambda one: (one.p, one.key))
-    # Against another size the same comparison is another test.
-    below = _corrected(tested, lambda one: (one.p_below, (one.key, one.minimum, one.differs)))
-    equal = _corrected(tested, lambda one: (one.p_equivalence, (one.key, one.minimum)))
-    sizes = Counter(family for family, _ in {(one.family, one.key) for one in tested})
+    """What all comparisons of a study come to; Holm within each family.
+
+    Each p is two-sided where the estimate lies on the side that is tested, and 1 on the other: so
+    all of them rise together when gains fall (or fall together), and Holm with them.
+    """
+    holds = _corrected(tested, lambda t: (t.key, t.zero, t.zero.gain > 0))
+    worse = _corrected(tested, lambda t: (t.key, t.zero, t.zero.gain < 0))
+    fails = _corrected(tested, lambda t: ((t.key, t.minimum), t.least, t.least.gain < 0))
+    sizes = Counter(family for family, _ in {(t.family, t.key) for t in tested})
     return [
-        Decision(*_verdict(one, a, b, c, alpha), a, b, c, sizes[one.family])
-        for one, a, b, c in zip(tested, p, below, equal, strict=True)
+        Decision(_outcome(t, p, q, alpha), p, q, r, sizes[t.family])
+        for t, p, q, r in zip(tested, holds, fails, worse, strict=True)
     ]
 
 
+def _outcome(comparison: Tested, p_holds: float, p_fails: float, alpha: float) -> str:
+    if p_fails < alpha:
+        return FAILS
+    return HOLDS if p_holds < alpha and comparison.zero.gain >= comparison.minimum else OPEN
+
+
 def _corrected(
-    tested: Sequence[Tested], test: Callable[[Tested], tuple[float, Hashable]]
+    tested: Sequence[Tested], test: Callable[[Tested], tuple[Hashable, Comparison, bool]]
 ) -> list[float]:
-    families: dict[Hashable, dict[Hashable, float]] = {}
-    for one in tested:
-        p, key = test(one)
-        families.setdefault(one.family, {})[key] = p
-    corrected = {
-        family: dict(zip(found, map(float, holm(list(found.values()))), strict=True))
-        for family, found in families.items()
-    }
-    return [corrected[one.family][test(one)[1]] for one in tested]
+    """Of each comparison the larger p of the exact test and the t-test, each Holm-corrected."""
+    largest = [0.0] * len(tested)
+    for name in ("p_permutation", "p_t"):
+        families: dict[Hashable, dict[Hashable, float]] = {}
+        for comparison in tested:
+            key, statistics, on_this_side = test(comparison)
+            p = getattr(statistics, name) if on_this_side else 1.0
+            families.setdefault(comparison.family, {})[key] = p
+        corrected = {
+            family: dict(zip(ps, map(float, holm(list(ps.values()))), strict=True))
+            for family, ps in families.items()
+        }
+        for k, comparison in enumerate(tested):
+            largest[k] = max(largest[k], corrected[comparison.family][test(comparison)[0]])
+    return largest
 
 
-def _verdict(
-    one: Tested, p_holm: float, p_below: float, p_equivalence: float, alpha: float
-) -> tuple[str, str]:
-    different, equivalent = p_holm < alpha, p_equivalence < alpha
-    size = abs(one.gain) if one.differs else one.gain
-    if different and size > 0:
-        if size >= one.minimum:
-            return REPRODUCED, ""
-        return DIRECTION, EQUIVALENT if equivalent else ""
-    if equivalent:
-        return NOT, EQUIVALENT
-    if different:
-        return NOT, REVERSED
-    if p_below < alpha:
-        return NOT, SMALLER
-    return INCONCLUSIVE, ""
-
-
-def conjunction(verdicts: Iterable[str], *, differs: bool = False) -> str:
-    """The verdict of a claim that asks for all of its comparisons."""
-    found = set(verdicts)
-    return next(
-        verdict for verdict in (OPEN_FIRST if differs else WEAKEST_FIRST) if verdict in found
-    )
+def together(outcomes: Iterable[str]) -> str:
+    """What a claim of several comparisons comes to."""
+    present = set(outcomes)
+    if present <= {MISSING}:
+        return MISSING
+    if FAILS in present:
+        return MIXED if HOLDS in present else FAILS
+    return HOLDS if present == {HOLDS} else OPEN

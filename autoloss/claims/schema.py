@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from autoloss.claims.measures import MEASURES
+from autoloss.claims.measures import DECIDING, MEASURES
+from autoloss.data.specs import dataset_names
 from autoloss.errors import ConfigError, did_you_mean
-from autoloss.registry import GROUPS, MODELS, OWN, discover
+from autoloss.methods.discover import discover
+from autoloss.methods.info import OWN
+from autoloss.metrics import METRICS
+from autoloss.models import MODELS
 from autoloss.report.published import Cells, Published, load_published
 from autoloss.strict import Strict, load_yaml
-from autoloss.study import Study
+from autoloss.study.groups import GROUPS
+from autoloss.study.study import Study
 
 FILE = Path("configs") / "claims.yaml"
 STATED = ("table_2", "table_3", "figure_3", "figure_4_hours", "figure_4_frequency")
@@ -29,14 +34,25 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Size = Annotated[float, Field(gt=0)]
 
 
+RESOLVED = 2.0  # standard errors of a difference over test rows
+
+
 class Minimum(Strict):
-    """The minimum effect of interest: half of what the paper states, or sizes of our own."""
+    """The smallest effect of interest: half of what the paper states, or sizes of our own."""
 
     half_of: Literal["smallest", "mean"] | None = Field(
         default=None, description="of the gains that the paper states for this claim's comparisons"
     )
     effects: dict[str, Size] = Field(default={}, description="by metric, where not half of those")
     why: str = Field(default="", description="where `effects` come from")
+
+
+class Resolvable(Strict):
+    """What the test rows of one of our data sets can show of a difference between two methods."""
+
+    rows: int = Field(gt=0, description="of the test split")
+    standard_errors: dict[str, Size] = Field(description="of a difference over them, by metric")
+    why: str = Field(min_length=1, description="how they were measured")
 
 
 class Claim(Strict):
@@ -51,35 +67,51 @@ class Claim(Strict):
     family: str
     groups: Names = Field(description="of runs: their indexes hold the evidence")
     data: Names = Field(description="the paper's data sets; ours stand for them")
+    needs: tuple[str, ...] = Field(
+        default=(), description="the paper's data sets for which nothing else can stand"
+    )
     models: Names
-    methods: Names
+    methods: tuple[str, ...] = Field(default=(), description="the claim is of all of them")
+    readings: tuple[str, ...] = Field(default=(), description="or of each, judged by itself")
     others: Names
-    metrics: Names
-    beside: tuple[str, ...] = Field(default=(), description="shown, not judged")
-    direction: Literal["better", "differs"] = "better"
+    metrics: Names = DECIDING
+    beside: tuple[str, ...] = Field(default=("logloss",), description="shown, not judged")
     minimum: Minimum
     protocol: Literal["published", "tuned"] | None = Field(
         default=None, description="the only one in which it can be judged"
     )
 
-    def pairs(self) -> Iterator[tuple[str, str, str, str]]:
-        """Data set, model, method and other method of every comparison."""
-        return product(self.data, self.models, self.methods, self.others)
+    @property
+    def judged(self) -> list[tuple[str, ...]]:
+        """The methods of each verdict: all of the claim's, or one reading after the other."""
+        return [(name,) for name in self.readings] or [self.methods]
+
+    def pairs(self, methods: Iterable[str]) -> Iterator[tuple[str, str, str, str]]:
+        """Data set, model, method and other method of every comparison of `methods`."""
+        return product(self.data, self.models, methods, self.others)
 
 
 class Listed(Strict):
     """The file: families, each a question whose comparisons Holm corrects together, and claims."""
 
     families: dict[str, str]
+    readings: dict[str, str] = Field(default={}, description="methods, in the words of a verdict")
+    resolvable: dict[str, Resolvable] = Field(default={}, description="by our data sets' names")
     claims: tuple[Claim, ...] = Field(min_length=1)
+
+
+class Threshold(NamedTuple):
+    """A smallest effect of interest, and where it is from."""
+
+    size: float
+    basis: str
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The claims, the paper's numbers that they rest on, and the file's SHA-256."""
+    """The file's content, the paper's numbers that it rests on, and its SHA-256."""
 
-    claims: tuple[Claim, ...]
-    families: Mapping[str, str]
+    listed: Listed
     published: Published
     sha256: str
 
@@ -95,30 +127,39 @@ class Registry:
         every = EVERY.fullmatch(method)
         for name in claim.published:
             cells: Cells = getattr(self.published, name)
-            found = cells.of(data, model).get(MEASURES[metric].published, {})
-            value = found.get(method, found.get(int(every[1])) if every else None)
+            stated = cells.of(data, model).get(MEASURES[metric].published, {})
+            value = stated.get(method, stated.get(int(every[1])) if every else None)
             if value is not None:
                 return value
         return None
 
-    def minimum(self, claim: Claim, metric: str) -> float:
-        """The minimum effect of interest of a claim, by a metric.
+    def minimum(self, claim: Claim, metric: str, dataset: str | None = None) -> Threshold:
+        """The smallest effect of interest: the claim's, or what the test rows of ours can show.
 
         Raises:
             ConfigError: the claim gives none, or the paper states no gains to halve.
         """
+        least = self._claimed(claim, metric)
+        rows = self.listed.resolvable.get(dataset or "")
+        if rows is None or metric not in rows.standard_errors:
+            return least
+        basis = f"{RESOLVED:g} standard errors over {rows.rows:,} test rows"
+        return max(least, Threshold(RESOLVED * rows.standard_errors[metric], basis))
+
+    def _claimed(self, claim: Claim, metric: str) -> Threshold:
         if metric in claim.minimum.effects:
-            return claim.minimum.effects[metric]
-        gains = [self.stated(claim, metric, pair) for pair in claim.pairs()]
-        known = [gain for gain in gains if gain is not None]
+            return Threshold(claim.minimum.effects[metric], claim.minimum.why)
         half_of = claim.minimum.half_of
+        pairs = claim.pairs((*claim.methods, *claim.readings))
+        gains = [self.stated(claim, metric, pair) for pair in pairs]
+        known = [gain for gain in gains if gain is not None]
         size = 0.0
         if half_of and known:
-            size = round((min(known) if half_of == "smallest" else sum(known) / len(known)) / 2, 6)
+            size = (min(known) if half_of == "smallest" else sum(known) / len(known)) / 2
         if size <= 0:
             mend = f"add `effects: {{{metric}: ...}}`, or a `published` table that has such gains"
             raise ConfigError(_where(claim, "minimum"), f"gives none for {metric}", mend)
-        return size
+        return Threshold(size, f"half of the {half_of} published gain")
 
 
 def load_claims(root: Path) -> Registry:
@@ -129,41 +170,57 @@ def load_claims(root: Path) -> Registry:
     """
     listed = load_yaml(root / FILE, Listed)
     digest = hashlib.sha256((root / FILE).read_bytes()).hexdigest()
-    registry = Registry(listed.claims, listed.families, load_published(root), digest)
-    data = {name for stated in STATED for name in getattr(registry.published, stated).values}
+    registry = Registry(listed, load_published(root), digest)
     methods = set(discover())
+    _check(None, "readings", listed.readings, methods)
+    _check(None, "resolvable", listed.resolvable, dataset_names(root))
+    for dataset, rows in listed.resolvable.items():
+        _check(None, f"resolvable.{dataset}.standard_errors", rows.standard_errors, METRICS)
     seen: set[str] = set()
-    for claim in registry.claims:
+    for claim in listed.claims:
         if claim.id in seen:
             raise ConfigError(_where(claim, "id"), "is there twice", "choose another id")
         seen.add(claim.id)
-        named = {name for name in (*claim.methods, *claim.others) if not EVERY.fullmatch(name)}
-        _check(claim, "methods", named, methods)
-        _check(claim, "models", claim.models, MODELS)
-        _check(claim, "metrics", (*claim.metrics, *claim.beside, *claim.minimum.effects), MEASURES)
-        _check(claim, "groups", claim.groups, GROUPS)
-        _check(claim, "family", [claim.family], listed.families)
-        _check(claim, "published", claim.published, STATED)
-        _check(claim, "data", claim.data, data)
-        for metric in (*claim.metrics, *claim.beside):
-            registry.minimum(claim, metric)
+        _check_claim(registry, claim, methods)
     return registry
 
 
-def _check(claim: Claim, key: str, names: Iterable[str], known: Iterable[str]) -> None:
+def _check_claim(registry: Registry, claim: Claim, methods: Set[str]) -> None:
+    """Every name of a claim is known, and each of its metrics can be decided by."""
+    if bool(claim.methods) == bool(claim.readings):
+        mend = "give the methods that it is of all together, or each reading by itself"
+        raise ConfigError(_where(claim, "methods"), "one of it and `readings` is due", mend)
+    data = {name for stated in STATED for name in getattr(registry.published, stated).values}
+    named = {name for name in (*claim.methods, *claim.others) if not EVERY.fullmatch(name)}
+    _check(claim, "methods", named, methods)
+    _check(claim, "readings", claim.readings, registry.listed.readings)
+    _check(claim, "models", claim.models, MODELS)
+    _check(claim, "metrics", (*claim.metrics, *claim.beside, *claim.minimum.effects), MEASURES)
+    _check(claim, "groups", claim.groups, GROUPS)
+    _check(claim, "family", [claim.family], registry.listed.families)
+    _check(claim, "published", claim.published, STATED)
+    _check(claim, "data", (*claim.data, *claim.needs), data)
+    for metric in claim.metrics:
+        if MEASURES[metric].counted:
+            mend = f"show `{metric}` `beside` what is measured"
+            raise ConfigError(_where(claim, "metrics"), f"{metric} is a count: no test", mend)
+        registry.minimum(claim, metric)
+
+
+def _check(claim: Claim | None, key: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = set(known)
     for name in names:
         if name not in known:
-            raise ConfigError(
-                _where(claim, key), f"there is no '{name}'", did_you_mean(name, known)
-            )
+            mend = did_you_mean(name, known)
+            raise ConfigError(_where(claim, key), f"there is no '{name}'", mend)
 
 
-def _where(claim: Claim, key: str) -> str:
-    return f"{FILE.as_posix()}, claim '{claim.id}', key '{key}'"
+def _where(claim: Claim | None, key: str) -> str:
+    of = f"claim '{claim.id}', " if claim else ""
+    return f"{FILE.as_posix()}, {of}key '{key}'"
 
 
 def claimed_groups(study: Study) -> list[str]:
     """The groups that the claims are judged on, those in which the study runs our method."""
-    named = {group for claim in load_claims(study.root).claims for group in claim.groups}
+    named = {group for claim in load_claims(study.root).listed.claims for group in claim.groups}
     return [group for group in GROUPS if group in named and study.has(group)]

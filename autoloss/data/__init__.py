@@ -1,5 +1,5 @@
 """Data, from a source's raw files to encoded arrays (paper §3.1, Table 1).
 
-`registry` describes sources and data sets, `fetch` brings raw files, a parser per source turns
-them into one frame, `prepare` splits and encodes it, `prepared` opens the result.
+`specs` describes sources and data sets, `fetch` brings raw files, `formats` has a parser for each
+format of them, `prepare` splits and encodes what they hold, `load` opens the result for training.
 """

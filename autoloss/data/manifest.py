@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from autoloss.errors import DataError
+from autoloss.records.store import write_text
 from autoloss.strict import Strict
 
 MANIFEST = "manifest.json"
@@ -115,6 +116,12 @@ class Manifest(Strict):
         return self.mirror.startswith(GENERATED)
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def data_hash(
     arrays: Mapping[str, str],
     field_sizes: Sequence[int],
@@ -136,7 +143,7 @@ AnyManifest = TypeVar("AnyManifest", bound=BaseModel)
 
 def write_manifest(folder: Path, manifest: BaseModel) -> None:
     """Write `manifest` into `folder`, always its last file."""
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_text(manifest.model_dump_json(indent=2) + "\n", folder / MANIFEST)
 
 
 def listed(folder: Path) -> set[str]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from autoloss.config import ModelOptions
-from autoloss.models.batch_norm import BatchNorm
-from autoloss.models.dropout import Dropout
-from autoloss.models.embedding import FieldEmbedding
-from autoloss.models.mlp import mlp
+from autoloss.folder import Info
+from autoloss.layers.batch_norm import BatchNorm
+from autoloss.layers.dropout import Dropout
+from autoloss.layers.embedding import FieldEmbedding
+from autoloss.layers.tower import mlp
 from autoloss.task import Task
 
 
@@ -21,6 +22,29 @@ class NFM(nn.Module):
     With C classes the linear terms, the bias and the MLP have C outputs.
     """
 
+    info = Info(
+        label="NFM",
+        fidelity=(
+            ("pooling", "NFM, Eq. 3-4", "sum of the pairs' elementwise products", "original's way"),
+            (
+                "pooled vector",
+                "NFM, code",
+                "batch norm, then dropout",
+                "original's way",
+                "the same",
+                "T7",
+            ),
+            (
+                "sizes",
+                "§3.3",
+                "embedding 16, MLP 2 × 128, batch norm, dropout 0.2, ReLU",
+                "as written",
+                "the same",
+                "T7",
+            ),
+        ),
+        paper="He & Chua, Neural Factorization Machines, SIGIR 2017",
+    )
     reads_rows = True  # see FunctionalModel
 
     def __init__(self, field_sizes: Sequence[int], task: Task, options: ModelOptions) -> None:

@@ -4,99 +4,63 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from autoloss.errors import ConfigError, UserError
-from autoloss.plan.actual import compare
-from autoloss.plan.costs import (
-    COSTS,
-    Measured,
-    choose_device,
-    load_costs,
-    load_devices,
-    own_costs,
-)
-from autoloss.plan.estimate import make_plan
-from autoloss.plan.jobs import cells_of
-from autoloss.plan.page import show_actual, show_plan
-from autoloss.plan.training import Resources, Training
-from autoloss.study import Study
+from autoloss.arguments import study_of
+from autoloss.errors import ConfigError
+from autoloss.study.planned import notes
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user asks; None: not said."""
+def plan(
+    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A configuration, as for snakemake --configfile.")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Default: this machine's.")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="0: runs are trained on the cores.")] = 0,
+    jobs_per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on a GPU.")] = 1,
+    device: Annotated[str | None, typer.Option(help="A row of configs/devices.yaml.")] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="Of a run, in place of the guess: 4, or 3,4,10.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    measure: Annotated[bool, typer.Option(help="Measure this machine's costs first.")] = False,
+    actual: Annotated[bool, typer.Option(help="Say so if there are no runs to compare.")] = False,
+) -> None:
+    """Say what a study will cost before anything runs: jobs, hours, memory, disk, wall time."""
+    from rich.console import Console
 
-    scale: str | None = None
-    config: Path | None = None
-    cores: int | None = None
-    gpus: int = 0
-    jobs_per_gpu: int = 1
-    device: str | None = None
-    epochs: str | None = None
-    as_json: bool = False
-    measure: bool = False
-    actual: bool = False
+    from autoloss.plan.actual import compare
+    from autoloss.plan.costs import choose_device, costs_of, load_devices
+    from autoloss.plan.estimate import make_plan
+    from autoloss.plan.page import show_actual, show_plan, wide
+    from autoloss.plan.training import Resources, Training
 
+    study, console = study_of(config, scale), wide(Console(soft_wrap=True))
+    devices = load_devices(study.root)
+    trains_on = choose_device(devices, device, gpus)
+    use = Resources(cores or os.cpu_count() or 1, gpus, jobs_per_gpu, trains_on)
+    if measure:
+        from autoloss.plan.measure import measure as measure_costs  # the one part with torch
 
-def run(options: Options, console: Console, root: Path = Path()) -> None:
-    """Print the plan that `options` ask for, and beside it what runs took, if there are any."""
-    study, devices = study_of(options.scale, options.config, root), load_devices(root)
-    cores = options.cores or os.cpu_count() or 1
-    device = choose_device(devices, options.device, options.gpus)
-    use = Resources(cores, options.gpus, options.jobs_per_gpu, device)
-    measured = _measure(study) if options.measure else costs_of(study)
-    epochs = _epochs(options.epochs) if options.epochs else None
-    plan = make_plan(study, devices, measured, use, epochs=epochs)
-    training = Training(study, devices, measured, use, 1, epochs[1] if epochs else None)
-    actual = compare(training)
-    if options.as_json:
-        both = {"plan": plan.model_dump(mode="json"), "actual": actual.model_dump(mode="json")}
-        console.print_json(json.dumps(both))
+        measure_costs(study, lambda line: typer.echo(line, err=True))
+    assumed = _epochs(epochs) if epochs else None
+    training = Training(study, devices, costs_of(study), use, assumed)
+    planned, taken = make_plan(training), compare(training)
+    if as_json:
+        console.print_json(json.dumps({"plan": planned, "actual": taken}, default=asdict))
         return
-    show_plan(plan, console)
-    for note in study.notes:
+    show_plan(planned, console)
+    for note in notes(study):
         console.print(f"- {note}", highlight=False, markup=False)
-    if actual.runs:
-        show_actual(actual, console)
-    elif options.actual:
+    if taken["runs"]:
+        show_actual(taken, console)
+    elif actual:
         console.print(f"\nThere are no runs in {study.results}/ to compare with.")
-
-
-def study_of(scale: str | None, config: Path | None, root: Path) -> Study:
-    """The study of a scale, of a user's configuration file, or of a resolved one.
-
-    Raises:
-        ConfigError: both are given, or the file is no configuration.
-    """
-    if config is not None and scale is not None:
-        raise ConfigError("--scale", "is given beside --config", "leave out one of them")
-    files, arguments = [config] if config else [], [f"scale={scale}"] if scale else []
-    return Study.planned(files, arguments, root)
-
-
-def costs_of(study: Study) -> Measured:
-    """Costs measured on this machine for this study, or the committed ones."""
-    own = own_costs(study)
-    if own.exists():
-        try:
-            return load_costs(own)
-        except UserError:
-            pass  # of another version: the committed ones do
-    return load_costs(study.root / COSTS)
-
-
-def _measure(study: Study) -> Measured:
-    """Measure this machine: the only part of a plan that needs torch."""
-    from autoloss.plan.measure import measure
-    from autoloss.plan.sizes import data_size
-
-    cells, stderr = cells_of(study), Console(stderr=True, highlight=False)
-    sizes = {name: data_size(study, name) for name in dict.fromkeys(c.dataset for c in cells)}
-    return load_costs(measure(study, cells, sizes, stderr.print))
 
 
 def _epochs(text: str) -> tuple[int, int, int]:

@@ -7,19 +7,22 @@ cell that was not measured takes those of the nearest one that was, and the plan
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from socket import gethostname
 from typing import Literal
 
-from autoloss.errors import ConfigError, did_you_mean
+from autoloss.errors import ConfigError, UserError, did_you_mean
+from autoloss.methods.options import lineage
 from autoloss.plan.sizes import DataSize
 from autoloss.strict import Strict, load_yaml
-from autoloss.study import Cell, Study
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 
 COSTS = Path("configs") / "costs.yaml"
 DEVICES = Path("configs") / "devices.yaml"
 PLAIN = "ce"  # the method that others are compared with
+USUAL = 1000  # examples of the step in which methods are compared
 
 
 class Law(Strict):
@@ -33,6 +36,14 @@ class Law(Strict):
         """Seconds of a training step."""
         return self.fixed_ms / 1e3 + batch_size * self.example_us / 1e6
 
+    def times(self, fixed: float, example: float, evaluated: float) -> Law:
+        """Each of its parts that many times."""
+        return Law(
+            fixed_ms=self.fixed_ms * fixed,
+            example_us=self.example_us * example,
+            evaluated_us=self.evaluated_us * evaluated,
+        )
+
 
 class Shape(Strict):
     """What of a data set its costs depend on."""
@@ -43,11 +54,15 @@ class Shape(Strict):
 
 
 class Measured(Strict):
-    """Costs of one machine. `laws`: data set -> model -> method -> law."""
+    """Costs of one machine. `laws`: data set -> model -> method -> law.
+
+    `model`: sizes that were measured; `model_of`: those that a data set's have otherwise.
+    """
 
     machine: str
     date: str
     model: dict[str, object]
+    model_of: dict[str, dict[str, object]]
     batch_sizes: tuple[int, int]
     shapes: dict[str, Shape]
     laws: dict[str, dict[str, dict[str, Law]]]
@@ -58,9 +73,9 @@ class Fixed(Strict):
 
     train_start: float
     run: float
-    index: float
-    index_per_run: float
     analyse: float
+    analyse_per_run: float
+    table: float
     figure: float
     report: float
     prepare_start: float
@@ -119,19 +134,6 @@ class Devices(Strict):
     record_kb: float
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A cell's law, and why it is not its own (empty if it is)."""
-
-    law: Law
-    borrowed: str = ""
-
-
-def own_costs(study: Study) -> Path:
-    """Where the costs that were measured on this machine, for this study, are kept."""
-    return Path("results") / ".cost" / f"{gethostname()}-{study.name}.json"
-
-
 def load_devices(root: Path) -> Devices:
     """The table of devices of the project at `root`."""
     return load_yaml(root / DEVICES, Devices)
@@ -140,6 +142,19 @@ def load_devices(root: Path) -> Devices:
 def load_costs(file: Path) -> Measured:
     """A table of measured costs, committed or written by `--measure`."""
     return load_yaml(file, Measured)
+
+
+def own_costs(study: Study) -> Path:
+    """Where the costs that were measured on this machine, for this study, are kept."""
+    return Path("results") / ".cost" / f"{gethostname()}-{study.name}.json"
+
+
+def costs_of(study: Study) -> Measured:
+    """Costs measured on this machine for this study, or the committed ones."""
+    if own_costs(study).exists():
+        with suppress(UserError):  # of another version: the committed ones do
+            return load_costs(own_costs(study))
+    return load_costs(study.root / COSTS)
 
 
 def choose_device(devices: Devices, name: str | None, gpus: int) -> Device:
@@ -162,68 +177,47 @@ def choose_device(devices: Devices, name: str | None, gpus: int) -> Device:
     return device
 
 
-def estimate(study: Study, measured: Measured, cell: Cell, size: DataSize) -> Estimate:
-    """What a cell costs: as measured, or as the nearest that was."""
-    dataset = _nearest(measured, size)
-    models = measured.laws[dataset]
-    model = cell.model if cell.model in models else _dearest_model(models)
-    law, instead = _of_method(study, measured, dataset, model, cell.method)
-    shape = measured.shapes[dataset]
-    notes = [] if not instead else [instead]
-    if model != cell.model:
-        notes.append(f"model {model}")
-    if (shape.fields, shape.classes) != (size.fields, size.classes):
-        wider = size.fields / shape.fields
-        law = law.model_copy(
-            update={key: getattr(law, key) * wider for key in ("example_us", "evaluated_us")}
-        )
-        notes.append(f"data of {dataset}, by number of fields")
-    return Estimate(law, ", ".join(notes))
+def law_of(study: Study, measured: Measured, cell: Cell, size: DataSize) -> tuple[Law, str]:
+    """A cell's law as measured, or the nearest; and what it is borrowed from, or nothing."""
 
-
-def _nearest(measured: Measured, size: DataSize) -> str:
     def distance(name: str) -> tuple[bool, bool, float, float]:
         shape = measured.shapes[name]
         fields = abs(math.log(shape.fields / size.fields))
         features = abs(math.log(shape.features / size.features))
         return name != size.name, (shape.classes > 2) != (size.classes > 2), fields, features
 
-    return min(measured.laws, key=distance)
+    def dearest(model: str) -> float:
+        return max(law.example_us for law in models[model].values())
+
+    dataset = min(measured.laws, key=distance)
+    models, shape = measured.laws[dataset], measured.shapes[dataset]
+    model = cell.model if cell.model in models else max(models, key=dearest)
+    law, borrowed = _law_of_method(study, measured, models[model], cell.method)
+    notes = [borrowed] if borrowed else []
+    if model != cell.model:
+        notes.append(f"model {model}")
+    if (shape.fields, shape.classes) != (size.fields, size.classes):
+        wider = size.fields / shape.fields
+        law = law.times(1.0, wider, wider)
+        notes.append(f"data of {dataset}, by number of fields")
+    return law, ", ".join(notes)
 
 
-def _dearest_model(models: dict[str, dict[str, Law]]) -> str:
-    return max(models, key=lambda name: max(law.example_us for law in models[name].values()))
-
-
-def _of_method(
-    study: Study, measured: Measured, dataset: str, model: str, method: str
+def _law_of_method(
+    study: Study, measured: Measured, here: dict[str, Law], method: str
 ) -> tuple[Law, str]:
-    """The method's law here, or with another cell's ratio to cross-entropy, or the dearest."""
-    here = measured.laws[dataset][model]
+    """The method's law `here`, or with another cell's ratio to cross-entropy, or the dearest."""
     if method in here:
         return here[method], ""
-    base = study.base(method)
     plain = here.get(PLAIN, next(iter(here.values())))
-    for name in (method, base):
-        for there in (m for models in measured.laws.values() for m in models.values()):
-            if name in there and PLAIN in there:
-                return _scaled(plain, there[name], there[PLAIN]), f"method {name} elsewhere"
-    entry = study.entry(method).info
-    alike = [name for name in here if _learns_on(study, name) == entry.learns_on] or list(here)
-    name = max(alike, key=lambda m: here[m].step(max(measured.batch_sizes)))
+    for name in (method, *lineage(study.base(method), study.methods)):
+        for there in (laws for models in measured.laws.values() for laws in models.values()):
+            if {name, PLAIN} <= there.keys():
+                step = there[name].step(USUAL) / there[PLAIN].step(USUAL)
+                evaluated = there[name].evaluated_us / there[PLAIN].evaluated_us
+                return plain.times(step, step, evaluated), f"method {name} elsewhere"
+    known = {name: study.methods.get(study.base(name)) for name in here}
+    learns_on = study.entry(method).info.learns_on
+    alike = [name for name, entry in known.items() if entry and entry.info.learns_on == learns_on]
+    name = max(alike or here, key=lambda name: here[name].step(USUAL))
     return here[name], f"method {name}"
-
-
-def _scaled(plain: Law, other: Law, of: Law) -> Law:
-    """`plain` times what `other` takes of a large batch, relative to the plain method there."""
-    ratio = other.step(1000) / of.step(1000)
-    return Law(
-        fixed_ms=plain.fixed_ms * ratio,
-        example_us=plain.example_us * ratio,
-        evaluated_us=plain.evaluated_us * other.evaluated_us / of.evaluated_us,
-    )
-
-
-def _learns_on(study: Study, method: str) -> str:
-    base = study.base(method)
-    return study.methods[base].info.learns_on if base in study.methods else ""

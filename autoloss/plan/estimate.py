@@ -1,24 +1,33 @@
-"""The plan of a study: its jobs, scheduled, in a low, a guessed and a high case."""
+"""The plan of a study: its jobs by stage, and what they take in a low, a guessed and a high case.
+
+The jobs are those that `autoloss/workflow/*.smk` declare; a test holds their number against
+Snakemake's own. Wall time is no simulation: data, training and analysis follow each other, and each
+takes the work of its jobs over what they may use, or its longest chain of jobs, if that is more.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from autoloss.plan.costs import Devices, Measured
-from autoloss.plan.jobs import ANALYSIS, Seconds, cells_of, jobs_of
-from autoloss.plan.schedule import Job, critical_path, schedule
-from autoloss.plan.sizes import DataSize, SourceSize, source_size
-from autoloss.plan.training import CASES, Resources, Training
-from autoloss.strict import Strict
-from autoloss.study import Study
+import numpy as np
 
-STAGES = ("fetch", "prepare", "search", "train", "analyse")
+from autoloss.data.specs import Mirror, UrlMirror, load_source
+from autoloss.plan.training import Three, Training
+from autoloss.report.catalogue import tables
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
+
+TRAINED = ("search", "train")  # stages that hold GPUs, or as many cores as a job has threads
+PHASES = (("fetch", "prepare"), TRAINED, ("analyse",))
 DAG_SECONDS = 0.0014  # of Snakemake's start, a job
+ZERO = np.zeros(3)
 
 
-class Range(Strict):
+@dataclass(frozen=True)
+class Range:
     """Low, guess and high."""
 
     low: float
@@ -26,292 +35,211 @@ class Range(Strict):
     high: float
 
 
-class Stage(Strict):
-    """Jobs of a stage: how many, what they take together, the longest, and memory of one."""
+def make_plan(training: Training) -> dict[str, Any]:
+    """The plan of `snakemake all` from nothing, as `--json` shows it; uncertain numbers as `Range`.
 
-    stage: str
-    jobs: int
-    hours: Range
-    longest_job_hours: Range
-    memory_gb: float
-
-
-class Group(Strict):
-    """A table or figure: its cells and runs (one cell can be in several groups)."""
-
-    group: str
-    cells: int
-    runs: int
-
-
-class Disk(Strict):
-    """Bytes: raw files, prepared arrays, records, and checkpoints while jobs run."""
-
-    archives: int
-    raw: int
-    prepared: int
-    preparing: int
-    results: int
-    checkpoints: int
-
-    @property
-    def total(self) -> int:
-        """All of it, at its peak."""
-        kept = self.archives + self.raw + self.prepared + self.results
-        return kept + max(self.preparing, self.checkpoints)
-
-
-class Plan(Strict):
-    """What a study will cost. Hours are of the cores or GPU places that jobs hold."""
-
-    study: str
-    device: str
-    measured: bool
-    cores: int
-    gpus: int
-    jobs_per_gpu: int
-    jobs: int
-    stages: tuple[Stage, ...]
-    groups: tuple[Group, ...]
-    data: tuple[DataSize, ...]
-    sources: tuple[SourceSize, ...]
-    runs: int
-    searches: int
-    epochs: dict[str, Range]
-    search_epochs: Range
-    examples: Range
-    core_hours: Range
-    gpu_hours: Range
-    wall_hours: Range
-    critical_path_hours: Range
-    memory_gb: float
-    disk: Disk
-    download_bytes: int
-    assumptions: tuple[str, ...]
-    borrowed: dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One of the three cases, scheduled."""
-
-    training: Training
-    jobs: Sequence[Job]
-    makespan: float
-
-
-def make_plan(
-    study: Study,
-    devices: Devices,
-    measured: Measured,
-    resources: Resources,
-    *,
-    epochs: tuple[int, int, int] | None = None,
-) -> Plan:
-    """The plan of `snakemake all` from nothing.
-
-    Args:
-        epochs: of every run, low, guess and high, in place of those of configs/devices.yaml.
+    Hours are of the cores or GPU places that jobs hold. `borrowed` names cells whose costs were not
+    measured, with what they take instead.
     """
-    cases = [
-        _case(Training(study, devices, measured, resources, case, epochs[case] if epochs else None))
-        for case in range(len(CASES))
-    ]
-    guess = cases[1].training
-    cells, seeds = cells_of(study), study.config.study.seeds
-    searched = [cell for cell in cells if study.searches(cell)]
-    sources = [source_size(study, name) for name in _sources(study)]
-    return Plan(
-        study=study.name,
-        device=resources.device.title,
-        measured=resources.device.measured,
-        cores=resources.cores,
-        gpus=resources.gpus,
-        jobs_per_gpu=resources.jobs_per_gpu,
-        jobs=len(cases[1].jobs),
-        stages=_stages(study, cases),
-        groups=tuple(
-            Group(group=group, cells=len(found), runs=len(found) * seeds)
+    study, use, costs = training.study, training.resources, training.costs.values()
+    seeds, threads = study.config.study.seeds, study.config.training.threads
+    mirrors, (jobs, chains) = _mirrors(study), _jobs(training)
+    count = sum(map(len, jobs.values()))
+    work = {stage: ZERO + np.sum(seconds, axis=0) for stage, seconds in jobs.items()}
+    trained = _sum(work[stage] for stage in TRAINED)
+    wall = ZERO + training.devices.fixed.workflow_start + DAG_SECONDS * count
+    for stages, chain in zip(PHASES, chains, strict=True):
+        at_once = max(1, use.cores // threads) if stages == TRAINED else use.cores
+        if stages == TRAINED and use.places:
+            at_once = min(at_once, use.places)
+        wall += np.maximum(chain, _sum(work[stage] for stage in stages) / at_once)
+    memory, rows = training.devices.memory, max(size.rows for size in training.sizes.values())
+    preparing = memory.prepare + rows / 1e6 * memory.prepare_per_million_rows
+    largest = max(cost.memory_gb for cost in costs)
+    held = {**dict.fromkeys(jobs, memory.process), "prepare": preparing}
+    held |= dict.fromkeys(TRAINED, largest)
+    together = min(use.cores, use.places) if use.gpus else max(1, use.cores // threads)
+    steps = _sum(cost.run_steps * seeds + cost.search_steps for cost in costs)
+    disk = _disk(training, mirrors.values())
+    return {
+        "study": study.name,
+        "device": use.device.title,
+        "measured": use.device.measured,
+        "cores": use.cores,
+        "gpus": use.gpus,
+        "jobs_per_gpu": use.jobs_per_gpu,
+        "wall_hours": _hours(wall),
+        "critical_path_hours": _hours(_sum(chains)),
+        "core_hours": _hours(_sum(work.values()) + trained * (threads - 1)),
+        "gpu_hours": _hours(trained / use.jobs_per_gpu * (use.gpus > 0)),
+        "jobs": count,
+        "runs": len(costs) * seeds,
+        "searches": len(jobs["search"]),
+        "search_epochs": _range(_sum(cost.search_epochs for cost in costs)),
+        "examples": _range(steps * study.config.training.batch_size),
+        "memory_gb": round(max(together * largest, preparing), 2),
+        "disk_bytes": sum(disk.values()) - min(disk["more_while_prepared"], disk["checkpoints"]),
+        "download_bytes": disk["archives"],
+        "stages": [
+            {
+                "stage": stage,
+                "jobs": len(seconds),
+                "hours": _hours(work[stage]),
+                "longest_job_hours": _hours(np.max(seconds, axis=0)),
+                "memory_gb": round(held[stage], 2),
+            }
+            for stage, seconds in jobs.items()
+            if seconds
+        ],
+        "groups": [
+            {"runs_of": group, "cells": len(cells), "runs": len(cells) * seeds}
             for group in study.reported_groups()
-            if (found := study.cells(group))
-        ),
-        data=tuple(guess.sizes.values()),
-        sources=tuple(sources),
-        runs=len(cells) * seeds,
-        searches=len(searched),
-        epochs={
-            name: _range(
-                [
-                    max(c.training.run_epochs(cell) for cell in cells if cell.dataset == name)
-                    for c in cases
-                ]
-            )
-            for name in dict.fromkeys(cell.dataset for cell in cells)
-        },
-        search_epochs=_range(
-            [sum(c.training.search_epochs(cell) for cell in searched) for c in cases]
-        ),
-        examples=_range([_examples(c.training) for c in cases]),
-        core_hours=_range([sum(j.seconds * j.cores for j in c.jobs) / 3600 for c in cases]),
-        gpu_hours=_range(
-            [
-                sum(j.seconds * j.places for j in c.jobs) / 3600 / resources.jobs_per_gpu
-                for c in cases
-            ]
-        ),
-        wall_hours=_range([c.makespan / 3600 for c in cases]),
-        critical_path_hours=_range([critical_path(c.jobs) / 3600 for c in cases]),
-        memory_gb=_memory_together(study, guess),
-        disk=_disk(study, guess, sources),
-        download_bytes=sum(source.download_bytes or 0 for source in sources),
-        assumptions=_assumptions(study, guess, measured, given=epochs is not None),
-        borrowed=_borrowed(guess),
-    )
+            if (cells := study.cells(group))
+        ],
+        "data": [
+            {
+                "data_set": name,
+                "rows": size.rows,
+                "fields": size.fields,
+                "ids": size.features,
+                "sizes_are": size.known,
+                "epochs": _range(training.run_epochs(name)),
+            }
+            for name, size in training.sizes.items()
+        ],
+        "disk": disk,
+        "downloads": {name: _bytes(mirror) for name, mirror in mirrors.items()},
+        "assumptions": list(_assumptions(training)),
+        "borrowed": _borrowed(training),
+    }
 
 
-def _case(training: Training) -> _Case:
-    fixed, use = training.devices.fixed, training.resources
-    speed = training.devices.download_mb_per_s * 1e6
+def _jobs(training: Training) -> tuple[dict[str, list[Three]], list[Three]]:
+    """Seconds of each stage's jobs; and of each phase's longest chain of jobs."""
+    study, fixed = training.study, training.devices.fixed
+    speed, per_job = training.devices.download_mb_per_s * 1e6, fixed.per_job
+    fetch = {
+        name: ZERO + fixed.prepare_start + (_bytes(mirror) or 0) / speed
+        for name, mirror in _mirrors(study).items()
+    }
+    prepare = {
+        name: ZERO + fixed.prepare_start + size.values * fixed.prepare_per_value
+        for name, size in training.sizes.items()
+    }
+    arrays = [fetch[study.dataset(name).source] + seconds for name, seconds in prepare.items()]
 
-    def analyse(stage: str, runs: int) -> float:
-        seconds = {"index": fixed.index, "figure": fixed.figure, "report": fixed.report}
-        reads = fixed.index_per_run * runs if stage == "index" else 0.0
-        return seconds.get(stage, fixed.analyse) + reads + fixed.per_job
+    # Searches, then a job per shard; a frozen method's shard waits for its controllers.
+    shards = Counter(last - first + 1 for first, last in study.shards())
+    search, train, records = list[Three](), list[Three](), dict[Cell, Three]()
+    for cell in sorted(training.cells, key=lambda cell: study.controller_of(cell) is not None):
+        cost, source = training.costs[cell], study.controller_of(cell)
+        before = records[source] if source else ZERO
+        if study.searches(cell):
+            search.append(cost.search_seconds + per_job)
+            before = before + search[-1]
+        for runs, count in shards.items():
+            train += [cost.job_seconds(runs) + per_job] * count
+        records[cell] = before + cost.job_seconds(max(shards)) + per_job
 
-    seconds = Seconds(
-        fetch=lambda name: (
-            fixed.prepare_start + (source_size(training.study, name).download_bytes or 0) / speed
-        ),
-        prepare=lambda name: (
-            fixed.prepare_start + training.sizes[name].values * fixed.prepare_per_value
-        ),
-        search=lambda cell: training.search_seconds(cell) + fixed.per_job,
-        train=lambda cell, runs: training.job_seconds(cell, runs) + fixed.per_job,
-        analyse=analyse,
-    )
-    jobs = jobs_of(training.study, seconds, places=1 if use.gpus else 0)
-    start = fixed.workflow_start + DAG_SECONDS * len(jobs)
-    return _Case(training, jobs, start + schedule(jobs, use.cores, use.places).makespan)
-
-
-def _stages(study: Study, cases: Sequence[_Case]) -> tuple[Stage, ...]:
-    training = cases[1].training
-    trained = max(training.memory_gb(cell) for cell in cells_of(study))
-    memory = {"search": trained, "train": trained, "prepare": _preparation_gb(training)}
-    stages = []
-    for stage in STAGES:
-        taken = [[job.seconds / 3600 for job in c.jobs if _stage_of(job) == stage] for c in cases]
-        if taken[1]:
-            stages.append(
-                Stage(
-                    stage=stage,
-                    jobs=len(taken[1]),
-                    hours=_range([sum(hours) for hours in taken]),
-                    longest_job_hours=_range([max(hours) for hours in taken]),
-                    memory_gb=round(memory.get(stage, training.devices.memory.process), 2),
-                )
-            )
-    return tuple(stages)
-
-
-def _stage_of(job: Job) -> str:
-    return "analyse" if job.stage in (*ANALYSIS, "all") else job.stage
+    # A group's index, budget and comparisons, then a look for crashes; tables; `all`.
+    groups, seeds = study.reported_groups(), study.config.study.seeds
+    counts = [len(study.cells(name)) * seeds for name in groups]
+    read = [fixed.analyse + fixed.analyse_per_run * count for count in counts]
+    written = sum(table.in_all for table in tables().values())
+    made = [fixed.table] * written + [fixed.figure] * len(study.figures())
+    looks = [0.0] * len(groups)
+    analyse = [ZERO + seconds + per_job for seconds in (*read, *looks, *made, fixed.report)]
+    report = ZERO + max(read) + fixed.figure + fixed.report + 3 * per_job
+    jobs = {
+        "fetch": list(fetch.values()),
+        "prepare": list(prepare.values()),
+        "search": search,
+        "train": train,
+        "analyse": [*analyse, ZERO],
+    }
+    return jobs, [np.max(arrays, axis=0), np.max(list(records.values()), axis=0), report]
 
 
-def _examples(training: Training) -> float:
-    """Training examples of all runs and searches."""
-    study, batch_size = training.study, training.study.config.training.batch_size
-    runs = sum(training.run_examples(cell) for cell in cells_of(study))
-    searches = sum(training.search_steps(cell) for cell in cells_of(study) if study.searches(cell))
-    return float(runs * study.config.study.seeds + searches * batch_size)
+def _disk(training: Training, mirrors: Iterable[Mirror]) -> dict[str, int]:
+    """Bytes: what stays, and what there is beside it while data are prepared and while jobs run."""
+    prepared = [size.values * 4 for size in training.sizes.values()]
+    use, runs = training.resources, len(training.cells) * training.study.config.study.seeds
+    checkpoint = max(cost.checkpoint_bytes for cost in training.costs.values())
+    return {
+        "archives": sum(_bytes(mirror) or 0 for mirror in mirrors),
+        "raw_files": sum(member.limit for mirror in mirrors for member in mirror.members),
+        "prepared_arrays": sum(prepared),
+        "more_while_prepared": max(prepared) // 2,
+        "records": round(runs * training.devices.record_kb * 1e3),
+        "checkpoints": (use.places or use.cores) * checkpoint,
+    }
 
 
-def _memory_together(study: Study, training: Training) -> float:
-    """Memory of as many of the largest jobs as run at once."""
-    use, threads = training.resources, study.config.training.threads
-    at_once = min(use.cores, use.places) if use.gpus else max(1, use.cores // threads)
-    largest = max(training.memory_gb(cell) for cell in cells_of(study))
-    return round(max(at_once * largest, _preparation_gb(training)), 2)
+def _mirrors(study: Study) -> dict[str, Mirror]:
+    """The mirror that is tried first of each source of the study's data."""
+    names = dict.fromkeys(study.dataset(cell.dataset).source for cell in study.all_cells())
+    return {name: load_source(name, study.root).mirrors[0] for name in names}
 
 
-def _preparation_gb(training: Training) -> float:
-    memory, most = training.devices.memory, max(size.rows for size in training.sizes.values())
-    return memory.prepare + most / 1e6 * memory.prepare_per_million_rows
+def _bytes(mirror: Mirror) -> int | None:
+    """Bytes to download; of a wheel they are not known."""
+    return mirror.bytes if isinstance(mirror, UrlMirror) else None
 
 
-def _disk(study: Study, training: Training, sources: Sequence[SourceSize]) -> Disk:
-    prepared = {name: size.values * 4 for name, size in training.sizes.items()}
-    use, cells = training.resources, cells_of(study)
-    at_once = use.places or use.cores
-    runs = len(cells) * study.config.study.seeds
-    return Disk(
-        archives=sum(source.download_bytes or 0 for source in sources),
-        raw=sum(source.raw_bytes for source in sources),
-        prepared=sum(prepared.values()),
-        preparing=max(prepared.values()) // 2,
-        results=round(runs * training.devices.record_kb * 1e3),
-        checkpoints=at_once * max(training.checkpoint_bytes(cell) for cell in cells),
-    )
-
-
-def _sources(study: Study) -> list[str]:
-    names = dict.fromkeys(cell.dataset for cell in study.all_cells())
-    return list(dict.fromkeys(study.dataset(name).source for name in names))
-
-
-def _assumptions(
-    study: Study, training: Training, measured: Measured, *, given: bool
-) -> tuple[str, ...]:
+def _assumptions(training: Training) -> Iterator[str]:
     """What the numbers rest on, each with how to change it."""
-    options, device = study.config.training, training.resources.device
-    stated = [
+    study, measured, device = training.study, training.measured, training.resources.device
+    options, borrowed = study.config.training, _borrowed(training)
+    yield (
         f"Costs of a step: measured on {measured.machine}, {measured.date}"
-        " (`--measure` measures here).",
-        f"Device: {device.title}; {device.source}.",
-    ]
-    how = "as given" if given else "the best epoch is assumed (configs/devices.yaml; `--epochs`)"
+        " (`--measure` measures here)."
+    )
+    yield f"Device: {device.title}; {device.source}."
     if options.max_epochs > 1:
-        stated.append(
-            f"Epochs of a run: {how}, patience {options.patience}, at most {options.max_epochs}."
-        )
-    spends = [
+        how = "the best epoch is assumed (configs/devices.yaml; `--epochs`)"
+        how = "as given" if training.epochs else how
+        yield f"Epochs of a run: {how}, patience {options.patience}, at most {options.max_epochs}."
+    spending = [
         cell.method
-        for cell in cells_of(study)
-        if study.searches(cell) and training.search_epochs(cell) == study.search_budget(cell)
+        for cell, cost in training.costs.items()
+        if study.searches(cell) and cost.search_epochs[1] == study.search_budget(cell)
     ]
-    if spends:
-        trials, epochs = study.config.tuning.trials, options.max_epochs
-        names = ", ".join(dict.fromkeys(spends))
-        stated.append(
-            f"Searches that spend their whole budget, {trials} trials x {epochs} epochs: {names}"
-            " (`tuning.trials`, `training.max_epochs`)."
+    if spending:
+        trials, names = study.config.tuning.trials, ", ".join(dict.fromkeys(spending))
+        yield (
+            f"Searches that spend their whole budget, {trials} trials x {options.max_epochs} "
+            f"epochs: {names} (`tuning.trials`, `training.max_epochs`)."
         )
-    borrowed = _borrowed(training)
     if borrowed:
         cell, instead = next(iter(borrowed.items()))
-        stated.append(
+        yield (
             f"{len(borrowed)} cells were not measured and take the nearest that was, {cell} for one"
             f" from {instead} (`--json` lists them; `--measure`)."
         )
-    if measured.model != study.config.model.model_dump(mode="json"):
-        stated.append("Costs were measured with other sizes of the model: `--measure` mends that.")
+    sizes = [{**measured.model, **measured.model_of.get(name, {})} for name in training.sizes]
+    if any(size != study.config.model.model_dump(mode="json") for size in sizes):
+        yield "Costs were measured with other sizes of the model: `--measure` mends that."
     if options.threads > 1:
-        stated.append(f"{options.threads} threads a job are taken to be no faster than one.")
-    guessed = [size.name for size in training.sizes.values() if size.known != "prepared"]
-    if guessed:
-        stated.append(f"Not prepared yet, sizes as described: {', '.join(guessed)}.")
+        yield f"{options.threads} threads a job are taken to be no faster than one."
+    described = [size.name for size in training.sizes.values() if size.known != "prepared"]
+    if described:
+        yield f"Not prepared yet, sizes as described: {', '.join(described)}."
     rate = training.devices.download_mb_per_s
-    stated.append(f"Downloads at {rate:g} MB/s; a wheel's size is not known and not counted.")
-    return tuple(stated)
+    yield f"Downloads at {rate:g} MB/s; a wheel's size is not known and not counted."
 
 
 def _borrowed(training: Training) -> dict[str, str]:
     """Cells that were not measured, and what they take instead."""
-    found = {str(cell): training.estimate(cell).borrowed for cell in cells_of(training.study)}
-    return {cell: instead for cell, instead in found.items() if instead}
+    return {str(cell): cost.borrowed for cell, cost in training.costs.items() if cost.borrowed}
 
 
-def _range(values: Sequence[float]) -> Range:
-    low, guess, high = (float(f"{value:.6g}") if value else 0.0 for value in values)
-    assert math.isfinite(high)
-    return Range(low=low, guess=guess, high=high)
+def _sum(values: Iterable[Three]) -> Three:
+    return sum(values, ZERO)
+
+
+def _hours(seconds: Three) -> Range:
+    return _range(seconds / 3600)
+
+
+def _range(values: Three) -> Range:
+    return Range(*(float(f"{value:.6g}") for value in values))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,17 +17,19 @@ import numpy as np
 import torch
 
 from autoloss.config import overlay
-from autoloss.controller import save_controller
-from autoloss.data.batches import Batches
+from autoloss.data.load.batches import Batches
+from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import FieldStats, Manifest
-from autoloss.data.prepared import PreparedData
-from autoloss.learned import Parametric
+from autoloss.methods.frozen import save_controller
+from autoloss.methods.learned import Parametric
+from autoloss.methods.load import load
 from autoloss.plan.costs import Law, Measured, Shape, own_costs
-from autoloss.plan.sizes import DataSize
+from autoloss.plan.sizes import DataSize, data_size
+from autoloss.plan.training import cells_of
 from autoloss.records.provenance import cpu_name
 from autoloss.records.store import write_text
-from autoloss.registry import load
-from autoloss.study import Cell, Study
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.training.evaluate import judge, predict
 from autoloss.training.loop import EVALUATION_BATCH, Trainer
 from autoloss.training.observe import choice
@@ -40,31 +42,31 @@ EVALUATED = 8 * EVALUATION_BATCH
 
 
 def measure(
-    study: Study, cells: list[Cell], sizes: dict[str, DataSize], report: Callable[[str], None]
+    study: Study, report: Callable[[str], None], cells: Iterable[Cell] | None = None
 ) -> Path:
-    """Measure every cell and write what came out; returns the file."""
+    """Measure `cells` (those of `snakemake all`, if left out), write what came out; the file."""
     study = Study(overlay(study.config, {"training": {"threads": 1}}, "measure"), study.root)
-    usual = study.config.training.batch_size
+    usual, cells = study.config.training.batch_size, list(cells or cells_of(study))
     batch_sizes = (SMALL, usual if usual != SMALL else LARGE)
+    sizes = {name: data_size(study, name) for name in dict.fromkeys(c.dataset for c in cells)}
     laws: dict[str, dict[str, dict[str, Law]]] = {}
     for number, cell in enumerate(cells, start=1):
         law = _law(study, cell, sizes[cell.dataset], batch_sizes)
         laws.setdefault(cell.dataset, {}).setdefault(cell.model, {})[cell.method] = law
         report(f"{number}/{len(cells)} {cell}: {law.step(usual) * 1e3:.1f} ms a step of {usual}")
-    shapes = {
-        name: Shape(fields=size.fields, features=size.features, classes=size.classes)
-        for name, size in sizes.items()
-        if name in laws
-    }
-    found = Measured(
+    measured = Measured(
         machine=f"{cpu_name()}, one thread, torch {torch.__version__}",
         date=datetime.now(UTC).date().isoformat(),
         model=study.config.model.model_dump(mode="json"),
+        model_of={},
         batch_sizes=batch_sizes,
-        shapes=shapes,
+        shapes={
+            name: Shape(fields=size.fields, features=size.features, classes=size.classes)
+            for name, size in sizes.items()
+        },
         laws=laws,
     )
-    return write_text(found.model_dump_json(indent=1) + "\n", own_costs(study))
+    return write_text(measured.model_dump_json(indent=1) + "\n", own_costs(study))
 
 
 def random_data(size: DataSize, rows: dict[str, int]) -> PreparedData:
@@ -85,9 +87,9 @@ def random_data(size: DataSize, rows: dict[str, int]) -> PreparedData:
 
 def _law(study: Study, cell: Cell, size: DataSize, batch_sizes: tuple[int, int]) -> Law:
     with tempfile.TemporaryDirectory() as folder:
-        plan = _ready(study, cell, size, Path(folder))
-        trainers = [_trainer(plan, cell, size, batch) for batch in batch_sizes]
-        every = int(plan.run_config(cell)["method"].get("every", 1))
+        ready = _ready(study, cell, size, Path(folder))
+        trainers = [_trainer(ready, cell, size, batch_size) for batch_size in batch_sizes]
+        every = int(ready.settings(cell.method)["method"].get("every", 1))
         steps = [_step_seconds(trainer, every) for trainer in trainers]
     low, high = batch_sizes
     slope = max((steps[1] - steps[0]) / (high - low), 0.0)
@@ -104,15 +106,15 @@ def _ready(study: Study, cell: Cell, size: DataSize, folder: Path) -> Study:
     """The cell's study with what a search or another run would have given it."""
     if study.entry(cell.method).info.searches:
         n = len(study.config.losses.candidates)
-        return study.with_assignment(cell, {"method.weights": [1 / n] * n}, "measure")
+        return study.with_assignment(cell.method, {"method.weights": [1 / n] * n}, "measure")
     source = study.controller_of(cell)
     if source is None:
-        return study.varied(cell)
+        return study.varied(cell.method)
     trainer = _trainer(study, Cell(cell.dataset, cell.model, source.method), size, SMALL)
     assert isinstance(trainer.method, Parametric)
     file = folder / "controller.pt"
     save_controller(trainer.method, file)
-    return study.with_assignment(cell, {"method.controller": str(file)}, "measure")
+    return study.with_assignment(cell.method, {"method.controller": str(file)}, "measure")
 
 
 def _trainer(study: Study, cell: Cell, size: DataSize, batch_size: int) -> Trainer:
@@ -127,7 +129,7 @@ def _step_seconds(trainer: Trainer, every: int) -> float:
     block = every * -(-BLOCK_STEPS // every)
     trainer.model.train()
     trainer.method.train()
-    for _ in range(every):  # memory is fetched, and every kind of step has been made once
+    for _ in range(every + 1):  # memory is fetched, and every kind of step has been made once
         trainer.inner_step()
     means = []
     for _ in range(BLOCKS):

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from autoloss.plan.actual import Actual
-from autoloss.plan.estimate import Plan, Range
+from autoloss.plan.estimate import Range
 
 LOG_WIDTH = 140
+SUMMARY = {  # fields of a plan, and what the page calls them
+    "wall_hours": "wall time",
+    "critical_path_hours": "of it the longest chain",
+    "core_hours": "CPU core hours",
+    "gpu_hours": "GPU hours",
+    "jobs": "jobs",
+    "runs": "runs",
+    "searches": "searches",
+    "examples": "training examples",
+    "memory_gb": "memory of all jobs at once",
+    "disk_bytes": "disk",
+    "download_bytes": "downloads",
+}
 
 
 def wide(console: Console) -> Console:
@@ -21,136 +34,79 @@ def wide(console: Console) -> Console:
     return console
 
 
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print the plan."""
-    console.print(f"Plan of the study '{plan.study}', from nothing to its report", style="bold")
-    console.print(f"{_resources(plan)}\n", highlight=False)
-    _show(console, ("", "guess", "from", "to"), _summary(plan))
-    _show(
-        console,
-        ("stage", "jobs", "hours", "from", "to", "longest job", "at most", "memory of a job"),
-        (
-            (
-                stage.stage,
-                f"{stage.jobs:,}",
-                *map(_hours, (stage.hours.guess, stage.hours.low, stage.hours.high)),
-                _hours(stage.longest_job_hours.guess),
-                _hours(stage.longest_job_hours.high),
-                f"{stage.memory_gb:.1f} GB",
-            )
-            for stage in plan.stages
-        ),
-    )
-    _show(
-        console,
-        ("runs of", "cells", "runs"),
-        [(group.group, f"{group.cells:,}", f"{group.runs:,}") for group in plan.groups],
-    )
-    _show(
-        console, ("data set", "rows", "fields", "ids", "sizes are", "epochs of a run"), _data(plan)
-    )
-    _show(console, ("disk and network", "bytes"), _disk(plan))
+def show_plan(plan: Mapping[str, Any], console: Console) -> None:
+    """Print what `make_plan` says."""
+    console.print(f"Plan of the study '{plan['study']}', from nothing to its report", style="bold")
+    gpus = f"{plan['gpus']} GPUs, {plan['jobs_per_gpu']} jobs on each, and " * (plan["gpus"] > 0)
+    note = "" if plan["measured"] else " (NOT measured)"
+    console.print(f"on {gpus}{plan['cores']} cores: {plan['device']}{note}\n", highlight=False)
+    fields = [field for field in SUMMARY if plan["gpus"] or field != "gpu_hours"]
+    texts = {SUMMARY[field]: shown_as(field, plan[field]) for field in fields}
+    summary = [{"": label, "guess (low to high)": text} for label, text in texts.items()]
+    for rows in (summary, plan["stages"], plan["groups"], plan["data"], _disk(plan)):
+        console.print(table(rows), "", highlight=False, sep="\n")
     console.print("Assumptions")
-    for assumption in plan.assumptions:
+    for assumption in plan["assumptions"]:
         console.print(f"- {assumption}", highlight=False, markup=False)
 
 
-def show_actual(actual: Actual, console: Console) -> None:
-    """Print what the runs that there are took, beside what the plan says of them."""
+def show_actual(actual: Mapping[str, Any], console: Console) -> None:
+    """Print what `compare` says: what the runs that there are took, beside the plan's guess."""
+    planned, taken = actual["planned_hours"], actual["actual_hours"]
     console.print(
-        f"\nEstimate against {actual.runs:,} runs that there are: {_hours(actual.planned_hours)}"
-        f" planned, {_hours(actual.actual_hours)} taken, a factor of {actual.factor:.2f};"
-        f" memory {actual.planned_memory_gb:.2f} GB planned, {actual.peak_memory_gb:.2f} GB taken",
+        f"\nEstimate against {actual['runs']:,} runs that there are: {duration(planned)} planned,"
+        f" {duration(taken)} taken, a factor of {taken / planned:.2f};"
+        f" memory {actual['planned_memory_gb']:.2f} GB planned,"
+        f" {actual['peak_memory_gb']:.2f} GB taken",
         highlight=False,
     )
-    if actual.damaged:
-        console.print(f"{actual.damaged} records could not be read (`autoloss status`).")
-    _show(
-        console,
-        ("method", "runs", "epochs", "planned", "seconds", "planned", "factor"),
-        (
-            (
-                row.method,
-                f"{row.runs:,}",
-                f"{row.epochs:.1f}",
-                f"{row.planned_epochs:.1f}",
-                f"{row.seconds:.1f}",
-                f"{row.planned_seconds:.1f}",
-                f"{row.seconds / row.planned_seconds:.2f}",
-            )
-            for row in actual.methods
-        ),
-    )
+    if actual["damaged"]:
+        console.print(f"{actual['damaged']} records could not be read (`autoloss status`).")
+    factors = [row["seconds"] / row["planned_seconds"] for row in actual["methods"]]
+    rows = zip(actual["methods"], factors, strict=True)
+    console.print(table([{**row, "factor": f"{factor:.2f}"} for row, factor in rows]))
 
 
-def _resources(plan: Plan) -> str:
-    cores = f"{plan.cores} core" + "s" * (plan.cores > 1)
-    if not plan.gpus:
-        return f"on {cores}: {plan.device}"
-    gpus = f"{plan.gpus} GPU" + "s" * (plan.gpus > 1)
-    note = "" if plan.measured else " (NOT measured)"
-    return f"on {gpus}, {plan.jobs_per_gpu} jobs on each, and {cores}: {plan.device}{note}"
+def _disk(plan: Mapping[str, Any]) -> list[dict[str, str]]:
+    parts = {f"download {name}": size for name, size in plan["downloads"].items()} | plan["disk"]
+    sizes = {name: "a wheel" if size is None else decimal(size) for name, size in parts.items()}
+    return [{"disk and network": name.replace("_", " "), "": size} for name, size in sizes.items()]
 
 
-def _summary(plan: Plan) -> Iterable[tuple[str, ...]]:
-    yield _row("wall time", plan.wall_hours)
-    yield _row("of it the longest chain", plan.critical_path_hours)
-    yield _row("CPU core hours", plan.core_hours, plain=True)
-    if plan.gpus:
-        yield _row("GPU hours", plan.gpu_hours, plain=True)
-    yield ("jobs", f"{plan.jobs:,}", "", "")
-    yield ("runs, and searches", f"{plan.runs:,} and {plan.searches:,}", "", "")
-    examples = plan.examples
-    yield (
-        "training examples",
-        *(f"{v:.3g}" for v in (examples.guess, examples.low, examples.high)),
-    )
-    yield ("memory of all jobs at once", f"{plan.memory_gb:.1f} GB", "", "")
-    yield ("disk", decimal(plan.disk.total), "", "")
-    yield ("downloads", decimal(plan.download_bytes), "", "")
+def table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A table without lines: a column a key, numbers in the unit that the key ends with."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(rows[0] if rows else ()):
+        label = name.removesuffix("_hours").removesuffix("_gb").replace("_", " ")
+        grid.add_column(label, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(shown_as(name, value) for name, value in row.items()))
+    return grid
 
 
-def _row(name: str, value: Range, *, plain: bool = False) -> tuple[str, ...]:
-    form = "{:.2f}".format if plain else _hours
-    return (name, form(value.guess), form(value.low), form(value.high))
+def shown_as(name: str, value: Any) -> str:
+    """A value of that name: in hours, gigabytes or bytes, or as it is."""
+    if isinstance(value, Range):
+        low, guess, high = (shown_as(name, part) for part in (value.low, value.guess, value.high))
+        return guess if low == high else f"{guess} ({low} to {high})"
+    if isinstance(value, str):
+        return value
+    if name in ("core_hours", "gpu_hours"):
+        return f"{value:,.2f}"
+    if name.endswith("hours"):
+        return duration(value)
+    if name.endswith("gb"):
+        return f"{value:.1f} GB"
+    if name.endswith("bytes"):
+        return decimal(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.1f}" if value < 1000 else f"{value:.3g}"
 
 
-def _data(plan: Plan) -> Iterable[tuple[str, ...]]:
-    for size in plan.data:
-        epochs = plan.epochs.get(size.name)
-        shown = f"{epochs.guess:.0f} ({epochs.low:.0f} to {epochs.high:.0f})" if epochs else ""
-        counts = (f"{size.rows:,}", f"{size.fields}", f"{size.features:,}")
-        yield (size.name, *counts, size.known, shown)
-
-
-def _disk(plan: Plan) -> Iterable[tuple[str, ...]]:
-    for source in plan.sources:
-        size = source.download_bytes
-        yield (f"download {source.name}", decimal(size) if size else "a wheel")
-    parts = {
-        "archives": plan.disk.archives,
-        "raw files": plan.disk.raw,
-        "prepared arrays": plan.disk.prepared,
-        "more while they are prepared": plan.disk.preparing,
-        "records": plan.disk.results,
-        "checkpoints while jobs run": plan.disk.checkpoints,
-    }
-    for name, size in parts.items():
-        yield (name, decimal(size))
-
-
-def _hours(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Hours in the unit that reads best."""
     seconds = hours * 3600
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{hours:,.1f} h"
-
-
-def _show(console: Console, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table, highlight=False)
-    console.print()

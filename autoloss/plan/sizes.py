@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
-from autoloss.data.registry import SPLITS, DatasetSpec, FieldSpec, UrlMirror, load_source
+from autoloss.data.specs import SPLITS
 from autoloss.errors import ConfigError, UserError
-from autoloss.strict import Strict
-from autoloss.study import Study
+from autoloss.study.study import Study
 
 UNKNOWN = {"categorical": 1000, "numeric": 100}  # ids of a field whose size nobody states
 
 
-class DataSize(Strict):
+@dataclass(frozen=True)
+class DataSize:
     """Rows by split, ids by field and classes of a data set; `known` says where that is from."""
 
     name: str
-    rows: int
     splits: dict[str, int]
     field_sizes: tuple[int, ...]
     classes: int
     known: str
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(self.splits.values())
 
     @property
     def fields(self) -> int:
@@ -44,14 +50,6 @@ class DataSize(Strict):
         return full + (rest > 1)
 
 
-class SourceSize(Strict):
-    """Bytes of a source: to download (None: a wheel's, not known), and of its raw files."""
-
-    name: str
-    download_bytes: int | None
-    raw_bytes: int
-
-
 def data_size(study: Study, name: str) -> DataSize:
     """The size of a data set with the study's row limit.
 
@@ -60,61 +58,33 @@ def data_size(study: Study, name: str) -> DataSize:
     """
     folder = study.prepared_folder(name)
     if (folder / MANIFEST).exists():
-        try:
-            return _prepared(name, read_manifest(folder, Manifest, "prepare it again"))
-        except UserError:
-            pass  # one that is damaged or old is prepared again, from the description
-    return _described(study, study.dataset(name))
+        with suppress(UserError):  # a damaged or an old one is prepared again, as it is described
+            made = read_manifest(folder, Manifest, "prepare it again")
+            ids = tuple(field.size for field in made.fields)
+            return DataSize(name, made.splits, ids, made.classes, "prepared")
+    return _described(study, name)
 
 
-def source_size(study: Study, name: str) -> SourceSize:
-    """The size of a source, by the mirror that is tried first."""
-    mirror = load_source(name, study.root).mirrors[0]
-    return SourceSize(
-        name=name,
-        download_bytes=mirror.bytes if isinstance(mirror, UrlMirror) else None,
-        raw_bytes=sum(member.limit for member in mirror.members),
-    )
-
-
-def _prepared(name: str, manifest: Manifest) -> DataSize:
-    return DataSize(
-        name=name,
-        rows=manifest.rows,
-        splits=manifest.splits,
-        field_sizes=tuple(field.size for field in manifest.fields),
-        classes=manifest.classes,
-        known="prepared",
-    )
-
-
-def _described(study: Study, spec: DatasetSpec) -> DataSize:
+def _described(study: Study, name: str) -> DataSize:
+    spec, limit = study.dataset(name), study.config.study.max_rows
     checks = [check for check in (spec.expected, spec.inferred) if check]
-    rows = next((check.rows for check in checks if check.rows), None)
-    limit = study.config.study.max_rows
-    if rows is None and limit is None:
+    stated = next((check.rows for check in checks if check.rows), None)
+    rows = min((number for number in (stated, limit) if number), default=None)
+    if rows is None:
         raise ConfigError(
-            f"configs/datasets/{spec.name}.yaml",
+            f"configs/datasets/{name}.yaml",
             "does not say how many rows there are (expected.rows)",
-            f"add it, or prepare the data first: `autoloss prepare {spec.name}`",
+            f"add it, or prepare the data first: `autoloss prepare {name}`",
         )
-    rows = min(size for size in (rows, limit) if size)
     sizes: dict[str, int] = {}
     for check in checks[::-1]:
         sizes |= check.distinct
     for check in checks:
         sizes |= check.sizes  # of encoded fields; distinct raw values are an upper bound
-    shares = {name: getattr(spec.split, name) for name in SPLITS}
-    splits = {name: round(rows * shares[name]) for name in SPLITS[1:]}
+    splits = {split: round(rows * getattr(spec.split, split)) for split in SPLITS}
+    splits[SPLITS[0]] = rows - sum(splits[split] for split in SPLITS[1:])
+    ids = tuple(min(sizes.get(field.name, UNKNOWN[field.kind]), rows) for field in spec.fields)
+    whole = all(field.name in sizes for field in spec.fields)
     return DataSize(
-        name=spec.name,
-        rows=rows,
-        splits={SPLITS[0]: rows - sum(splits.values()), **splits},
-        field_sizes=tuple(min(_ids(field, sizes), rows) for field in spec.fields),
-        classes=spec.task.classes,
-        known="described" if all(f.name in sizes for f in spec.fields) else "described, in part",
+        name, splits, ids, spec.task.classes, "described" if whole else "described, in part"
     )
-
-
-def _ids(field: FieldSpec, sizes: dict[str, int]) -> int:
-    return sizes.get(field.name, UNKNOWN[field.kind])

@@ -1,15 +1,22 @@
-"""What a run and a search cost: epochs, steps, seconds on a device, memory; low, guess and high."""
+"""What a cell's runs and search cost: epochs, steps, seconds on a device, memory.
+
+A number that is not certain is an array of three: low (short runs on a fast device), guess, high.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from autoloss.plan.costs import Device, Devices, Estimate, Measured, estimate
-from autoloss.plan.sizes import DataSize, data_size
-from autoloss.study import Cell, Study
+import numpy as np
+import numpy.typing as npt
 
-CASES = ("low", "guess", "high")
+from autoloss.plan.costs import Device, Devices, Measured, law_of
+from autoloss.plan.sizes import DataSize, data_size
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
+
+Three = npt.NDArray[np.float64]
 FLOAT = 4  # bytes
 EVALUATIONS = 2  # at the end of a run: validation and test, with calibration
 
@@ -30,19 +37,47 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Of a cell: one of its runs, and its search (zero where there is none).
+
+    `borrowed` says what the costs are taken from where the cell itself was not measured; `start` is
+    what a training job takes beside its runs.
+    """
+
+    borrowed: str
+    start: float
+    run_epochs: Three
+    run_steps: Three
+    run_seconds: Three
+    search_epochs: Three
+    search_steps: Three
+    search_seconds: Three
+    memory_gb: float
+    checkpoint_bytes: int
+
+    def job_seconds(self, runs: int) -> Three:
+        """Seconds of a job of so many runs."""
+        return self.start + runs * self.run_seconds
+
+
+@dataclass(frozen=True)
 class Training:
-    """The costs of a study's runs in one case: of low, the shortest runs on the fastest device.
+    """The costs of a study's training.
 
     Args:
-        epochs: epochs of every run in place of those of the table; None: the table's.
+        epochs: low, guess and high of every run, in place of those of the table.
     """
 
     study: Study
     devices: Devices
     measured: Measured
     resources: Resources
-    case: int
-    epochs: int | None = None
+    epochs: tuple[int, int, int] | None = None
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells of `snakemake all`."""
+        return cells_of(self.study)
 
     @cached_property
     def sizes(self) -> dict[str, DataSize]:
@@ -51,93 +86,54 @@ class Training:
         return {name: data_size(self.study, name) for name in names}
 
     @cached_property
-    def _estimates(self) -> dict[Cell, Estimate]:
-        return {}
+    def costs(self) -> dict[Cell, Cost]:
+        """The costs of `cells`."""
+        return {cell: self.cost(cell) for cell in self.cells}
 
-    def estimate(self, cell: Cell) -> Estimate:
-        """The law of a cell."""
-        if cell not in self._estimates:
-            size = self.sizes[cell.dataset]
-            self._estimates[cell] = estimate(self.study, self.measured, cell, size)
-        return self._estimates[cell]
-
-    def run_epochs(self, cell: Cell) -> int:
-        """Epochs of a run until early stopping, or its limit, ends it."""
+    def run_epochs(self, dataset: str) -> Three:
+        """Epochs of a run on a data set until early stopping, or its limit, ends it."""
         options = self.study.config.training
-        if self.epochs is not None:
-            return min(self.epochs, options.max_epochs)
-        rows = self.sizes[cell.dataset].splits["train"]
+        rows = self.sizes[dataset].splits["train"]
         table = next(row for row in self.devices.epochs if row.rows is None or rows <= row.rows)
-        return min(table.best[self.case] + options.patience, options.max_epochs)
+        stopped = self.epochs or [best + options.patience for best in table.best]
+        return np.minimum(stopped, options.max_epochs).astype(float)
 
-    def search_epochs(self, cell: Cell) -> int:
-        """Epochs of a cell's search, over all trials."""
-        budget = self.study.search_budget(cell)
-        method = self.study.base(cell.method)
-        own = self.study.entry(method).info.searches
-        if own and method not in self.devices.searches_by_trial:
-            return budget
-        return min(budget, self.study.config.tuning.trials * self.run_epochs(cell))
+    def cost(self, cell: Cell) -> Cost:
+        """What a cell's training takes on the device, the start and end of its jobs included."""
+        study, device, fixed = self.study, self.resources.device, self.devices.fixed
+        size, options = self.sizes[cell.dataset], study.config.training
+        info = study.entry(cell.method).info
+        law, borrowed = law_of(study, self.measured, cell, size)
+        speed = np.array([device.high, device.speed, device.low])
+        step = np.maximum(law.step(options.batch_size) / speed, device.fixed_ms / 1e3)
+        step *= self._crowding
+        example_us = law.evaluated_us / speed * self._crowding + device.evaluated_us
+        evaluation = size.splits["validation"] * example_us / 1e6
 
-    def run_steps(self, cell: Cell) -> int:
-        """Training steps of a run, a refit's among them."""
-        epochs = self.run_epochs(cell)
-        steps = epochs * self._steps(cell, ("train",))
-        return steps + self._refit_epochs(cell) * self._steps(cell, ("train", "validation"))
+        epochs, batches = self.run_epochs(cell.dataset), size.batches(["train"], options.batch_size)
+        # A refit trains the epochs that were best: all but the patience.
+        refit = np.maximum(1, epochs - options.patience) * info.refits
+        steps = epochs * batches
+        steps += refit * size.batches(["train", "validation"], options.batch_size)
+        seconds = fixed.run + steps * step + (epochs + refit + EVALUATIONS) * evaluation
 
-    def run_examples(self, cell: Cell) -> int:
-        """Training examples of a run."""
-        return self.run_steps(cell) * self.study.config.training.batch_size
-
-    def search_steps(self, cell: Cell) -> int:
-        """Training steps of a search."""
-        return self.search_epochs(cell) * self._steps(cell, ("train",))
-
-    def run_seconds(self, cell: Cell) -> float:
-        """Seconds of a run on the device, its start and end included."""
-        epochs = self.run_epochs(cell) + self._refit_epochs(cell) + EVALUATIONS
-        trained = self.run_steps(cell) * self._step_seconds(cell)
-        return self.devices.fixed.run + trained + epochs * self._evaluation_seconds(cell)
-
-    def job_seconds(self, cell: Cell, runs: int) -> float:
-        """Seconds of a job of so many runs."""
-        return self.devices.fixed.train_start + runs * self.run_seconds(cell)
-
-    def search_seconds(self, cell: Cell) -> float:
-        """Seconds of a search."""
-        epochs = self.search_epochs(cell)
-        trained = self.search_steps(cell) * self._step_seconds(cell)
-        return self.devices.fixed.train_start + trained + epochs * self._evaluation_seconds(cell)
-
-    def memory_gb(self, cell: Cell) -> float:
-        """Memory of a job: its process, the copies of its model, and what is judged at once."""
-        size, memory, model = self.sizes[cell.dataset], self.devices.memory, self.study.config.model
-        table = size.features * (model.embedding_dim + 1) * FLOAT
-        evaluated = max(size.splits["validation"], size.splits["test"])
-        outputs = 1 if size.classes == 2 else size.classes
-        judged = evaluated * memory.evaluated_bytes * outputs
-        order = size.splits["train"] * 8  # an epoch's permutation
-        return memory.process + (memory.table_copies * table + judged + order) / 1e9
-
-    def checkpoint_bytes(self, cell: Cell) -> int:
-        """Bytes of a run's checkpoint: weights, the best ones and Adam's two means."""
-        columns = self.study.config.model.embedding_dim + 1
-        return 4 * self.sizes[cell.dataset].features * columns * FLOAT
-
-    def _steps(self, cell: Cell, splits: tuple[str, ...]) -> int:
-        batch_size = self.study.config.training.batch_size
-        return self.sizes[cell.dataset].batches(splits, batch_size)
-
-    def _refit_epochs(self, cell: Cell) -> int:
-        """A refit trains the epochs that were best: all but the patience."""
-        if not self.study.entry(cell.method).info.refits:
-            return 0
-        return max(1, self.run_epochs(cell) - self.study.config.training.patience)
-
-    @property
-    def _speed(self) -> float:
-        device = self.resources.device
-        return (device.high, device.speed, device.low)[self.case]
+        budget, trials = study.search_budget(cell), study.config.tuning.trials
+        by_trial = study.base(cell.method) in self.devices.searches_by_trial
+        trained = np.full(3, np.inf) if info.searches and not by_trial else trials * epochs
+        searched = np.minimum(budget, trained)
+        search_seconds = searched * (batches * step + evaluation)
+        return Cost(
+            borrowed=borrowed,
+            start=fixed.train_start,
+            run_epochs=epochs,
+            run_steps=steps,
+            run_seconds=seconds,
+            search_epochs=searched,
+            search_steps=searched * batches,
+            search_seconds=search_seconds + fixed.train_start * bool(budget),
+            memory_gb=self._memory_gb(size),
+            checkpoint_bytes=4 * self._table_bytes(size),  # weights, the best ones, Adam's two
+        )
 
     @property
     def _crowding(self) -> float:
@@ -147,12 +143,21 @@ class Training:
             return max(1.0, use.jobs_per_gpu * use.device.busy)
         return use.device.side_by_side if use.cores > 1 else 1.0
 
-    def _step_seconds(self, cell: Cell) -> float:
-        law, device = self.estimate(cell).law, self.resources.device
-        seconds = law.step(self.study.config.training.batch_size) / self._speed
-        return max(seconds, device.fixed_ms / 1e3) * self._crowding
+    def _table_bytes(self, size: DataSize) -> int:
+        return size.features * (self.study.config.model.embedding_dim + 1) * FLOAT
 
-    def _evaluation_seconds(self, cell: Cell) -> float:
-        law, device = self.estimate(cell).law, self.resources.device
-        example_us = law.evaluated_us / self._speed * self._crowding + device.evaluated_us
-        return self.sizes[cell.dataset].splits["validation"] * example_us / 1e6
+    def _memory_gb(self, size: DataSize) -> float:
+        """Memory of a job: its process, the copies of its model, and what is judged at once."""
+        memory, outputs = self.devices.memory, 1 if size.classes == 2 else size.classes
+        evaluated = max(size.splits["validation"], size.splits["test"])
+        judged = evaluated * memory.evaluated_bytes * outputs
+        order = size.splits["train"] * 8  # an epoch's permutation
+        copies = memory.table_copies * self._table_bytes(size)
+        return memory.process + (copies + judged + order) / 1e9
+
+
+def cells_of(study: Study) -> list[Cell]:
+    """The cells of `snakemake all`, each once; those of controllers that others take among them."""
+    cells = [cell for group in study.reported_groups() for cell in study.cells(group)]
+    sources = [source for cell in cells if (source := study.controller_of(cell))]
+    return list(dict.fromkeys([*cells, *sources]))

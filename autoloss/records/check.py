@@ -6,19 +6,22 @@ is trained, and nothing is believed that a file says about itself alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoloss.data.prepared import PreparedData
+from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import DataError, RecordError
 from autoloss.records.controllers import check_controller, owns_controller
-from autoloss.records.expected import prepared_hash, why_no_search, why_not
-from autoloss.records.schema import Record
+from autoloss.records.expected import over_budget, prepared_hash, why_no_search, why_not
+from autoloss.records.schema import Record, Search
 from autoloss.records.shards import agrees
-from autoloss.records.store import read_limited, read_record, read_search
-from autoloss.registry import GROUPS
-from autoloss.study import Cell, Study
+from autoloss.records.store import parse_record, parse_search, read_limited
+from autoloss.study.cell import Cell
+from autoloss.study.groups import GROUPS
+from autoloss.study.study import Study
 
 KINDS = {
     "damaged": "changed after they were written, cut short, or of another schema",
@@ -29,6 +32,24 @@ KINDS = {
     "mixed": "a data set's runs were made on different data",
     "over budget": "trained more than their method may",
 }
+
+
+class UnsoundError(Exception):
+    """A record or search that cannot be used: its kind, why, and what to remove to make it anew."""
+
+    def __init__(self, kind: str, problem: str, *remove: Path) -> None:
+        super().__init__(problem)
+        self.kind, self.problem, self.remove = kind, problem, remove
+
+
+Reader = Callable[[Path], bytes]
+
+
+def read_present(file: Path) -> bytes:
+    """As `read_limited`, with a FileNotFoundError where there is no file."""
+    if not os.path.lexists(file):
+        raise FileNotFoundError(file)
+    return read_limited(file)
 
 
 @dataclass(frozen=True)
@@ -79,56 +100,31 @@ class Tree:
         return known
 
     def _search(self, cell: Cell, data_hash: str | None) -> None:
-        if not self.study.searches(cell):
-            return
-        file = self.study.search_file(cell)
-        try:
-            problem = why_no_search(self.study, cell, read_search(file), data_hash)
-        except RecordError as error:
-            kind = _kind(file)
-            problem = "no search" if kind == "missing" else error.problem
-            self._find(kind, f"{cell} search", problem, file)
-            return
-        if problem:
-            self._find("stale", f"{cell} search", problem, file)
+        if self.study.searches(cell):
+            try:
+                sound_search(self.study, cell, data_hash)
+            except UnsoundError as error:
+                self._find(error.kind, f"{cell} search", error.problem, *error.remove)
 
     def _shard(self, cell: Cell, first: int, last: int, data_hash: str | None) -> None:
         """Each seed of a job, then whether its list says the same."""
         listed = self.study.shard_file(cell, first, last)
         found = [self._run(cell, seed, listed, data_hash) for seed in range(first, last + 1)]
         records = [record for record in found if record is not None]
-        if len(records) == len(found) and not _agrees(cell, records, listed):
+        if len(records) == len(found) and not agrees(cell, records, listed):
             self._find("unlisted", str(listed), "says otherwise, or is not there", listed)
 
     def _run(self, cell: Cell, seed: int, listed: Path, data_hash: str | None) -> Record | None:
         """A seed's record, if it is sound and the right one; what is wrong is found."""
-        file = self.study.record_file(cell, seed)
-
-        def found(kind: str, problem: str, *files: Path) -> None:
-            self.findings.append(Finding(kind, str(cell), problem, (*files, listed), seed))
-
         try:
-            record = read_record(file)
-        except RecordError as error:
-            kind = _kind(file)
-            found(kind, "no record" if kind == "missing" else error.problem, file)
-            return None
-        try:
-            problem = why_not(self.study, cell, seed, record, data_hash)
-        except RecordError as error:
-            problem = f"depends on {error.where}, which {error.problem}"
-        if problem:
-            found("stale", problem)
+            record = sound_run(self.study, cell, seed, data_hash)
+        except UnsoundError as error:
+            files = () if error.kind == "over budget" else (*error.remove, listed)
+            self.findings.append(Finding(error.kind, str(cell), error.problem, files, seed))
             return None
         if record.failure:
-            found("failed", f"{record.failure.kind}: {record.failure.message}")
-        elif owns_controller(record):
-            left = self.study.controller_file(cell, seed)
-            try:
-                check_controller(read_limited(left), record)
-            except RecordError as error:
-                found(_kind(left), f"its controller {error.problem}", left)
-                return None
+            problem = f"{record.failure.kind}: {record.failure.message}"
+            self.findings.append(Finding("failed", str(cell), problem, (listed,), seed))
         self.records[cell, seed] = record
         return record
 
@@ -143,6 +139,53 @@ class Tree:
         for dataset, found in hashes.items():
             if len(found) > 1:
                 yield Finding("mixed", dataset, f"data hashes {', '.join(sorted(found))}")
+
+
+def sound_run(
+    study: Study, cell: Cell, seed: int, data_hash: str | None, read: Reader = read_present
+) -> Record:
+    """A run's record, whole, the study's own, within its budget and with its controller.
+
+    Args:
+        data_hash: of the prepared data; None: whatever data the record is of.
+        read: gives the content of a file of the study, maybe from elsewhere.
+
+    Raises:
+        UnsoundError: it is not.
+    """
+    file, left = study.record_file(cell, seed), study.controller_file(cell, seed)
+    with _whole(file, "no record"):
+        record = parse_record(read(file), str(file))
+    if problem := why_not(study, cell, seed, record, data_hash):
+        raise UnsoundError("stale", problem)
+    if problem := over_budget(study, cell, record):
+        raise UnsoundError("over budget", problem)
+    if record.status == "ok" and owns_controller(record):
+        with _whole(left, "its controller is not there"):
+            check_controller(read(left), record)
+    return record
+
+
+def sound_search(
+    study: Study, cell: Cell, data_hash: str | None, read: Reader = read_present
+) -> Search:
+    """A cell's search, whole and the study's own; arguments and errors as of `sound_run`."""
+    file = study.search_file(cell)
+    with _whole(file, "no search"):
+        search = parse_search(read(file), str(file))
+    if problem := why_no_search(study, cell, search, data_hash):
+        raise UnsoundError("stale", problem, file)
+    return search
+
+
+@contextmanager
+def _whole(file: Path, absent: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise UnsoundError("missing", absent, file) from None
+    except RecordError as error:
+        raise UnsoundError("damaged", error.problem, file) from error
 
 
 def expected_cells(study: Study) -> list[Cell]:
@@ -171,14 +214,3 @@ def remove(findings: list[Finding]) -> list[Path]:
     for file in there:
         file.unlink()
     return there
-
-
-def _kind(file: Path) -> str:
-    return "damaged" if file.exists() or file.is_symlink() else "missing"
-
-
-def _agrees(cell: Cell, records: list[Record], file: Path) -> bool:
-    try:
-        return agrees(cell, records, file)
-    except RecordError:
-        return False

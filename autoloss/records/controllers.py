@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from autoloss.errors import RecordError
-from autoloss.records.schema import Record
-from autoloss.records.store import MEND
+from autoloss.records.schema import Controller, Record
+from autoloss.records.store import MEND, read_limited, read_record
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.training.checkpoint import tensors_digest
 
 MAX_BYTES = 64 * 2**20  # a controller has some thousand parameters
@@ -23,6 +26,24 @@ MAX_BYTES = 64 * 2**20  # a controller has some thousand parameters
 def owns_controller(record: Record) -> bool:
     """Whether a run left a controller of its own, in a file beside its record."""
     return record.controller is not None and record.controller.run_id == record.run_id
+
+
+def taken_controller(study: Study, cell: Cell, seed: int) -> tuple[Path, Controller] | None:
+    """The controller that a frozen method takes of its source's run, as that run left it.
+
+    Raises:
+        RecordError: there is no such controller, or its record names another.
+    """
+    source = study.controller_of(cell)
+    if source is None:
+        return None
+    file, record = study.controller_file(source, seed), study.record_file(source, seed)
+    taken = read_record(record)
+    if taken.controller is None or not owns_controller(taken):
+        mend = f"delete {record} and run snakemake again: {source} is trained anew"
+        raise RecordError(str(record), "this run left no controller", mend)
+    check_controller(read_limited(file), taken)
+    return file, taken.controller
 
 
 def check_controller(content: bytes, record: Record) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
-from autoloss.errors import DataError, RecordError
+from autoloss.errors import DataError, RecordError, UserError
+from autoloss.records.chosen import controller_run, run_id_of
 from autoloss.records.schema import Record, Search
 from autoloss.records.store import read_record
-from autoloss.study import Cell, Study
+from autoloss.study import identity
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.target import snakemake
 
 
@@ -21,7 +24,7 @@ def prepared_hash(study: Study, dataset: str) -> str | None:
         manifest = read_manifest(folder, Manifest, "run snakemake")
     except DataError:
         return None
-    if manifest.key not in (None, study.preparation_key(dataset)):
+    if manifest.key not in (None, identity.preparation_key(study, dataset)):
         problem = f"was prepared by another description of {dataset}, or by other code"
         raise RecordError(str(folder), problem, f"run `{snakemake(study, str(folder / MANIFEST))}`")
     return manifest.data_hash
@@ -33,25 +36,37 @@ def why_not(
     """Why a sound record is not the study's run of `cell` and `seed`; None if it is.
 
     `data_hash` is that of the prepared data; None: whatever data the record is of.
-
-    Raises:
-        RecordError: that depends on a search, or on a source's record, that cannot be read.
     """
     found, asked = _name(record), (study.config.scale, str(cell), seed)
     if found != asked:
         return f"is of {_said(*found)}, not of {_said(*asked)}"
-    data, code = record.provenance.data_hash, study.code(cell.method)
+    data, code = record.provenance.data_hash, identity.code(study, cell)
     if data_hash not in (None, data):
         return f"was made on other data: hash {data[:16]}, prepared here {str(data_hash)[:16]}"
     if record.provenance.code != code:
         return f"was made by other code: {record.provenance.code}, it is now {code}"
-    run_id = study.run_id(cell, seed, data)
+    source = study.controller_of(cell)
+    try:
+        run_id = run_id_of(study, cell, seed, data)
+        theirs = read_record(study.record_file(source, seed)).controller if source else None
+    except UserError as error:
+        return f"depends on {error.where}, which {error.problem}"
     if record.run_id != run_id:
         return f"is of run {record.run_id}, the configuration asks for {run_id}"
-    if (source := study.controller_of(cell)) is not None:
-        theirs = read_record(study.record_file(source, seed)).controller
-        if record.controller != theirs:
-            return f"has taken another controller than the one that {source} has here"
+    if source and record.controller != theirs:
+        return f"has taken another controller than the one that {source} has here"
+    return None
+
+
+def over_budget(study: Study, cell: Cell, record: Record) -> str | None:
+    """What a run, or the search before it, trained more than it may; None if nothing."""
+    had = record.budget
+    for where, epochs, allowed in (
+        ("a run", had.epochs, study.epoch_budget(cell.method)),
+        ("its search", had.search_epochs, study.search_budget(cell)),
+    ):
+        if epochs > allowed:
+            return f"trained {epochs} epochs in {where}, {allowed} are allowed"
     return None
 
 
@@ -61,8 +76,22 @@ def why_no_search(study: Study, cell: Cell, found: Search, data_hash: str | None
         return f"is of {found.cell}, not of {cell}"
     if data_hash not in (None, found.data_hash):
         return "was made on other data than the prepared ones"
-    if found.key != study.search_key(cell):
+    if found.key != identity.search_key(study, cell):
         return "was made with another configuration or by other code"
+    if found.epochs > study.search_budget(cell):
+        return f"trained {found.epochs} epochs, more than it may"
+    if found.chosen not in [trial.assignment for trial in found.trials]:
+        return "chose what it never tried"
+    try:
+        study.with_assignment(cell.method, found.chosen, str(cell))
+    except UserError as error:
+        return f"chose what cannot be: {error.problem}"
+    try:
+        controller = controller_run(study, cell)
+    except UserError as error:
+        return f"depends on {error.where}, which {error.problem}"
+    if found.controller != controller:
+        return f"took another controller than the one that {study.controller_of(cell)} has here"
     return None
 
 

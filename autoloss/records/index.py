@@ -7,14 +7,16 @@ import math
 import pandas as pd
 
 from autoloss.errors import RecordError
-from autoloss.metrics import AUC_WEIGHTED, METRICS
+from autoloss.metrics import AUC_WEIGHTED, DERIVED, METRICS
 from autoloss.records.expected import prepared_hash, why_no_search, why_not
 from autoloss.records.schema import Record
 from autoloss.records.store import MEND, read_record, read_search
-from autoloss.study import Cell, Study
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 
 CELL = ["dataset", "model", "method"]
 RUN = [*CELL, "seed"]
+WEIGHT = "weight_"  # before a candidate's name: its mean weight in the last epoch
 COSTS = (
     *("forward_examples", "backward_examples", "seconds"),
     *("search_trials", "search_epochs"),
@@ -23,7 +25,7 @@ COSTS = (
 
 
 def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
-    """Runs of `cells` with seeds 0 .. study.seeds-1: identity, test metrics and cost.
+    """Runs of `cells` with seeds 0 .. study.seeds-1: identity, metrics, last weights and cost.
 
     Raises:
         RecordError: a record is missing, damaged or edited, or not of the study's run.
@@ -48,9 +50,17 @@ def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def lacks(runs: pd.DataFrame, metric: str) -> bool:
+    """Whether runs, some of them ok, are without a derived metric: it could not be fitted."""
+    if metric not in DERIVED:
+        return False
+    return bool((runs["status"] == "ok").any() and runs[metric].isna().all())
+
+
 def row_of(record: Record) -> dict[str, object]:
     """A run's row."""
-    test = record.metrics.get("test", {})
+    test, weights = record.metrics.get("test", {}), record.weights
+    last = weights.mean[-1] if weights.mean else [math.nan] * len(weights.candidates)
     return {
         "dataset": record.dataset,
         "model": record.model,
@@ -59,6 +69,7 @@ def row_of(record: Record) -> dict[str, object]:
         "status": record.status,
         "run_id": record.run_id,
         **{name: test.get(name, math.nan) for name in (*METRICS, AUC_WEIGHTED)},
+        **{f"{WEIGHT}{name}": w for name, w in zip(weights.candidates, last, strict=True)},
         "best_epoch": record.budget.best_epoch,
         "epochs": record.budget.epochs,
         "steps": record.budget.steps,

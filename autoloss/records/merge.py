@@ -7,30 +7,23 @@ sound record that is here already stays, whatever the other tree has.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoloss.errors import RecordError, UserError
-from autoloss.records.controllers import check_controller, owns_controller
-from autoloss.records.expected import prepared_hash, why_no_search, why_not
+from autoloss.errors import RecordError
+from autoloss.records.check import Reader, UnsoundError, read_present, sound_run, sound_search
+from autoloss.records.expected import prepared_hash
 from autoloss.records.schema import Record, Search
 from autoloss.records.shards import agrees, write_shard
-from autoloss.records.store import (
-    MAX_BYTES,
-    parse_record,
-    parse_search,
-    read_limited,
-    read_record,
-    read_search,
-    write_bytes,
-)
-from autoloss.registry import GROUPS
-from autoloss.study import Cell, Study
+from autoloss.records.store import read_limited, write_bytes
+from autoloss.study.cell import Cell
+from autoloss.study.groups import GROUPS
+from autoloss.study.study import Study
 from autoloss.target import snakemake
 
+FAILED = "failed"
 MEND = "make it again there, with this code, configuration and data"
 
 
@@ -55,104 +48,63 @@ class Merge:
         if not (self.folder / "runs").is_dir():
             mend = "give another machine's results/<name>: the folder that has runs/ in it"
             raise RecordError(str(self.folder), "is no results tree", mend)
-        cells = dict.fromkeys(cell for group in GROUPS for cell in self.study.cells(group))
-        for cell in sorted(cells, key=lambda cell: self.study.controller_of(cell) is not None):
-            if not self._theirs(self.study.cell_folder(cell)).is_dir():
+        study = self.study
+        cells = dict.fromkeys(cell for group in GROUPS for cell in study.cells(group))
+        for cell in sorted(cells, key=lambda cell: study.controller_of(cell) is not None):
+            if not self._theirs(study.cell_folder(cell)).is_dir():
                 continue
-            data_hash = prepared_hash(self.study, cell.dataset)
+            data_hash = prepared_hash(study, cell.dataset)
             if data_hash is None:
-                manifest = self.study.prepared_folder(cell.dataset) / "manifest.json"
-                mend = f"run `{snakemake(self.study, str(manifest))}` first"
+                manifest = study.prepared_folder(cell.dataset) / "manifest.json"
+                mend = f"run `{snakemake(study, str(manifest))}` first"
                 self.refused.append(f"{cell}: its data are not prepared here; {mend}")
-            elif self._search(cell, data_hash):
-                for first, last in self.study.shards():
-                    self._shard(cell, first, last, data_hash)
+                continue
+            if study.searches(cell) and self._take(cell, None, data_hash) is None:
+                continue  # its runs cannot be used without it
+            for first, last in study.shards():
+                here = [self._take(cell, seed, data_hash) for seed in range(first, last + 1)]
+                records = [record for record in here if isinstance(record, Record)]
+                file = study.shard_file(cell, first, last)
+                if len(records) == len(here) and not agrees(cell, records, file):
+                    write_shard(cell, records, file)
+                    self.listed.append(file)
         return self
 
-    def _search(self, cell: Cell, data_hash: str) -> bool:
-        """Whether the cell's search is here, or could be taken; True where it needs none."""
-        if not self.study.searches(cell):
-            return True
-        file, name = self.study.search_file(cell), f"{cell} search"
-        own = _own_search(self.study, cell, data_hash)
+    def _take(self, cell: Cell, seed: int | None, data_hash: str) -> Record | Search | None:
+        """Take a run, or without a seed the cell's search, if it should be; what is here then."""
+        name = f"{cell} search" if seed is None else f"{cell} seed {seed}"
+        contents: dict[Path, bytes] = {}
+
+        def fetch(file: Path) -> bytes:
+            contents[file] = self._fetch(file)
+            return contents[file]
+
+        def sound(read: Reader) -> Record | Search:
+            if seed is None:
+                return sound_search(self.study, cell, data_hash, read)
+            return sound_run(self.study, cell, seed, data_hash, read)
+
         try:
-            content = self._fetch(file)
-            theirs = parse_search(content, name)
-            self._check_search(cell, theirs, data_hash)
-        except FileNotFoundError:
-            return own is not None
-        except UserError as error:
-            self.refused.append(f"{name}: {error.problem}")
-            return own is not None
-        if own is None:
-            write_bytes(content, file)
+            own = sound(read_present)
+        except UnsoundError:
+            own = None
+        try:
+            theirs = sound(fetch)
+        except UnsoundError as error:
+            # A run without its record is not there; without its search none can be taken.
+            if error.kind != "missing" or contents or (own is None and seed is None):
+                self.refused.append(f"{name}: {error.problem}")
+            return own
+        if own is None or (_result(own) == FAILED and _result(theirs) != FAILED):
+            for file in reversed(contents):  # the record last
+                write_bytes(contents[file], file)
             self.taken.append(name)
-        elif own.chosen != theirs.chosen:
-            self.different.append(f"{name}: chose {theirs.chosen} there, {own.chosen} here")
-        return True
-
-    def _check_search(self, cell: Cell, theirs: Search, data_hash: str) -> None:
-        problem = why_no_search(self.study, cell, theirs, data_hash)
-        if theirs.epochs > self.study.search_budget(cell):
-            problem = f"trained {theirs.epochs} epochs, more than it may"
-        if theirs.chosen not in [trial.assignment for trial in theirs.trials]:
-            problem = "chose what it never tried"
-        if problem:
-            raise RecordError(str(cell), problem, MEND)
-        self.study.with_assignment(cell, theirs.chosen, str(cell))
-
-    def _shard(self, cell: Cell, first: int, last: int, data_hash: str) -> None:
-        """Each seed of a job; then the job's list, if all its runs are here."""
-        here = [self._run(cell, seed, data_hash) for seed in range(first, last + 1)]
-        records = [record for record in here if record is not None]
-        file = self.study.shard_file(cell, first, last)
-        if len(records) == len(here) and not (file.exists() and agrees(cell, records, file)):
-            write_shard(cell, records, file)
-            self.listed.append(file)
-
-    def _run(self, cell: Cell, seed: int, data_hash: str) -> Record | None:
-        """The record that is here in the end."""
-        name, own = f"{cell} seed {seed}", _own_record(self.study, cell, seed, data_hash)
-        try:
-            content = self._fetch(self.study.record_file(cell, seed))
-            theirs = parse_record(content, name)
-            self._check_run(cell, seed, theirs, data_hash)
-            controller = self._controller(cell, seed, theirs)
-        except FileNotFoundError:
-            return own
-        except UserError as error:
-            self.refused.append(f"{name}: {error.problem}")
-            return own
-        if own and not (own.status == "failed" and theirs.status == "ok"):
-            if own.digest == theirs.digest:
-                self.same.append(name)
-            else:
-                self.different.append(f"{name}: {_result(theirs)} there, {_result(own)} here")
-            return own
-        if controller is not None:
-            write_bytes(controller, self.study.controller_file(cell, seed))
-        write_bytes(content, self.study.record_file(cell, seed))
-        self.taken.append(name)
-        return theirs
-
-    def _check_run(self, cell: Cell, seed: int, theirs: Record, data_hash: str) -> None:
-        problem = why_not(self.study, cell, seed, theirs, data_hash)
-        allowed = self.study.epoch_budget(cell.method)
-        if theirs.budget.epochs > allowed:
-            problem = f"trained {theirs.budget.epochs} epochs, {allowed} are allowed"
-        if problem:
-            raise RecordError(str(cell), problem, MEND)
-
-    def _controller(self, cell: Cell, seed: int, theirs: Record) -> bytes | None:
-        """The file of a run's own controller, checked; None where it has none."""
-        if theirs.status != "ok" or not owns_controller(theirs):
-            return None
-        try:
-            content = self._fetch(self.study.controller_file(cell, seed))
-        except FileNotFoundError:
-            raise RecordError(str(cell), "its controller's file is not there", MEND) from None
-        check_controller(content, theirs)
-        return content
+            return theirs
+        if _result(own) != _result(theirs):
+            self.different.append(f"{name}: {_result(theirs)} there, {_result(own)} here")
+        elif seed is not None:
+            self.same.append(name)
+        return own
 
     def _theirs(self, file: Path) -> Path:
         """Where the other tree has one of our files."""
@@ -166,12 +118,12 @@ class Merge:
             RecordError: it is not a plain file below the folder, or too large.
         """
         path = self._theirs(file)
-        inside = self.folder.resolve() / file.relative_to(self.study.results)
-        if os.path.lexists(path) and path.resolve() != inside:
+        mode, inside = path.lstat().st_mode, file.relative_to(self.study.results)
+        if path.resolve() != self.folder.resolve() / inside:
             raise RecordError(str(path), "is a link, or below one", MEND)
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if not stat.S_ISREG(mode):
             raise RecordError(str(path), "is no plain file", MEND)
-        return read_limited(path, MAX_BYTES)
+        return read_limited(path)
 
     def report(self) -> Iterator[str]:
         """What was done, in lines."""
@@ -180,36 +132,13 @@ class Merge:
             f"{len(self.different)} differ, {len(self.refused)} refused; "
             f"{len(self.listed)} jobs are now done."
         )
-        for title, lines in (
-            ("Differ (ours are kept):", self.different),
-            ("Refused:", self.refused),
-        ):
-            if lines:
-                yield title
-                yield from (f"  {line}" for line in lines)
+        titles = {"Differ (ours are kept):": self.different, "Refused:": self.refused}
+        for title, lines in titles.items():
+            yield from ([title] if lines else [])
+            yield from (f"  {line}" for line in lines)
 
 
-def _own_search(study: Study, cell: Cell, data_hash: str) -> Search | None:
-    """Our own search of a cell, if it is sound and of this study."""
-    try:
-        found = read_search(study.search_file(cell))
-    except RecordError:
-        return None
-    return None if why_no_search(study, cell, found, data_hash) else found
-
-
-def _own_record(study: Study, cell: Cell, seed: int, data_hash: str) -> Record | None:
-    """Our own record of a run, if it is sound and of this study, with its controller."""
-    try:
-        found = read_record(study.record_file(cell, seed))
-        if why_not(study, cell, seed, found, data_hash):
-            return None
-        if found.status == "ok" and owns_controller(found):
-            check_controller(read_limited(study.controller_file(cell, seed)), found)
-    except RecordError:
-        return None
-    return found
-
-
-def _result(record: Record) -> str:
-    return f"digest {record.digest[:16]}" if record.digest else "failed"
+def _result(made: Record | Search) -> str:
+    if isinstance(made, Search):
+        return f"chose {made.chosen}"
+    return f"digest {made.digest[:16]}" if made.digest else FAILED

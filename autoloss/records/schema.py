@@ -18,7 +18,10 @@ class Failure(Strict):
 
 
 class Curve(Strict):
-    """One epoch: mean training loss (of the method's own mixture) and validation metrics."""
+    """One epoch: mean training loss (of the method's own mixture) and validation metrics.
+
+    Of a run that refits they are of data that it trains on.
+    """
 
     epoch: int
     train_loss: FiniteFloat
@@ -166,12 +169,16 @@ class Trial(Strict):
 
 
 class Search(Strict):
-    """A cell's search: its trials in the order they were begun, and what was chosen."""
+    """A cell's search: its trials in the order they were begun, and what was chosen.
+
+    `controller` is the identity of the run whose controller a frozen method's trials took.
+    """
 
     schema_version: Literal[3] = 3
     cell: str
     key: str
     data_hash: str
+    controller: str | None = None
     monitor: str
     budget: int
     trials: list[Trial]

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from autoloss.errors import RecordError
 from autoloss.records.schema import Record
 from autoloss.records.store import read_limited, write_text
-from autoloss.study import Cell
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 
 KEYS = ("seed", "run_id", "status", "digest")
 
@@ -29,12 +31,21 @@ def write_shard(cell: Cell, records: Sequence[Record], file: Path) -> None:
 
 
 def agrees(cell: Cell, records: Sequence[Record], file: Path) -> bool:
-    """Whether the list in `file` says what the records say; a damaged one does not.
-
-    Raises:
-        RecordError: it cannot be read.
-    """
+    """Whether the list in `file` says what the records say; one that cannot be read does not."""
     try:
         return bool(json.loads(read_limited(file)) == listing(cell, records))
-    except (ValueError, RecursionError):
+    except (RecordError, ValueError, RecursionError):
         return False
+
+
+def listed_runs(study: Study, cell: Cell) -> tuple[dict[int, dict[str, Any]], list[Path]]:
+    """What the lists of a cell's jobs say of each seed, and the lists that cannot be read."""
+    runs: dict[int, dict[str, Any]] = {}
+    damaged = []
+    for first, last in study.shards():
+        file = study.shard_file(cell, first, last)
+        try:
+            runs |= {run["seed"]: dict(run) for run in json.loads(read_limited(file))["runs"]}
+        except (RecordError, ValueError, RecursionError, KeyError, TypeError):
+            damaged += [file] if file.exists() else []
+    return runs, damaged

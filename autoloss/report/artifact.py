@@ -45,14 +45,16 @@ def _reference_run(root: Path) -> str:
     made = json.loads((root / REFERENCE / "provenance.json").read_text(encoding="utf-8"))
     lines = [f"{made['runs']} runs, {made['failed']} of them failed."]
     for kind in ("hardware", "versions"):
-        for found in made[kind]:
-            listed = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.items())
+        for machine in made[kind]:
+            listed = ", ".join(
+                f"{name.replace('_', ' ')} {value}" for name, value in machine.items()
+            )
             lines.append(f"- {kind}: {listed}")
     return "## The committed run\n\n" + lines[0] + "\n\n" + "\n".join(lines[1:]) + "\n\n"
 
 
 def _claims(root: Path) -> Iterator[str]:
-    for claim in load_claims(root).claims:
+    for claim in load_claims(root).listed.claims:
         section = f"section {claim.section}" if claim.section else "(reviewers)"
         targets = ", ".join(f"`{group}`" for group in claim.groups)
         yield f"| {markdown(claim.sentence)} | {markdown(section)} | {targets} |"

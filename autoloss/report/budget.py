@@ -12,7 +12,8 @@ import pandas as pd
 from autoloss.errors import RecordError
 from autoloss.records.index import CELL
 from autoloss.report.frames import cell_of, rows_of
-from autoloss.study import Cell, Study
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 
 MEASURED = ("epochs", "search_epochs")
 MEND = (
@@ -42,14 +43,14 @@ def budget_table(study: Study, index: pd.DataFrame) -> pd.DataFrame:
 
 def over_budget(table: pd.DataFrame) -> list[tuple[Cell, str]]:
     """Each cell in which a method had more than it may, and what it had and may have."""
-    found = []
+    over = []
     for measure in MEASURED:
         what = "in its search" if measure == "search_epochs" else "in a run"
         for row in rows_of(table[table[measure] > table[f"{measure}_allowed"]]):
             allowed = row[f"{measure}_allowed"]
             problem = f"trained {row[measure]} epochs {what}, {allowed} are allowed"
-            found.append((cell_of(row), problem))
-    return found
+            over.append((cell_of(row), problem))
+    return over
 
 
 def check_budget(table: pd.DataFrame) -> None:

@@ -8,13 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from autoloss.records.check import KINDS, Finding, Tree, expected_cells, remove
-from autoloss.records.index import row_of
 from autoloss.records.schema import Record
-from autoloss.report.budget import budget_table, over_budget
-from autoloss.study import Cell, Study
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.target import autoloss, snakemake
 
 MENDS = {
@@ -50,7 +47,8 @@ class Checked:
 
 def products(study: Study) -> Iterator[Path]:
     """Every file that is made of records: a minute's work to make again."""
-    patterns = ("index/*", "budget/*", "statistics/*", "tables/*", "verdicts*", "report.html")
+    rooms = ("index", "crashes", "budget", "statistics", "tables")
+    patterns = (*(f"{room}/*" for room in rooms), "verdicts*", "report.html")
     for pattern in patterns:
         yield from study.results.glob(pattern)
     yield from study.figures_folder.glob("*")
@@ -59,20 +57,21 @@ def products(study: Study) -> Iterator[Path]:
 def check_study(study: Study) -> Checked:
     """Look through a study's results tree."""
     tree = Tree.read(study)
-    findings = [*tree.findings, *_over_budget(tree)]
-    return Checked(study, list(_report(tree, findings)), findings)
+    return Checked(study, list(_report(tree)), tree.findings)
 
 
-def _report(tree: Tree, findings: list[Finding]) -> Iterator[str]:
-    study, cells = tree.study, expected_cells(tree.study)
-    yield f"{study.results}: {len(tree.records)} sound runs, in {len(cells)} cells."
+def _report(tree: Tree) -> Iterator[str]:
+    study, cells, findings = tree.study, expected_cells(tree.study), tree.findings
+    failed = sum(record.status == "failed" for record in tree.records.values())
+    sound = f"{len(tree.records) - failed} sound runs" + (f" and {failed} failed" if failed else "")
+    yield f"{study.results}: {sound}, in {len(cells)} cells."
     yield from machines(tree.records.values())
     yield from _outside(study, cells)
     for kind, meaning in KINDS.items():
-        found = [finding for finding in findings if finding.kind == kind]
-        if found:
-            yield f"{kind} ({len(found)}): {meaning}"
-            yield from _lines(found)
+        alike = [finding for finding in findings if finding.kind == kind]
+        if alike:
+            yield f"{kind} ({len(alike)}): {meaning}"
+            yield from _lines(alike)
             if kind in MENDS:
                 yield f"  To mend it: {MENDS[kind]}"
     if any(finding.remove for finding in findings):
@@ -95,14 +94,6 @@ def machines(records: Iterable[Record]) -> Iterator[str]:
         yield from (f"  {count} runs: {about}" for about, count in made.most_common())
 
 
-def _over_budget(tree: Tree) -> Iterator[Finding]:
-    """What the audit of budgets would refuse."""
-    if tree.records:
-        index = pd.DataFrame([row_of(record) for record in tree.records.values()])
-        for cell, problem in over_budget(budget_table(tree.study, index)):
-            yield Finding("over budget", str(cell), problem)
-
-
 def _outside(study: Study, cells: list[Cell]) -> Iterator[str]:
     """Records that nothing reads: of seeds or methods that the study no longer has."""
     seeds = range(study.config.study.seeds)
@@ -117,7 +108,7 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
     by_cell: dict[str, list[Finding]] = {}
     for finding in findings:
         by_cell.setdefault(finding.where, []).append(finding)
-    for where, found in by_cell.items():
-        seeds = ", ".join(str(one.seed) for one in found if one.seed is not None)
-        named = f"{where} seed{'s' if len(found) > 1 else ''} {seeds}" if seeds else where
-        yield f"  {named}: {found[0].problem}"
+    for where, alike in by_cell.items():
+        seeds = ", ".join(str(finding.seed) for finding in alike if finding.seed is not None)
+        named = f"{where} seed{'s' if len(alike) > 1 else ''} {seeds}" if seeds else where
+        yield f"  {named}: {alike[0].problem}"

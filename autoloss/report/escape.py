@@ -14,6 +14,7 @@ LATEX = {
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
     "±": "$\\pm$",
+    **{c: f"$^{{{n}}}$" for n, c in enumerate("¹²³⁴⁵⁶⁷⁸⁹", start=1)},
     "ξ": "$\\xi$",
     "≥": "$\\geq$",
     "<": "$<$",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from autoloss.study import Cell
+from autoloss.study.cell import Cell
 
 # Columns of names and words. A method may be called `null` or `nan`, a data set `007` or `1e5`.
 TEXTS = (

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoloss.method import Method
-from autoloss.registry import Entry, discover, load, options_of, project_root, tuning_of
+from autoloss.config import LossOptions
+from autoloss.domains import shown
+from autoloss.methods.contract import Method
+from autoloss.methods.discover import discover
+from autoloss.methods.info import Entry
+from autoloss.methods.load import load
+from autoloss.methods.options import loss_options_of, loss_tuning_of, options_of, tuning_of
+from autoloss.project import project_root
 from autoloss.report.escape import markdown
+from autoloss.study.resolved import plain
 from autoloss.task import Task
 
+CANDIDATES = LossOptions().candidates
 HEADS = (
     *("method", "label", "citation", "weights", "learns on", "parameters", "budget"),
     *("options", "tuned", "file", "lines"),
@@ -22,8 +30,11 @@ equations and every deviation from the original.
 *Weights*: what the candidate losses' weights depend on. *Parameters*: of the weighting, on a click
 task and on 5 classes, with the study's four candidates. *Budget*: trainings; a search has
 `tuning.trials` x `training.max_epochs` epochs, the same for every search (see
-[statistics.md](statistics.md) for the check). *Tuned*: options that the tuned protocol searches,
-beside the learning rate and the weight decay of the model, which it searches for every method.
+[statistics.md](statistics.md) for the check). *Tuned*: options, and constants of
+the losses that it weighs, that the tuned protocol searches, each with its range at the defaults,
+beside the learning rate and the weight decay of the model, which it searches for every method
+(`tuning.shared`). BOHB and grid search weights with them. `autoloss methods NAME` shows a method's
+options as a study has them.
 
 """
 
@@ -39,12 +50,14 @@ def method_rows() -> Iterator[str]:
     methods = discover()
     for name, entry in methods.items():
         info, options = entry.info, options_of(entry.info, {}, methods)
+        options |= {f"losses.{k}": v for k, v in loss_options_of(info, methods).items()}
+        space = tuning_of(info, methods) | loss_tuning_of(entry, CANDIDATES, methods)
         learns_on = f"{info.learns_on}, by search" if info.searches else info.learns_on
         cells = (
             *(f"`{name}`", *map(markdown, (info.label, info.paper, info.weights, learns_on))),
             *(_parameters(load(name)), _budget(entry)),
-            markdown(", ".join(f"{key} {_plain(value)}" for key, value in options.items())),
-            markdown(", ".join(tuning_of(info, methods))),
+            markdown(", ".join(f"{key} {plain(value)}" for key, value in options.items())),
+            markdown("; ".join(f"{key} {shown(domain)}" for key, domain in space.items())),
             *(f"`{_relative(entry.file)}`", str(_lines(entry.file))),
         )
         yield "| " + " | ".join(cell or "–" for cell in cells) + " |"
@@ -59,12 +72,6 @@ def _budget(entry: Entry) -> str:
     if entry.info.searches:
         return "a search, then 1 a seed"
     return "2 a seed" if entry.info.refits else "1 a seed"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, (tuple, list)):
-        return "-".join(map(_plain, value)) or "(searched)"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _relative(file: Path) -> Path:

@@ -1,7 +1,7 @@
-"""The reference: what a laptop run came to, committed, shown in the README, and verified against.
+"""The reference: what a laptop run came to, committed, shown in the docs, and verified against.
 
 `results/reference/<name>` has a run's tables, statistics, budgets and one row per run;
-`figures/reference/<name>` its figures.
+`figures/reference/<name>` its figures. The README and docs/results.md show it between two marks.
 """
 
 from __future__ import annotations
@@ -16,24 +16,35 @@ import pandas as pd
 
 from autoloss.errors import RecordError
 from autoloss.metrics import METRICS
-from autoloss.records.index import RUN, build_index
+from autoloss.models import MODELS
+from autoloss.records.index import COSTS, RUN, build_index
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
-from autoloss.registry import FULL, GROUPS
-from autoloss.report.frames import cell_of, rows_of
-from autoloss.report.products import made
-from autoloss.study import Study
+from autoloss.report.analysis import made
+from autoloss.report.catalogue import tables
+from autoloss.report.escape import markdown
+from autoloss.report.frames import cell_of, parts_of, read_csv, rows_of
+from autoloss.report.render import MARKDOWN_MARKS, legend, markdown_item
+from autoloss.report.runs import label_of
+from autoloss.report.table import meanings
+from autoloss.report.tables._methods import item_of, numbered
+from autoloss.study.groups import FULL, GROUPS
+from autoloss.study.study import Study
 from autoloss.target import snakemake
 
-KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "digest"]
-SHOWN = ("table_2", "table_3", "controls", "sensitivity", "table_1")  # in the README
+KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "steps", "outer_steps"]
+KEPT += [*COSTS, "digest"]
 PARTS = ("tables", "statistics", "budget")
 OF_RESULTS = (  # the files of a reference
     *("runs.csv", "provenance.json", "verdicts*.*"),
     *(f"{part}/*.{suffix}" for part in PARTS for suffix in ("csv", "md", "tex")),
 )
 OF_FIGURES = tuple(f"*.{suffix}" for suffix in ("pdf", "png", "csv", "json"))
-README = Path("README.md")
+README, RESULTS_PAGE = Path("README.md"), Path("docs/results.md")
+LEGEND = (
+    "Mean ± standard deviation over seeds, the best mean in bold. Marks, by tests paired by seed "
+    "and Holm-corrected (docs/statistics.md):"
+)
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 
@@ -43,13 +54,18 @@ def reference_folders(study: Study) -> tuple[Path, Path]:
 
 
 def write_reference(study: Study) -> Iterator[Path]:
-    """Replace the reference of the study's scale, and the README's part of it, by what there is."""
+    """Replace the reference of the study's scale, and what the pages show of it, by what there is.
+
+    Raises:
+        RecordError: something is missing of the study, or a page has no place for the reference.
+    """
     results, pictures = reference_folders(study)
     for folder in (*(study.results / part for part in PARTS), study.figures_folder):
         made(study, folder)  # before the one that there is goes
     runs = all_runs(study)
     about = json.dumps(origin(study, runs), indent=1) + "\n"
-    readme = _readme()
+    for page in (README, RESULTS_PAGE):
+        _around(page)
     _empty({results: OF_RESULTS, pictures: OF_FIGURES})
     for part in PARTS:
         shutil.copytree(study.results / part, results / part, dirs_exist_ok=True)
@@ -58,7 +74,27 @@ def write_reference(study: Study) -> Iterator[Path]:
     shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
     yield write_text(about, results / "provenance.json")
-    yield _write_readme(readme, results, pictures)
+    yield from write_pages(study)
+
+
+def write_pages(study: Study) -> Iterator[Path]:
+    """Write the pages that show a reference anew: after a change of wording, without training."""
+    for page, text in pages(study).items():
+        yield write_text(text, page)
+
+
+def pages(study: Study, root: Path = Path()) -> dict[Path, str]:
+    """The text of the README and of docs/results.md, as the study's reference below `root` has it.
+
+    Raises:
+        RecordError: a page has no place for the reference.
+    """
+    shown = {README: _headline(study, root), RESULTS_PAGE: _everything(study, root)}
+    around = {page: _around(root / page) for page in shown}
+    return {
+        page: "\n\n".join([before + BEGIN, *shown[page], END + after])
+        for page, (before, after) in around.items()
+    }
 
 
 def _empty(folders: Mapping[Path, Collection[str]]) -> None:
@@ -121,47 +157,75 @@ def origin(study: Study, runs: pd.DataFrame) -> dict[str, Any]:
         "code": {r.method: r.provenance.code for r in records},
         "data_hash": {r.dataset: r.provenance.data_hash for r in records},
         "searches": {
-            name: {"chosen": found.chosen, "trials": len(found.trials), "epochs": found.epochs}
-            for name, found in searches.items()
+            name: {"chosen": done.chosen, "trials": len(done.trials), "epochs": done.epochs}
+            for name, done in searches.items()
         },
         "seconds": round(sum(r.budget.seconds for r in records)),
     }
 
 
 def _distinct(records: list[Record], key: str) -> list[Any]:
-    found = {json.dumps(getattr(r.provenance, key), sort_keys=True) for r in records}
-    return [json.loads(text) for text in sorted(found)]
+    texts = {json.dumps(getattr(r.provenance, key), sort_keys=True) for r in records}
+    return [json.loads(text) for text in sorted(texts)]
 
 
-def _readme() -> str:
-    """The README's text, which has a place for the reference.
+def _around(page: Path) -> tuple[str, str]:
+    """A page's text before and after its place for the reference.
 
     Raises:
         RecordError: it has none.
     """
-    text = README.read_text(encoding="utf-8") if README.exists() else ""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         mend = f"put these two lines in it, each once:\n{BEGIN}\n{END}"
-        raise RecordError(str(README), "has no place for the reference", mend)
-    return text
+        raise RecordError(str(page), "has no place for the reference", mend)
+    return text.partition(BEGIN)[0], text.partition(END)[2]
 
 
-def _write_readme(text: str, results: Path, pictures: Path) -> Path:
-    """Put tables and figures between the README's marks."""
-    parts = [_verdicts(results / "verdicts.md")] if (results / "verdicts.md").exists() else []
-    parts += [
-        (results / "tables" / f"{name}.md").read_text(encoding="utf-8").strip()
-        for name in SHOWN
-        if (results / "tables" / f"{name}.md").exists()
-    ]
-    for file in sorted(pictures.glob("*.json")):
+def _headline(study: Study, root: Path) -> list[str]:
+    """For the README: test AUC of every method of Table 2, and the figure of gains."""
+    results, pictures = reference_folders(study)
+    file = root / results / "tables" / "table_2.csv"
+    if not file.exists():
+        return []
+    table = read_csv(file).query("metric == 'auc'")
+    columns = list(dict.fromkeys(zip(table["dataset"], table["model"], strict=True)))
+    names = [markdown(f"{dataset}, {MODELS[model]}") for dataset, model in columns]
+    lines = [f"| test AUC | {' | '.join(names)} |", "|---|" + "---:|" * len(columns)]
+    numbers = {row["method"]: numbered(row.get("number")) for row in rows_of(table)}
+    for method, part in parts_of(table, "method"):
+        cells = {
+            (row["dataset"], row["model"]): markdown_item(item_of(row)) for row in rows_of(part)
+        }
+        texts = [cells.get(column, "") for column in columns]
+        name = markdown(label_of(study, method)) + numbers[method]
+        lines.append(f"| {name} | {' | '.join(texts)} |")
+    ours = [method for method, number in numbers.items() if number] or study.ours("table_2")[:1]
+    meaning = meanings([label_of(study, method) for method in ours])
+    parts = ["\n".join(lines), " ".join([LEGEND, *legend(meaning, MARKDOWN_MARKS, markdown)])]
+    gains = pictures / "gains.json"
+    if (root / gains).exists():
+        about = json.loads((root / gains).read_text(encoding="utf-8"))
+        parts += [_picture(about["title"], f"{pictures}/gains"), about["caption"]]
+    return parts
+
+
+def _everything(study: Study, root: Path) -> list[str]:
+    """For docs/results.md: verdicts, tables and figures."""
+    results, pictures = reference_folders(study)
+    verdicts = root / results / "verdicts.md"
+    files = [root / results / "tables" / f"{name}.md" for name in tables()]
+    parts = [_verdicts(verdicts)] if verdicts.exists() else []
+    parts += [file.read_text(encoding="utf-8").strip() for file in files if file.exists()]
+    for file in sorted((root / pictures).glob("*.json")):
         about = json.loads(file.read_text(encoding="utf-8"))
-        picture = file.with_suffix(".png").as_posix()
-        parts.append(
-            f"### {about['title']}\n\n![{about['title']}]({picture})\n\n{about['caption']}"
-        )
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    return write_text(f"{head}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{tail}", README)
+        parts += [f"### {about['title']}", _picture(about["title"], f"../{pictures}/{file.stem}")]
+        parts.append(about["caption"])
+    return parts
+
+
+def _picture(title: str, path: str) -> str:
+    return f"![{title}]({path}.png)"
 
 
 def _verdicts(file: Path) -> str:

@@ -1,56 +1,61 @@
-"""A table's content as Markdown and as LaTeX (booktabs)."""
+"""A table as Markdown and as LaTeX (booktabs)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
 
 from autoloss.report.escape import latex, markdown
-from autoloss.report.tables import MARKS, Block, Table, Text
+from autoloss.report.table import Grid, Item, Table, marks_of
 
-MARKDOWN_MARKS = {"star": "\\*", "worse": "↓", "better": "↑", "": ""}
-LATEX_MARKS = {"star": "$^{*}$", "worse": "$^{\\downarrow}$", "better": "$^{\\uparrow}$", "": ""}
+MARKDOWN_MARKS = {"star": "\\*", "worse": "↓", "better": "↑"}
+LATEX_MARKS = {"star": "$^{*}$", "worse": "$^{\\downarrow}$", "better": "$^{\\uparrow}$"}
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub Markdown: a heading, one grid per block, and the notes."""
+    """GitHub Markdown: a heading, its grids, and the notes."""
     parts = [f"### {markdown(table.title)}"]
-    for block in table.blocks:
-        if block.heading:
-            parts.append(f"**{markdown(block.heading)}**")
-        parts.append(_markdown_grid(block))
-    parts += [*map(markdown, table.notes), *_legend(table, MARKDOWN_MARKS)]
+    for grid in table.grids:
+        parts += [f"**{markdown(grid.caption)}**"] if grid.caption else []
+        parts.append(_markdown_grid(grid))
+    parts += [*map(markdown, table.notes), *legend(table.legend, MARKDOWN_MARKS, markdown)]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_grid(block: Block) -> str:
-    heads = [markdown(f"{top} {name}".strip()) for top, name in block.columns]
+def _markdown_grid(grid: Grid) -> str:
+    heads = [markdown(f"{top} {name}".strip()) for top, name in grid.columns]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
-    for name, row in block.rows:
-        lines.append(f"| {markdown(name)} | " + " | ".join(map(_markdown_cell, row)) + " |")
+    for name, *items in grid.rows:
+        lines.append(f"| {_linked(name)} | {' | '.join(map(markdown_item, items))} |")
     return "\n".join(lines)
 
 
-def _markdown_cell(cell: Text) -> str:
-    text = markdown(cell.text)
-    text = f"**{text}**" if cell.bold else text
-    return f"{text} {MARKDOWN_MARKS[cell.mark]}".strip()
+def markdown_item(item: Item) -> str:
+    """A cell with its link, bold where it is the best, and its mark."""
+    text = _linked(item)
+    text = f"**{text}**" if item.bold else text
+    marks = (MARKDOWN_MARKS[kind] + numbers for kind, numbers in marks_of(item.mark).items())
+    return " ".join([text, *marks]).strip()
+
+
+def _linked(item: Item) -> str:
+    text = markdown(item.text)
+    return f"[{text}]({item.href})" if item.href.startswith("/") else text
 
 
 def to_latex(table: Table, label: str) -> str:
-    """A `table*` per block, for `\\usepackage{booktabs,graphicx}`; notes in the last caption."""
-    notes = " ".join([*map(latex, table.notes), *_legend(table, LATEX_MARKS)])
+    """A `table*` per grid, for `\\usepackage{booktabs,graphicx}`; notes in the last caption."""
+    notes = " ".join([*map(latex, table.notes), *legend(table.legend, LATEX_MARKS, latex)])
     title = table.title.split(": ", 1)[-1]  # LaTeX numbers tables itself
     environments = []
-    for k, block in enumerate(table.blocks):
-        caption = latex(". ".join(filter(None, (title, block.heading))))
-        if k == len(table.blocks) - 1:
-            caption = f"{caption}. {notes}"
-        environments.append(_latex_block(block, caption, f"tab:{label}-{k + 1}"))
+    for k, grid in enumerate(table.grids, start=1):
+        caption = latex(". ".join(filter(None, (title, grid.caption))))
+        caption += f". {notes}" if k == len(table.grids) else ""
+        environments.append(_latex_grid(grid, caption, f"tab:{label}-{k}"))
     return "\n".join(environments)
 
 
-def _latex_block(block: Block, caption: str, label: str) -> str:
+def _latex_grid(grid: Grid, caption: str, label: str) -> str:
+    rows = [[latex(name.text), *map(_latex_item, items)] for name, *items in grid.rows]
     lines = [
         "\\begin{table*}",
         "\\centering",
@@ -58,11 +63,11 @@ def _latex_block(block: Block, caption: str, label: str) -> str:
         f"\\caption{{{caption}}}",
         f"\\label{{{label}}}",
         "\\resizebox{\\textwidth}{!}{%",
-        f"\\begin{{tabular}}{{l{'r' * len(block.columns)}}}",
+        f"\\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
         "\\toprule",
-        *_latex_heads(block.columns),
+        *_latex_heads(grid),
         "\\midrule",
-        *(_latex_row([latex(name), *map(_latex_cell, row)]) for name, row in block.rows),
+        *map(_latex_row, rows),
         "\\bottomrule",
         "\\end{tabular}}",
         "\\end{table*}",
@@ -71,32 +76,33 @@ def _latex_block(block: Block, caption: str, label: str) -> str:
     return "\n".join(lines)
 
 
-def _latex_heads(columns: Sequence[tuple[str, str]]) -> list[str]:
+def _latex_heads(grid: Grid) -> list[str]:
     # Beside our column "paper" is enough: the width of a page is scarce.
-    short = [name.split(",")[0] if name.startswith("paper,") else name for _, name in columns]
+    short = [name.split(",")[0] if name.startswith("paper,") else name for _, name in grid.columns]
     names = _latex_row(["", *map(latex, short)])
-    if not any(top for top, _ in columns):
+    if not grid.tops:
         return [names]
-    tops, rules, start = [""], [], 2
-    for top, group in groupby(columns, key=lambda column: column[0]):
-        width = len(list(group))
+    tops, rules, start = [""], "", 2
+    for top, width in grid.tops:
         tops.append(f"\\multicolumn{{{width}}}{{c}}{{{latex(top)}}}")
-        rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
+        rules += f"\\cmidrule(lr){{{start}-{start + width - 1}}}"
         start += width
-    return [_latex_row(tops), "".join(rules), names]
+    return [_latex_row(tops), rules, names]
 
 
-def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + " \\\\"
+def _latex_row(texts: Sequence[str]) -> str:
+    return " & ".join(texts) + " \\\\"
 
 
-def _latex_cell(cell: Text) -> str:
-    text = latex(cell.text)
-    return (f"\\textbf{{{text}}}" if cell.bold else text) + LATEX_MARKS[cell.mark]
+def _latex_item(item: Item) -> str:
+    text = latex(item.text)
+    marks = (LATEX_MARKS[kind] + latex(numbers) for kind, numbers in marks_of(item.mark).items())
+    return (f"\\textbf{{{text}}}" if item.bold else text) + "".join(marks)
 
 
-def _legend(table: Table, marks: dict[str, str]) -> list[str]:
-    """What the marks that occur mean, in one line."""
-    used = {cell.mark for block in table.blocks for _, row in block.rows for cell in row}
-    meanings = [f"{marks[mark]} {meaning}" for mark, meaning in MARKS.items() if mark in used]
-    return ["; ".join(meanings) + "."] if meanings else []
+def legend(
+    meanings: Mapping[str, str], marks: Mapping[str, str], escaped: Callable[[str], str]
+) -> list[str]:
+    """What kinds of marks say, in one line; no line where there are none."""
+    texts = [f"{marks[kind]} {escaped(text)}" for kind, text in meanings.items()]
+    return ["; ".join(texts) + "."] if texts else []

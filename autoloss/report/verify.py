@@ -21,10 +21,10 @@ from scipy import stats
 
 from autoloss.errors import RecordError
 from autoloss.metrics import METRICS
-from autoloss.records.index import CELL, RUN
+from autoloss.records.index import CELL, RUN, lacks
 from autoloss.report.frames import read_csv
 from autoloss.report.reference import all_runs, origin, reference_folders
-from autoloss.study import Study
+from autoloss.study.study import Study
 from autoloss.target import snakemake
 
 FALSE_ALARM = 0.01
@@ -94,13 +94,13 @@ def _nothing(study: Study, why: str) -> RecordError:
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """What stands against equal bits."""
-    found = [key for key in ("versions", "threads") if ours[key] != theirs[key]]
-    found += [key for key in ("code", "data_hash") if _conflict(ours[key], theirs[key])]
+    differing = [key for key in ("versions", "threads") if ours[key] != theirs[key]]
+    differing += [key for key in ("code", "data_hash") if _conflict(ours[key], theirs[key])]
     machines = [
-        {(h["device"], h["cpu"], h.get("instructions")) for h in one["hardware"]}
-        for one in (ours, theirs)
+        {(h["device"], h["cpu"], h.get("instructions")) for h in about["hardware"]}
+        for about in (ours, theirs)
     ]
-    return found + (["processor"] if machines[0] != machines[1] else [])
+    return differing + (["processor"] if machines[0] != machines[1] else [])
 
 
 def _chose_otherwise(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -149,6 +149,7 @@ def _means(
         for key, rows in theirs.groupby(CELL, sort=False)
         if key in here and "/".join(map(str, key)) not in apart
         for metric in METRICS
+        if not (lacks(rows, metric) and lacks(here[key], metric))
     ]
     off = []
     for name, metric, a, b in cells:

@@ -10,32 +10,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoloss.data.prepared import PreparedData
+from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import ConfigError
+from autoloss.methods.fixed import Assignment, BudgetSpentError
+from autoloss.methods.load import load
 from autoloss.metrics import METRICS
+from autoloss.records.chosen import controller_run, seed_of_search
+from autoloss.records.controllers import taken_controller
 from autoloss.records.schema import Search, Trial
 from autoloss.records.store import read_search, write_record
-from autoloss.registry import load
-from autoloss.study import Cell, Study
+from autoloss.study import identity
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.training import checkpoint
 from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.pace import Listener
 
-Assignment = Mapping[str, Any]  # "training.lr", "method.weights", ... -> value
-
-
-class BudgetSpentError(Exception):
-    """What a search asks for is more than is left of its budget."""
-
 
 @dataclass
-class Lab:
-    """The trials of one cell's search.
+class CellLab:
+    """The trials of one cell's search: the `Lab` that its method is handed.
+
+    A frozen method's trials all take the controller of one run of its source.
 
     Args:
         journal: file that holds the trials so far; checkpoints of unfinished ones lie beside it.
@@ -50,6 +51,12 @@ class Lab:
     tried: list[Trial] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
+        config = self.study.config
+        self.candidates, self.monitor = config.losses.candidates, config.training.monitor
+        self.max_epochs = config.training.max_epochs
+        self.trials, self.seed = config.tuning.trials, config.tuning.seed
+        self.space = self.study.search_space(self.cell.method)
+        self.published = self.study.published(self.cell.method)
         if self.journal.exists():
             self.tried = list(read_search(self.journal).trials)
 
@@ -57,8 +64,9 @@ class Lab:
         """The search so far, or in the end with what was chosen."""
         return Search(
             cell=str(self.cell),
-            key=self.study.search_key(self.cell),
+            key=identity.search_key(self.study, self.cell),
             data_hash=self.data.data_hash,
+            controller=controller_run(self.study, self.cell),
             monitor=self.monitor,
             budget=self.study.search_budget(self.cell),
             trials=self.tried,
@@ -66,35 +74,10 @@ class Lab:
         )
 
     @property
-    def monitor(self) -> str:
-        """The validation metric that trials are judged by."""
-        return self.study.config.training.monitor
-
-    @property
     def epochs_left(self) -> int:
         """Epochs of the budget that are not spent yet."""
         spent = sum(trial.epochs for trial in self.tried)
         return self.study.search_budget(self.cell) - spent
-
-    @property
-    def max_epochs(self) -> int:
-        """Epochs that a whole trial may train."""
-        return self.study.config.training.max_epochs
-
-    @property
-    def trials(self) -> int:
-        """Whole trials that the budget pays for."""
-        return self.study.config.tuning.trials
-
-    @property
-    def seed(self) -> int:
-        """Seed of every trial's training, and for the searcher's own draws."""
-        return self.study.config.tuning.seed
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """The candidate losses, in order."""
-        return self.study.config.losses.candidates
 
     def train(self, assignment: Assignment, epochs: int | None = None) -> float:
         """The value of `assignment` after `epochs` epochs (all, if left out); -inf if it diverged.
@@ -139,7 +122,10 @@ class Lab:
 
     def _train(self, assignment: Assignment, number: int, target: int) -> Trial:
         state = self.journal.with_suffix(f".{number}.pt")
-        plan = self.study.with_assignment(self.cell, assignment, f"trial {number}")
+        plan = self.study.with_assignment(self.cell.method, assignment, f"trial {number}")
+        if taken := taken_controller(self.study, self.cell, seed_of_search(self.study, self.cell)):
+            file = str(taken[0])
+            plan = plan.with_assignment(self.cell.method, {"method.controller": file}, file)
         method = load(self.study.base(self.cell.method))
         trainer = Trainer(
             plan.config,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from autoloss.data.prepared import PreparedData
+from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import UserError
 from autoloss.faults import machine_faults
 from autoloss.lock import sole_holder
-from autoloss.method import Searched
+from autoloss.methods.fixed import BudgetSpentError, Searched
+from autoloss.methods.load import load
+from autoloss.records.chosen import controller_run
 from autoloss.records.store import read_search, remove_temporaries, write_record
-from autoloss.registry import load
-from autoloss.search.lab import BudgetSpentError, Lab
+from autoloss.search.lab import CellLab
 from autoloss.search.tuning import tune
-from autoloss.study import Cell, Study
+from autoloss.study import identity
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.training.pace import Beat
 
 
@@ -24,23 +26,34 @@ def search(
     cell: Cell,
     report: Callable[[str], None],
     beat: Callable[[str, Beat], None] = lambda name, beat: None,
+    data: PreparedData | None = None,
 ) -> Path:
     """Make `search.json` of a cell; one that is there and of this very search is kept.
+
+    Args:
+        data: the cell's data, if they are open already.
 
     Raises:
         MachineError: a disk, memory, a library or a driver failed: no value of any trial.
     """
     with machine_faults(f"the search of {cell}"):
-        data = PreparedData.open(study.prepared_folder(cell.dataset))
-        file, key = study.search_file(cell), study.search_key(cell)
-        journal = file.parent / ".state" / f"search-{key}-{data.data_hash[:16]}.json"
+        data = data or PreparedData.open(study.prepared_folder(cell.dataset))
+        file, key = study.search_file(cell), identity.search_key(study, cell)
+        controller = controller_run(study, cell)
+        of = [key, data.data_hash[:16], *([controller] if controller else [])]
+        journal = file.parent / ".state" / f"search-{'-'.join(of)}.json"
         lock = journal.with_suffix(".lock")
-        with sole_holder(lock, lambda line: report(f"{cell}: {line}")) as held:
+        with sole_holder(lock, lambda line: report(f"{cell}: {line}"), resumes=True) as held:
             _remove_leftovers(file, journal)
-            if _is_done(file, key, data.data_hash):
+            if _is_done(file, key, data.data_hash, controller):
                 report(f"{cell}: already searched ({key})")
             else:
-                lab = Lab(study, cell, data, journal, report)
+
+                def say(line: str) -> None:
+                    held.about["last"] = line.removeprefix(f"{cell} ")
+                    report(line)
+
+                lab = CellLab(study, cell, data, journal, say)
 
                 def listen(at: Beat) -> None:
                     trial = f"trial {len(lab.tried)}"
@@ -60,14 +73,14 @@ def _remove_leftovers(file: Path, journal: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _search(lab: Lab, file: Path) -> None:
+def _search(lab: CellLab, file: Path) -> None:
     study, cell, journal = lab.study, lab.cell, lab.journal
     method = load(study.base(cell.method))
     try:
         if issubclass(method, Searched):
             method.search(lab)
         else:
-            tune(lab, study.search_space(cell.method), _published(study, cell))
+            tune(lab)
     except BudgetSpentError:
         pass  # a searcher may simply go on until there is nothing left
     write_record(lab.record(lab.choose()), file)
@@ -75,16 +88,9 @@ def _search(lab: Lab, file: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _published(study: Study, cell: Cell) -> dict[str, Any]:
-    """The values that the search space's keys have without a search."""
-    config = study.run_config(cell)
-    parts = (key.partition(".") for key in study.search_space(cell.method))
-    return {f"{part}.{key}": config[part][key] for part, _, key in parts}
-
-
-def _is_done(file: Path, key: str, data_hash: str) -> bool:
+def _is_done(file: Path, *identity: str | None) -> bool:
     try:
         done = read_search(file)
     except UserError:
         return False
-    return (done.key, done.data_hash) == (key, data_hash)
+    return (done.key, done.data_hash, done.controller) == identity

@@ -1,6 +1,7 @@
 """Paired exact tests, correction for many comparisons, and the tables built on them."""
 
-from autoloss.stats.correction import can_be_significant, holm, seeds_needed, smallest_p
+from autoloss.significance import can_be_significant, seeds_needed, smallest_p
+from autoloss.stats.correction import holm
 from autoloss.stats.paired import Comparison, compare
 from autoloss.stats.summary import compare_family, describe
 

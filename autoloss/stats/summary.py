@@ -7,7 +7,7 @@ hole in the grid is an error with the missing seeds named, and a failed run is n
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -15,24 +15,29 @@ import pandas as pd
 
 from autoloss.errors import RecordError, did_you_mean
 from autoloss.metrics import METRICS
-from autoloss.stats.correction import can_be_significant, holm, seeds_needed
+from autoloss.significance import can_be_significant, seeds_needed
+from autoloss.stats.correction import holm
 from autoloss.stats.paired import Comparison, compare
 
 CELL = ["dataset", "model", "method"]
 COLUMNS = [
     *("metric", "dataset", "model", "ours", "other"),
     *(field.name for field in fields(Comparison)),
-    *("p_holm", "comparisons", "best_other", "significant", "verdict"),
+    *("p_holm", "p_t_holm", "comparisons", "best_other", "significant", "verdict"),
 ]
 MEND = "run `snakemake --cores all`; it makes the missing runs and rebuilds the index"
 
 
 def describe(index: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Per dataset, model, method and metric: n and mean, sd (ddof 1) of the runs that are ok."""
+    """Per dataset, model, method and metric: n and mean, sd (ddof 1) of the runs that are ok.
+
+    A method that has no recalibrated log loss has no row for it.
+    """
     _check_runs(index, metrics)
     parts = []
     for metric in metrics:
-        ok = index.assign(value=index[metric].where(index["status"] == "ok"))
+        runs = _measured(index, metric)
+        ok = runs.assign(value=runs[metric].where(runs["status"] == "ok"))
         cells = ok.groupby(CELL, sort=False)
         part = cells["value"].agg(n="count", mean="mean", sd="std")
         part["failed"] = cells["status"].agg(lambda status: int((status == "failed").sum()))
@@ -43,54 +48,88 @@ def describe(index: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 def compare_family(
     index: pd.DataFrame,
-    ours: str,
+    ours: Sequence[str],
     metrics: Sequence[str],
     *,
     alpha: float = 0.05,
     confidence: float = 0.95,
-    resamples: int = 10_000,
+    test_to_train: float = 0.0,
 ) -> pd.DataFrame:
-    """Ours against every other method in every cell, Holm-corrected within each metric."""
+    """Each of `ours` against every other method in every cell, Holm-corrected within each metric.
+
+    Two of `ours` are compared once, as the earlier against the later. All comparisons of a metric
+    are one family. A method that has no recalibrated log loss is not compared by it: no row, and
+    none for Holm.
+
+    Args:
+        index: the runs.
+        ours: the methods that a claim is about.
+        metrics: names in `METRICS`.
+        alpha: of the two tests that must agree: the exact one, and the corrected t test.
+        confidence: of the intervals.
+        test_to_train: as of `compare`.
+
+    Raises:
+        RecordError: a method has no run, or not every seed; a run is twice or hollow.
+    """
     _check_runs(index, metrics)
     methods = list(index["method"].unique())
-    if ours not in methods:
-        raise RecordError("index", f"no run of '{ours}'", did_you_mean(ours, methods))
+    for method in ours:
+        if method not in methods:
+            raise RecordError("index", f"no run of '{method}'", did_you_mean(method, methods))
     _check_grid(index)
-    options = {"confidence": confidence, "resamples": resamples}
+    options = {"confidence": confidence, "test_to_train": test_to_train}
     families = [_family(index, ours, metric, alpha, options) for metric in metrics]
     return pd.concat(families, ignore_index=True)
 
 
 def _family(
-    index: pd.DataFrame, ours: str, metric: str, alpha: float, options: dict[str, Any]
+    index: pd.DataFrame, ours: Sequence[str], metric: str, alpha: float, options: dict[str, Any]
 ) -> pd.DataFrame:
     """All comparisons of one metric: what Holm corrects for."""
-    rows = list(_comparisons(index, ours, metric, options))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    table["p_holm"] = holm(table["p_permutation"].to_numpy(dtype=float))
+    table = pd.DataFrame(list(_comparisons(index, ours, metric, options)), columns=COLUMNS)
+    for p, adjusted in (("p_permutation", "p_holm"), ("p_t", "p_t_holm")):
+        table[adjusted] = holm(table[p].to_numpy(dtype=float))
     table["comparisons"] = int(table["p_permutation"].notna().sum())
-    table["significant"] = table["p_holm"] < alpha
+    table["significant"] = (table["p_holm"] < alpha) & (table["p_t_holm"] < alpha)
     table["best_other"] = table["best_other"].astype(bool)
     table["verdict"] = [_verdict(row, alpha) for row in table.to_dict("records")]
     return table
 
 
 def _comparisons(
-    index: pd.DataFrame, ours: str, metric: str, options: dict[str, Any]
+    index: pd.DataFrame, ours: Sequence[str], metric: str, options: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """One row per cell and other method; a row without `p_permutation` was not assessable."""
+    """One row per cell and pair; a row without `p_permutation` was not assessable."""
     higher = METRICS[metric].higher_is_better
-    values = index.assign(value=index[metric].where(index["status"] == "ok"))
+    runs = _measured(index, metric)
+    values = runs.assign(value=runs[metric].where(runs["status"] == "ok"))
     for (dataset, model), cell in values.groupby(["dataset", "model"], sort=False):
         by_seed = cell.pivot(index="seed", columns="method", values="value").sort_index()
-        others = [method for method in cell["method"].unique() if method != ours]
-        # A method with some failed runs may be the best: a star over the second best would flatter.
-        means = by_seed[others].mean().dropna()
-        best = None if means.empty else (means.idxmax() if higher else means.idxmin())
-        for other in others:
-            row = {"metric": metric, "dataset": dataset, "model": model, "ours": ours}
+        others = [method for method in cell["method"].unique() if method not in ours]
+        best = _best(by_seed[others], higher)
+        for method, other in _pairs([method for method in ours if method in by_seed], others):
+            row = {"metric": metric, "dataset": dataset, "model": model, "ours": method}
             row |= {"other": other, "best_other": other == best}
-            yield row | _compare_pair(by_seed[ours], by_seed[other], higher, options)
+            yield row | _compare_pair(by_seed[method], by_seed[other], higher, options)
+
+
+def _pairs(ours: Sequence[str], others: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Each of ours with every other method, then with those of ours that come after it."""
+    for place, method in enumerate(ours):
+        for other in (*others, *ours[place + 1 :]):
+            yield method, other
+
+
+def _best(by_seed: pd.DataFrame, higher: bool) -> object:
+    """The column with the best mean; None where none has any.
+
+    A method with some failed runs may be the best: a star over the second best would flatter.
+    """
+    means = by_seed.mean().dropna()
+    if means.empty:
+        return None
+    return means.idxmax() if higher else means.idxmin()
 
 
 def _compare_pair(
@@ -119,13 +158,25 @@ def _verdict(row: Mapping[Hashable, Any], alpha: float) -> str:
     return "no difference shown"
 
 
+def _measured(index: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The runs of the cells that have a metric.
+
+    Derived ones a cell may be without: then none of its runs that are ok has a value.
+    """
+    if not METRICS[metric].derived:
+        return index
+    cells = index.assign(ok=index["status"] == "ok", has=index[metric].notna()).groupby(CELL)
+    return index[cells["has"].transform("any") | ~cells["ok"].transform("any")]
+
+
 def _check_runs(index: pd.DataFrame, metrics: Iterable[str]) -> None:
     """Known metrics, one row per run, known states, and a value for every run that is ok."""
     for metric in metrics:
         known = [name for name in METRICS if name in index.columns]
         if metric not in known:
             raise RecordError("index", f"no metric '{metric}'", did_you_mean(metric, known))
-        hollow = index[(index["status"] == "ok") & index[metric].isna()]
+        runs = _measured(index, metric)
+        hollow = runs[(runs["status"] == "ok") & runs[metric].isna()]
         if len(hollow):
             raise RecordError(_name(hollow), f"ok, but {metric} is missing", MEND)
     odd = index[~index["status"].isin(["ok", "failed"])]

@@ -4,51 +4,50 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.live import Live
+import typer
 
-from autoloss.plan.command import study_of
-from autoloss.status.page import page
-from autoloss.status.scan import scan
-from autoloss.study import Study
+from autoloss.arguments import study_of
+from autoloss.study.study import Study
 
 
-def run(
-    scale: str | None,
-    config: Path | None,
-    console: Console,
-    *,
-    as_json: bool = False,
-    watch: float | None = None,
-    fresh: float | None = None,
+def status(
+    scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
+    config: Annotated[Path | None, typer.Option(help="In place of the scale's last one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(min=1, help="Look again every so many seconds.")
+    ] = None,
+    fresh: Annotated[
+        float | None,
+        typer.Option(help="Seconds without a sign until a job on another host counts as dead."),
+    ] = None,
 ) -> None:
-    """Print the status; with `watch`, anew every so many seconds."""
-    study = running_study(scale, config)
+    """Show how far a study is, from its files alone: runs, jobs, rate, time left."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from autoloss.plan.page import wide
+    from autoloss.status.page import page
+    from autoloss.status.scan import scan
+
+    study, console = _as_last_run(study_of(config, scale), config), wide(Console())
     if as_json:
-        console.print_json(scan(study, fresh=fresh).model_dump_json())
+        console.print_json(data=scan(study, fresh=fresh))
     elif watch is None:
         console.print(page(scan(study, fresh=fresh)))
     else:
-        _watch(study, console, watch, fresh)
+        try:
+            with Live(console=console, auto_refresh=False) as live:
+                while True:
+                    live.update(page(scan(study, fresh=fresh)), refresh=True)
+                    time.sleep(watch)
+        except KeyboardInterrupt:
+            return
 
 
-def running_study(scale: str | None, config: Path | None) -> Study:
-    """The study as it was last run, with the configuration that the workflow resolved for it."""
-    if config is None:
-        study = study_of(scale, None, Path())
-        config = study.config_file if study.config_file.exists() else None
-        if config is None:
-            return study
-        scale = None
-    return study_of(scale, config, Path())
-
-
-def _watch(study: Study, console: Console, seconds: float, fresh: float | None) -> None:
-    try:
-        with Live(console=console, auto_refresh=False) as live:
-            while True:
-                live.update(page(scan(study, fresh=fresh)), refresh=True)
-                time.sleep(seconds)
-    except KeyboardInterrupt:
-        return
+def _as_last_run(study: Study, config: Path | None) -> Study:
+    """Without a file of the user's, the configuration that the workflow last ran of the study."""
+    last = study.config_file
+    return study_of(last) if config is None and last.exists() else study

@@ -2,75 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.status.cells import STATES
-from autoloss.status.logs import Job
-from autoloss.status.scan import Status
+from autoloss.plan.page import duration, table
 
 SHOWN = 10  # lines of a list at most
-COLOURS = {"running": "cyan", "failed": "red", "damaged": "red", "stale": "yellow"}
 
 
-def page(status: Status) -> RenderableType:
-    """What `autoloss status` prints."""
-    parts: list[RenderableType] = [Text(_headline(status), style="bold"), _groups(status)]
-    if status.running:
-        parts += [Text("\nRunning"), _jobs(status.running)]
-    if status.interrupted:
-        parts += [
-            Text("\nInterrupted: begun, not finished, no sign of life"),
-            _jobs(status.interrupted),
-        ]
-    if status.failed:
-        lines = [f"{run.cell} seed {run.seed}: {run.why}" for run in status.failed]
+def page(status: dict[str, Any]) -> RenderableType:
+    """What `autoloss status` prints of what `scan` says."""
+    parts: list[RenderableType] = [
+        Text(_headline(status), style="bold"),
+        table([_group(group) for group in status["groups"]]),
+    ]
+    if status["running"]:
+        parts += [Text("\nRunning"), _jobs(status["running"])]
+    if status["interrupted"]:
+        parts += [Text("\nInterrupted: begun, not finished"), _jobs(status["interrupted"])]
+    if status["failed"]:
+        lines = [f"{run['cell']} seed {run['seed']}: {run['why']}" for run in status["failed"]]
         parts += [Text("\nFailed"), *_some(lines)]
-    if status.damaged:
-        parts += [Text("\nDamaged: delete them, they are made anew"), *_some(status.damaged)]
+    if status["damaged"]:
+        parts += [Text("\nDamaged: delete them, they are made anew"), *_some(status["damaged"])]
     return Group(*parts)
 
 
-def _headline(status: Status) -> str:
-    total = sum(status.runs.values())
-    parts = [f"Study '{status.study}': {status.runs['done']:,} of {total:,} runs done"]
-    if status.runs_per_hour is not None:
-        parts.append(f"{status.runs_per_hour:,.0f} an hour")
-    if status.hours_left is None:
+def _headline(status: dict[str, Any]) -> str:
+    runs, left = status["runs"], status["hours_left"]
+    parts = [f"Study '{status['study']}': {runs['done']:,} of {sum(runs.values()):,} runs done"]
+    if status["runs_per_hour"] is not None:
+        parts.append(f"{status['runs_per_hour']:,.0f} an hour")
+    if left is None:
         parts.append("nothing is running")
-    elif status.hours_left:
-        parts.append(f"about {_hours(status.hours_left)} left")
+    elif left:
+        parts.append(f"about {duration(left)} left")
     return ", ".join(parts)
 
 
-def _groups(status: Status) -> Table:
-    table = _table("runs of", "cells", *STATES, "searches")
-    for group in status.groups:
-        searches = f"{group.searched}/{group.searches}" if group.searches else ""
-        counts = [_count(name, group.runs[name]) for name in STATES]
-        table.add_row(group.group, f"{group.complete}/{group.cells}", *counts, searches)
-    return table
+def _group(group: dict[str, Any]) -> dict[str, str]:
+    counts = {state: f"{count:,}" if count else "-" for state, count in group["runs"].items()}
+    searches = f"{group['searched']}/{group['searches']}" if group["searches"] else ""
+    complete = f"{group['complete']}/{group['cells']}"
+    return {"runs of": group["group"], "cells": complete, **counts, "searches": searches}
 
 
-def _count(state: str, count: int) -> Text:
-    return Text(f"{count:,}" if count else "-", style=COLOURS.get(state, "") if count else "dim")
+def _job(job: dict[str, Any]) -> dict[str, str]:
+    place = "search" if job["seed"] is None else f"seed {job['seed']}"
+    return {
+        "cell": job["cell"],
+        "at": place + ("" if job["epoch"] is None else f", epoch {job['epoch']}"),
+        "since": _clock(job["since"]),
+        "last sign": f"{duration(job['age'] / 3600)} ago",
+        "said": "; ".join(filter(None, (job["said"], job["last"]))),
+    }
 
 
-def _jobs(jobs: tuple[Job, ...]) -> Table:
-    table = _table("cell", "job", "at", "since", "last sign", "said")
-    table.columns[-1].justify = "left"
-    table.columns[-1].no_wrap = False
-    for job in jobs[:SHOWN]:
-        seeds = f"seeds {job.seeds[0]}-{job.seeds[1]}" if job.seeds else "search"
-        where = f"seed {job.seed}, epoch {job.epoch}" if job.seed is not None else ""
-        ago = f"{_hours(job.age / 3600)} ago"
-        table.add_row(job.cell, seeds, where, _clock(job.since), ago, Text(job.said))
+def _jobs(jobs: Sequence[dict[str, Any]]) -> Table:
+    grid = table([_job(job) for job in jobs[:SHOWN]])
+    grid.columns[-1].justify, grid.columns[-1].no_wrap = "left", False
     if len(jobs) > SHOWN:
-        table.add_row(f"and {len(jobs) - SHOWN} more")
-    return table
+        grid.add_row(f"and {len(jobs) - SHOWN} more")
+    return grid
 
 
 def _clock(since: str) -> str:
@@ -81,20 +79,6 @@ def _clock(since: str) -> str:
         return ""
 
 
-def _some(lines: list[str] | tuple[str, ...]) -> list[Text]:
+def _some(lines: Sequence[str]) -> list[Text]:
     more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     return [Text(f"  {line}") for line in (*lines[:SHOWN], *more)]
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    return table
-
-
-def _hours(hours: float) -> str:
-    seconds = hours * 3600
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{hours:,.1f} h"

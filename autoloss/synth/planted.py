@@ -55,15 +55,15 @@ class Planted:
 
     def ranks(self, random: np.random.Generator, rows: int) -> Ranks:
         """Ranks `[fields, rows]`, 1 the most frequent value; 0 where a value is missing."""
-        found = np.empty((len(self.fields), rows), dtype=np.int64)
+        ranks = np.empty((len(self.fields), rows), dtype=np.int64)
         for k, field in enumerate(self.fields):
             # ⌊(n + 1)^u⌋ is r with probability ln((r + 1)/r) / ln(n + 1), which is Zipf's 1/r.
             uniform = random.random(rows)
-            found[k] = np.exp(uniform * np.log(field.size + 1))
-            np.minimum(found[k], field.size, out=found[k])
+            ranks[k] = np.exp(uniform * np.log(field.size + 1))
+            np.minimum(ranks[k], field.size, out=ranks[k])
             if field.missing:
-                found[k][random.random(rows) < field.missing] = 0
-        return found
+                ranks[k][random.random(rows) < field.missing] = 0
+        return ranks
 
     def scores(self, ranks: Ranks) -> Scores:
         """Scores of rows, of mean 0 and deviation 1 over the rows that are drawn."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
+import polars as pl
 
+from autoloss.data.formats._table import hex_digits
 from autoloss.synth.planted import Ranks, Vocabulary
-from autoloss.synth.text import Bytes, hexadecimal, numbers
 
 # fmt: off
 CRITEO_NUMBERS = (  # values of I1 .. I13, the missing one included
@@ -52,19 +52,19 @@ ML_STARS = (239125, 680732, 279252, 1430997, 883398, 4291193, 2200156, 5561926, 
 
 @dataclass(frozen=True)
 class Column:
-    """A field: its vocabulary, and a cell for each rank: looked up, or 8 hexadecimal digits."""
+    """A field: its vocabulary, and the value of each rank: looked up, or 8 hexadecimal digits."""
 
     vocabulary: Vocabulary
-    table: Bytes | None = None
+    values: Ranks | None = None
 
-    def cells(self, ranks: npt.NDArray[np.int64], salt: int) -> Bytes:
-        """The cell of each rank; an empty one where the value is missing (rank 0)."""
-        if self.table is not None:
-            return self.table[ranks]
-        # An odd factor, so that different ranks stay different modulo 2³².
-        found = hexadecimal((ranks * 2_654_435_761 + salt) % (1 << 32)).copy()
-        found[ranks == 0] = 0
-        return found
+    def cells(self, ranks: Ranks, salt: int) -> pl.Series:
+        """The value of each rank; null where it is missing (rank 0)."""
+        if self.values is not None:
+            cells = pl.Series(self.values[ranks])
+        else:
+            # An odd factor, so that different ranks stay different modulo 2³².
+            cells = hex_digits((ranks * 2_654_435_761 + salt) % (1 << 32))
+        return cells.zip_with(pl.Series(ranks > 0), pl.Series([None], dtype=cells.dtype))
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,16 @@ class Recipe:
     labels: Sequence[str]
     shares: Sequence[float]
     strength: float
-    extra: Mapping[str, Callable[[Ranks], Bytes]] = field(default_factory=dict)
+    extra: Mapping[str, Callable[[Ranks], Ranks]] = field(default_factory=dict)
 
 
 def _count(size: int, missing: float = 0.0, low: int = 0) -> Column:
     """Whole numbers from `low` on, the small ones the most frequent."""
-    cells = numbers(np.arange(low - 1, low + size))
-    cells[0] = 0
-    return Column(Vocabulary(size, missing, count=True), cells)
+    return Column(Vocabulary(size, missing, count=True), np.arange(low - 1, low + size))
 
 
 def _codes(values: Sequence[int]) -> Column:
-    return Column(Vocabulary(len(values)), numbers(np.array([0, *values])))
+    return Column(Vocabulary(len(values)), np.array([0, *values]))
 
 
 def criteo() -> Recipe:
@@ -114,7 +112,7 @@ def movielens_20m() -> Recipe:
     """ML-20m's ratings.csv: half stars with the histogram of the real ones."""
     stars = [str(half / 2) for half in range(1, 11)]
     fields = {"user": _count(138_493, low=1), "item": _count(26_744, low=1)}
-    extra = {"timestamp": lambda rows: numbers(rows * 30 + 789_652_009)}
+    extra = {"timestamp": lambda rows: rows * 30 + 789_652_009}
     return Recipe(
         "movielens-20m",
         "movielens20m",
@@ -134,7 +132,7 @@ def avazu() -> Recipe:
     fields = {"hour": _codes(hours)}
     fields |= {name: _codes(values) for name, values in AVAZU_CODES.items()}
     fields |= {name: Column(Vocabulary(size)) for name, size in AVAZU_HEX.items()}
-    extra = {"id": lambda rows: numbers(rows + 10**18)}
+    extra = {"id": lambda rows: rows + 10**18}
     shares = (33_563_901, 6_865_066)
     return Recipe("avazu-x4", "avazu_x4", "train.csv", fields, "click", CLICKS, shares, 1.3, extra)
 

@@ -6,32 +6,32 @@ are a smaller file of the same seed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from autoloss.data.atomic import atomic_folder, require_replaceable
-from autoloss.data.fetch import to_stderr
-from autoloss.data.fetching.space import local_problem
-from autoloss.data.layouts import LAYOUTS
+from autoloss.data.folders import atomic_folder, require_replaceable, sole_owner
+from autoloss.data.formats import formats
+from autoloss.data.formats._table import Layout
 from autoloss.data.manifest import (
     GENERATED,
     MANIFEST,
     RawFile,
     RawManifest,
+    digest,
     read_manifest,
     write_manifest,
 )
-from autoloss.data.progress import Progress, Say
+from autoloss.data.progress import Lines, Say, to_stderr
 from autoloss.errors import ConfigError, DataError, did_you_mean
+from autoloss.faults import machine_faults
 from autoloss.synth.planted import Planted, Ranks, Scores
 from autoloss.synth.recipes import RECIPES, Recipe
-from autoloss.synth.text import lines, words
 
 BLOCK_ROWS = 1 << 16
 
@@ -40,9 +40,12 @@ class Generator:
     """Rows of a recipe, by seed."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
-        self.recipe, self.layout = recipe, LAYOUTS[recipe.format]
+        self.recipe = recipe
+        layout = formats()[recipe.format]
+        assert isinstance(layout, Layout)
+        self.layout = layout
         self.model = Planted([c.vocabulary for c in recipe.columns.values()], seed)
-        self._labels = words(recipe.labels)
+        self._labels = pl.Series(recipe.labels)
         above = 1 - np.cumsum(recipe.shares) / np.sum(recipe.shares)
         self._thresholds = [self._threshold(float(share)) for share in above[:-1]]
 
@@ -59,22 +62,26 @@ class Generator:
         latent = self.recipe.strength * scores + random.logistic(size=BLOCK_ROWS)
         labels = np.searchsorted(self._thresholds, latent)
         rank_of = dict(zip(self.recipe.columns, enumerate(ranks), strict=True))
-        cells = []
+        frame = {}
         for name in self.layout.columns:
             if name == self.recipe.label:
-                cell = self._labels[labels]
+                cells = self._labels.gather(labels)
             elif name in rank_of:
                 salt, ranks_of_field = rank_of[name]
-                cell = self.recipe.columns[name].cells(ranks_of_field, salt)
+                cells = self.recipe.columns[name].cells(ranks_of_field, salt)
             else:
-                cell = self.recipe.extra[name](np.arange(BLOCK_ROWS) + number * BLOCK_ROWS)
-            cells.append(cell[:rows])
-        return lines(cells, self.layout.table.separator), scores[:rows], labels[:rows]
+                rows_of_file = np.arange(BLOCK_ROWS) + number * BLOCK_ROWS
+                cells = pl.Series(self.recipe.extra[name](rows_of_file))
+            frame[name] = cells.head(rows)
+        text = pl.DataFrame(frame).write_csv(
+            include_header=False, separator=self.layout.separator, quote_style="never"
+        )
+        return text.encode(), scores[:rows], labels[:rows]
 
     def text(self, rows: int) -> Iterator[bytes]:
         """The file of so many rows, in blocks."""
-        if self.layout.table.header is not None:
-            yield self.layout.table.header.encode() + b"\n"
+        if self.layout.header is not None:
+            yield self.layout.header.encode() + b"\n"
         for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
             yield self.block(number, min(BLOCK_ROWS, rows - start))[0]
 
@@ -85,34 +92,25 @@ def generate(name: str, rows: int, seed: int, out: Path, say: Say = to_stderr) -
     Raises:
         ConfigError: there is no such data set to generate, or no rows are asked for.
         DataError: `out` holds something that was not generated.
+        MachineError: the disk is full or broken.
     """
     if name not in RECIPES:
         raise ConfigError("data set", f"cannot generate '{name}'", did_you_mean(name, RECIPES))
     if rows < 1:
         raise ConfigError("--rows", f"is {rows}", "ask for at least one row")
-    try:
-        _refuse_other_content(out)
-        return _write(name, rows, seed, out, say)
-    except OSError as error:
-        raise local_problem(out.parent, error) from error
-
-
-def _write(name: str, rows: int, seed: int, out: Path, say: Say) -> RawManifest:
-    recipe, tell = RECIPES[name](), Progress(name, say)
-    with atomic_folder(out) as folder:
-        hashed, size = hashlib.sha256(), 0
+    _refuse_other_content(out)
+    recipe, tell = RECIPES[name](), Lines(name, say)
+    with machine_faults(out.parent), sole_owner(out, say), atomic_folder(out) as folder:
         with (folder / recipe.file).open("wb") as file:
             for block in Generator(recipe, seed).text(rows):
                 file.write(block)
-                hashed.update(block)
-                size += len(block)
-                tell(f"{size / 1e6:,.0f} MB written")
-        written = RawFile(name=recipe.file, bytes=size, sha256=hashed.hexdigest())
+                tell(f"{file.tell() / 1e6:,.0f} MB written")
+        size, sha256 = (folder / recipe.file).stat().st_size, digest(folder / recipe.file)
         manifest = RawManifest(
             source=recipe.source,
             mirror=f"{GENERATED}, seed {seed}",
             format=recipe.format,
-            files=(written,),
+            files=(RawFile(name=recipe.file, bytes=size, sha256=sha256),),
             fetched=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_manifest(folder, manifest)

@@ -32,13 +32,17 @@ def select_device(name: str) -> torch.device:
 
 
 def make_deterministic(options: TrainingOptions) -> None:
-    """Fix threads and algorithms of this process: same seed, same machine class, same bits."""
+    """Fix threads and algorithms of this process: same seed, same machine class, same bits.
+
+    Call it before torch computes anything, as `train` and `search` do: threads that exist already
+    keep denormal numbers.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.set_deterministic_debug_mode("error")
     # Filling fresh memory is a debugging aid that costs 15 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # A converged controller's derivatives are below 1e-38, where a product takes Intel's processors
-    # up to 240 times as long. Threads take this over from the one that starts them.
+    # up to 240 times as long. Threads take the mode over from the one that starts them.
     torch.set_flush_denormal(True)
     torch.set_num_threads(options.threads)
 

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import log_expit, log_softmax, softmax
 from torch import nn
 
-from autoloss.data.batches import Batches
+from autoloss.data.load.batches import Batches
 from autoloss.errors import DataError
 from autoloss.metrics import AUC_WEIGHTED
 from autoloss.task import Task
@@ -58,8 +58,8 @@ def auc(task: Task, labels: Labels, logits: Array, *, weighted: bool = False) ->
     if task.binary:
         return _auc(labels == 1, logits)
     probabilities = softmax(logits, axis=1)
-    found = [_auc(labels == c, probabilities[:, c]) for c in range(task.classes)]
-    return float(np.average(found, weights=np.bincount(labels) if weighted else None))
+    one_vs_rest = [_auc(labels == c, probabilities[:, c]) for c in range(task.classes)]
+    return float(np.average(one_vs_rest, weights=np.bincount(labels) if weighted else None))
 
 
 def _auc(positive: NDArray[np.bool_], scores: Array) -> float:
@@ -105,14 +105,14 @@ class Calibrator:
             gradient = np.einsum("ni,nj->ij", x, (np.exp(log_p) - hits)[:, 1:]) / len(x)
             return -float((hits * log_p).sum()) / len(x), gradient.ravel()
 
-        found = minimize(
+        optimum = minimize(
             loss,
             start.coefficients.ravel(),
             jac=True,
             method="L-BFGS-B",
             options={"gtol": 1e-7, "ftol": 1e-14, "maxiter": 1000},
         )
-        return replace(start, coefficients=found.x.reshape(start.coefficients.shape))
+        return replace(start, coefficients=optimum.x.reshape(start.coefficients.shape))
 
     def logloss(self, labels: Labels, logits: Array) -> float:
         """Mean of -log(probability of the true class) after scaling."""
@@ -144,13 +144,12 @@ def judge(task: Task, labels: Labels, logits: Array) -> dict[str, float]:
 
 
 def judge_fully(
-    task: Task, calibrator: Calibrator, labels: Labels, logits: Array
+    task: Task, calibrator: Calibrator | None, labels: Labels, logits: Array
 ) -> dict[str, float]:
-    """All that a record keeps of a split."""
-    found = {
-        **judge(task, labels, logits),
-        "logloss_calibrated": calibrator.logloss(labels, logits),
-    }
+    """All that a record keeps of a split; without a calibrator no recalibrated log loss."""
+    metrics = judge(task, labels, logits)
+    if calibrator is not None:
+        metrics["logloss_calibrated"] = calibrator.logloss(labels, logits)
     if not task.binary:
-        found[AUC_WEIGHTED] = auc(task, labels, logits, weighted=True)
-    return found
+        metrics[AUC_WEIGHTED] = auc(task, labels, logits, weighted=True)
+    return metrics

@@ -20,13 +20,12 @@ import torch
 from torch import Tensor
 
 from autoloss.config import Config, overlay
-from autoloss.data.batches import Batches
-from autoloss.data.prepared import PreparedData
-from autoloss.kernels.runtime import fits
-from autoloss.kernels.weights import tally
-from autoloss.method import Method, Step
+from autoloss.data.load.batches import Batches
+from autoloss.data.load.prepared import PreparedData
+from autoloss.methods.contract import Method, Step
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
+from autoloss.ops.weights import tally
 from autoloss.records.schema import Reliability
 from autoloss.seeds import derive_seed, isolated_randomness, reseed
 from autoloss.training import checkpoint
@@ -97,25 +96,23 @@ class Sums:
             )
         weights = weights.expand(1, -1) if weights.dim() == 1 else weights
         self.loss += loss
-        if fits(weights):
-            tally(1, *weights.shape, weights.contiguous(), self.weights, self.selected)
-            return
-        self.weights += weights.mean(dim=0)
-        counts = torch.bincount(weights.argmax(dim=-1), minlength=weights.shape[1])
-        self.selected += counts / len(weights)
+        tally(weights, self.weights, self.selected)
 
 
 class Trainer:
     """One run: a model, a method, a seed, on prepared data.
 
     Args:
-        model_name: a key of `autoloss.registry.MODELS`.
+        model_name: a key of `autoloss.models.MODELS`.
         method_class: the method; its options come from `config.methods`.
         state: checkpoint file, or None for none.
         report: called with a line after each epoch.
         listener: told once a second how far the epoch, or an evaluation, is.
-        train_on: the splits it trains on. If validation is among them, it can no longer choose: the
-            last weights are kept, not the best.
+        train_on: the splits it trains on. If validation is among them, it can no longer choose or
+            calibrate: the last weights are kept, not the best, and judged on the test split alone.
+
+    With `training.validation: halves` weightings learn on one half of the validation split; what
+    stops, calibrates and is recorded as validation is of the other.
     """
 
     def __init__(
@@ -140,9 +137,10 @@ class Trainer:
         self.state_file, self.report = state, report
         self.listener, self.pace = listener, Pace(listener)
         self.keeps_best = "validation" not in train_on
+        learned_on, self.judged_on = data.validation(options.validation == "halves")
         self.train, self.validation = (
-            Batches(*data.split(*names), options.batch_size, seed=seed, name=names[0])
-            for names in (train_on, ("validation",))
+            Batches(*rows, options.batch_size, seed=seed, name=name)
+            for name, rows in (("train", data.split(*train_on)), ("validation", learned_on))
         )
         with isolated_randomness(self.device):
             reseed(derive_seed(seed, "model"), torch.device("cpu"))
@@ -164,12 +162,11 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.reliability: Reliability | None = None
         self._saved_at = time.monotonic()
-        found = state and checkpoint.load_last(state, self.device, report)
-        if found:
-            self.load_state(found)
+        if state and (saved := checkpoint.load_last(state, self.device, report)):
+            self.load_state(saved)
 
     def run(self) -> dict[str, dict[str, float]]:
-        """Train to the end and return metrics by split, of the best weights on validation.
+        """Train to the end and return `evaluate()` of the best weights on validation.
 
         Raises:
             TrainingDivergedError: the loss became infinite or NaN.
@@ -254,6 +251,7 @@ class Trainer:
             lr=self.optimizer.lr,
             seed=derive_seed(self.seed, "dropout", t),
             opener=self.optimizer.open,
+            advance=self.optimizer.advance,
         )
 
     def _validate(self, train_loss: float) -> None:
@@ -267,8 +265,9 @@ class Trainer:
         if value > done.best_value or not self.keeps_best:
             done.best_value, done.best_epoch = value, done.epoch
             self.best = copy.deepcopy(self.model.state_dict())
+        seen = "" if self.keeps_best else " (trained on)"
         self.report(
-            f"epoch {done.epoch}: train loss {train_loss:.4f}, validation "
+            f"epoch {done.epoch}: train loss {train_loss:.4f}, validation{seen} "
             + ", ".join(f"{METRICS[k].label} {v:.4f}" for k, v in metrics.items())
         )
 
@@ -282,16 +281,22 @@ class Trainer:
         self._started = now
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Metrics of the current weights on validation and test; sets `reliability` (on test)."""
-        predicted = {split: self._predict(split) for split in ("validation", "test")}
+        """Metrics of the current weights on validation and test; sets `reliability` (on test).
+
+        Of a run that has trained on validation only those on test, none of them recalibrated.
+        """
+        splits = ("validation", "test") if self.keeps_best else ("test",)
+        predicted = {split: self._predict(split) for split in splits}
         self.reliability = reliability(self.task, *predicted["test"])
-        calibrator = Calibrator.fit(self.task, *predicted["validation"])
+        unseen = predicted.get("validation")
+        calibrator = Calibrator.fit(self.task, *unseen) if unseen else None
         return {
-            split: judge_fully(self.task, calibrator, *found) for split, found in predicted.items()
+            name: judge_fully(self.task, calibrator, *split) for name, split in predicted.items()
         }
 
     def _predict(self, split: str) -> tuple[Labels, Array]:
-        batches = Batches(*self.data.split(split), EVALUATION_BATCH, seed=self.seed, name=split)
+        rows = self.judged_on if split == "validation" else self.data.split(split)
+        batches = Batches(*rows, EVALUATION_BATCH, seed=self.seed, name=split)
         self.pace.begin(split, self.progress.epoch, 0, batches.count, EVALUATION_BATCH)
         labels, logits = predict(self.model, batches, self.device, self.pace.at)
         if not np.isfinite(logits).all():

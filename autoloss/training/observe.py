@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from autoloss.learned import Parametric
-from autoloss.method import Method
+from autoloss.methods.contract import Method
+from autoloss.methods.learned import Parametric
 from autoloss.records.schema import Choice, Reliability
 from autoloss.seeds import isolated_randomness
 from autoloss.task import Task
@@ -52,11 +52,11 @@ def choice(method: Method, labels: Labels, logits: Array, t: int) -> Choice | No
     if not isinstance(method, Parametric) or method.info.weights != "per example":
         return None
     device = next(method.parameters()).device
-    given = torch.as_tensor(labels, device=device), torch.as_tensor(logits, device=device).float()
+    batch = torch.as_tensor(labels, device=device), torch.as_tensor(logits, device=device).float()
     was_training = method.training
     method.eval()
     with isolated_randomness(device):
-        weights = method.weights(*given, method.draw(t, "observed", device))
+        weights = method.weights(*batch, method.draw(t, "observed", device))
     method.train(was_training)
     task, classes = method.task, method.task.classes
     ease = probabilities(task, logits)[np.arange(len(labels)), labels]
@@ -68,8 +68,8 @@ def choice(method: Method, labels: Labels, logits: Array, t: int) -> Choice | No
     def mean(values: Array) -> list[list[list[float]]]:
         sums = np.stack([np.bincount(groups, v, classes * BINS) for v in values.T], axis=1)
         means = (sums / np.maximum(counts, 1)[:, None]).round(6)
-        found: list[list[list[float]]] = means.reshape(classes, BINS, -1).tolist()
-        return found
+        by_class: list[list[list[float]]] = means.reshape(classes, BINS, -1).tolist()
+        return by_class
 
     return Choice(
         counts=counts.reshape(classes, BINS).tolist(),

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoloss.adam import Adam
 from autoloss.config import TrainingOptions
 from autoloss.errors import ConfigError
-from autoloss.models.functional import FunctionalModel, Parts
+from autoloss.functional import FunctionalModel, Parts
+from autoloss.ops.adam import Adam, stepped
 from autoloss.training.deferred import DeferredAdam
 
 # Rows for each look-up of a step: up to here moving all is faster (docs/performance.md).
@@ -42,8 +42,12 @@ class ModelAdam:
             weight_decay=options.weight_decay,
             decoupled=options.decoupled_weight_decay,
         )
-        self.lr = options.lr
         self._open: FunctionalModel
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, the same in all steps."""
+        return self._adam.lr
 
     def open(
         self, model: nn.Module, batches: Sequence[Tensor], *, cut: bool = True
@@ -70,6 +74,33 @@ class ModelAdam:
         self._adam.step()
         if self._rows:
             self._rows.step([gradients[name] for name in self._tables])
+
+    def advance(
+        self, params: Mapping[str, Tensor], gradients: Mapping[str, Tensor], lr: float
+    ) -> dict[str, Tensor]:
+        """Where a step at the rate `lr` would bring `params`, of what was opened last.
+
+        Autograd goes from there to `gradients`; the moments are constants. Nothing is moved.
+        """
+        moments = self._open_moments()
+        ahead = {}
+        for name, value in params.items():
+            adam, mean, square = moments[name]
+            options = adam.options._replace(lr=lr)
+            ahead[name] = stepped(value, gradients[name], mean, square, adam.steps, options)
+        return ahead
+
+    def _open_moments(self) -> dict[str, tuple[Adam | DeferredAdam, Tensor, Tensor]]:
+        """By parameter: what moves it, and the mean and square, cut as what was opened last is."""
+        moments: dict[str, tuple[Adam | DeferredAdam, Tensor, Tensor]] = {}
+        for name, mean, square in zip(self._rest, *self._adam.moments, strict=True):
+            if name in self._open.tables:
+                mean, square = (x.index_select(0, self._open.rows) for x in (mean, square))
+            moments[name] = self._adam, mean, square
+        if self._rows:
+            for name, mean, square in zip(self._tables, *self._rows.moments, strict=True):
+                moments[name] = self._rows, mean, square
+        return moments
 
     def settle(self) -> None:
         """Bring all the model's tables up to date: before anything reads them but by a look-up."""

@@ -7,19 +7,21 @@ import json
 import resource
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoloss.controller import save_controller
-from autoloss.data.prepared import PreparedData
-from autoloss.errors import RecordError, UserError
+from autoloss.data.load.prepared import PreparedData
+from autoloss.errors import UserError
 from autoloss.faults import fault_in, machine_faults
-from autoloss.learned import Parametric
 from autoloss.lock import sole_holder
-from autoloss.method import Method
+from autoloss.methods.contract import Method
+from autoloss.methods.frozen import save_controller
+from autoloss.methods.learned import Parametric
+from autoloss.methods.load import load
 from autoloss.metrics import DERIVED
-from autoloss.records.controllers import check_controller, owns_controller
+from autoloss.records.chosen import run_id_of, with_chosen
+from autoloss.records.controllers import owns_controller, taken_controller
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import (
     Budget,
@@ -32,20 +34,18 @@ from autoloss.records.schema import (
     Weights,
 )
 from autoloss.records.shards import write_shard
-from autoloss.records.store import (
-    read_limited,
-    read_record,
-    read_search,
-    remove_temporaries,
-    write_record,
-)
-from autoloss.registry import load
-from autoloss.study import Cell, Study
+from autoloss.records.store import read_record, read_search, remove_temporaries, write_record
+from autoloss.study import identity
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
 from autoloss.training.loop import Progress, Trainer, refit_state
 from autoloss.training.pace import Beat, Listener
+
+# What a run's phases did together.
+SUMMED = ("steps", "outer_steps", "examples", "forward_examples", "backward_examples", "seconds")
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,19 @@ class Runner:
     report: Callable[[str], None] = print
     beat: Callable[[str, Beat], None] = lambda name, beat: None
 
-    def train_shard(self, cell: Cell, first: int, last: int) -> Path:
+    def train_shard(
+        self, cell: Cell, first: int, last: int, data: PreparedData | None = None
+    ) -> Path:
         """Runs of seeds `first` to `last`, then the file that lists them.
+
+        Args:
+            data: the cell's data, if they are open already.
 
         Raises:
             MachineError: a disk, memory, a library or a driver failed, be it in a method's code.
         """
         with machine_faults(str(cell)):
-            data = PreparedData.open(self.study.prepared_folder(cell.dataset))
+            data = data or PreparedData.open(self.study.prepared_folder(cell.dataset))
             records = [self.train_seed(cell, seed, data) for seed in range(first, last + 1)]
             file = self.study.shard_file(cell, first, last)
             write_shard(cell, records, file)
@@ -76,12 +81,12 @@ class Runner:
         record, of this code or older; who comes second waits, and takes what the first one leaves
         where that is the run it wants.
         """
-        run_id = self.study.run_id(cell, seed, data.data_hash)
+        run_id = run_id_of(self.study, cell, seed, data.data_hash)
         file, name = self.study.record_file(cell, seed), f"{cell} seed {seed}"
         lock = self.study.state_file(cell, f"seed_{seed}").with_suffix(".lock")
         with (
             machine_faults(name),
-            sole_holder(lock, lambda line: self.report(f"{name}: {line}")) as held,
+            sole_holder(lock, lambda line: self.report(f"{name}: {line}"), resumes=True) as held,
         ):
             self._remove_leftovers(cell, seed, run_id)
             if (done := _finished(file, run_id)) is not None:
@@ -92,7 +97,11 @@ class Runner:
                 self.beat(name, beat)
                 held.note(epoch=beat.epoch, said=beat.position)
 
-            return self._train(cell, seed, run_id, data, listen)
+            def say(line: str) -> None:
+                held.about["last"] = line.removeprefix(f"{name}: ")
+                self.report(line)
+
+            return replace(self, report=say)._train(cell, seed, run_id, data, listen)
 
     def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
         """What killed processes left half-written of this run; nobody writes it now."""
@@ -105,11 +114,12 @@ class Runner:
     def _train(
         self, cell: Cell, seed: int, run_id: str, data: PreparedData, listener: Listener
     ) -> Record:
-        study, state = self.study.chosen(cell), self.study.state_file(cell, run_id)
-        controller = self._taken(cell, seed)
-        if source := self.study.controller_of(cell):
-            taken = str(self.study.controller_file(source, seed))
-            study = study.with_assignment(cell, {"method.controller": taken}, taken)
+        study, state = with_chosen(self.study, cell), self.study.state_file(cell, run_id)
+        taken = taken_controller(self.study, cell, seed)
+        if taken:
+            file = str(taken[0])
+            study = study.with_assignment(cell.method, {"method.controller": file}, file)
+        controller = taken[1] if taken else None
         phases: list[Trainer] = []
         metrics: dict[str, dict[str, float]] = {}
         failure = None
@@ -144,10 +154,10 @@ class Runner:
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
         about = provenance(
             data_hash=data.data_hash,
-            code=self.study.code(cell.method),
+            code=identity.code(self.study, cell),
             device=select_device(study.config.training.device),
         )
-        config = study.run_config(cell)
+        config = identity.run_config(study, cell, self.study)
         record = self._record(cell, seed, run_id, config, phases, metrics, failure, about)
         record = record.model_copy(update={"controller": controller})
         write_record(record, self.study.record_file(cell, seed))
@@ -186,7 +196,7 @@ class Runner:
                 candidates=trainer.method.candidates.names if trainer else (),
                 mean=done.mean_weights,
                 selection=done.selection,
-                choices=[Choice.model_validate(found) for found in done.choices],
+                choices=[Choice.model_validate(choice) for choice in done.choices],
             ),
             reliability=trainer.reliability if trainer and not failure else None,
             controller=None,
@@ -199,20 +209,16 @@ class Runner:
         """What a run cost, all its phases together, and what its cell's search did."""
         search = read_search(self.study.search_file(cell)) if self.study.searches(cell) else None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        sums: dict[str, Any] = {
+            name: sum(getattr(done, name) for done in phases) for name in ("epoch", *SUMMED)
+        }
         return Budget(
-            epochs=sum(done.epoch for done in phases),
+            epochs=sums.pop("epoch"),
             best_epoch=phases[0].best_epoch,
-            steps=sum(done.steps for done in phases),
-            outer_steps=sum(done.outer_steps for done in phases),
-            examples=sum(done.examples for done in phases),
-            forward_examples=sum(done.forward_examples for done in phases),
-            backward_examples=sum(done.backward_examples for done in phases),
-            seconds=sum(done.seconds for done in phases),
             peak_memory_mb=round(peak, 1),
+            **sums,
             **(search.cost if search else {}),
         )
-
-    # Controllers: a per-example method's own, saved; a frozen method's, taken from another run
 
     def _saved(self, cell: Cell, seed: int, run_id: str, method: Method) -> Controller | None:
         """Write the controller of a method that has learned one."""
@@ -220,23 +226,6 @@ class Runner:
             return None
         sha256 = save_controller(method, self.study.controller_file(cell, seed))
         return Controller(run_id=run_id, cell=str(cell), seed=seed, sha256=sha256)
-
-    def _taken(self, cell: Cell, seed: int) -> Controller | None:
-        """What a frozen method takes, checked against the record of the run that it is from.
-
-        Raises:
-            RecordError: there is no such controller, or not as that run left it.
-        """
-        source = self.study.controller_of(cell)
-        if source is None:
-            return None
-        record = self.study.record_file(source, seed)
-        found = read_record(record)
-        if not owns_controller(found):
-            mend = f"delete {record} and run snakemake again: {source} is trained anew"
-            raise RecordError(str(record), "this run left no controller", mend)
-        check_controller(read_limited(self.study.controller_file(source, seed)), found)
-        return found.controller
 
 
 def _finished(file: Path, run_id: str) -> Record | None:

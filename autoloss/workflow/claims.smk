@@ -1,4 +1,4 @@
-"""Verdicts on the paper's claims, from the audited indexes of the groups that they name."""
+"""Verdicts on the paper's claims, from the indexes and statistics of the groups that they name."""
 
 from autoloss.claims.schema import claimed_groups
 
@@ -8,11 +8,9 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 
-rule make_verdicts:
+use rule analyse as make_verdicts with:
     input:
-        expand(RESULTS / "index/{group}.parquet", group=CLAIMED),
-        expand(RESULTS / "budget/{group}.csv", group=CLAIMED),
-        expand(RESULTS / "statistics/{group}.csv", group=CLAIMED),
+        analysed(CLAIMED),
         "configs/claims.yaml",
         "configs/published.yaml",
     output:
@@ -20,14 +18,11 @@ rule make_verdicts:
         RESULTS / "verdicts_summary.csv",
     log:
         f"logs/{study.name}/claims.log",
-    conda:
-        "../../environment.yml"
     params:
-        key=study.report_key,
+        command="claims",
+        key=REPORT_KEY,
     message:
         "Judging the paper's claims"
-    shell:
-        "autoloss claims --key {params.key} >{log} 2>&1"
 
 
 rule claims:

@@ -1,7 +1,11 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
-from autoloss.registry import UNTESTED
-from autoloss.study import Cell
+from autoloss.study.cell import Cell
+from autoloss.study.groups import UNTESTED
+
+PICTURES = study.figures_folder
+TESTED = [group for group in GROUPS if group not in UNTESTED]
+TABLES_OF_ALL = [name for name, table in tables().items() if table.in_all]
 
 
 def cell_of(wildcards):
@@ -9,7 +13,7 @@ def cell_of(wildcards):
 
 
 def source_key(wildcards):
-    return study.source_key(wildcards.source)
+    return identity.source_key(study, wildcards.source)
 
 
 def raw_manifest(wildcards):
@@ -17,20 +21,26 @@ def raw_manifest(wildcards):
     return study.raw_folder(source) / "manifest.json"
 
 
+def description(wildcards):
+    """The YAML file that describes a data set; one in Python is in the key alone."""
+    file = Path(f"configs/datasets/{wildcards.dataset}.yaml")
+    return [file] if file.exists() else []
+
+
 def prepared_manifest(wildcards):
     return study.prepared_folder(wildcards.dataset) / "manifest.json"
 
 
 def preparation_key(wildcards):
-    return study.preparation_key(wildcards.dataset)
+    return identity.preparation_key(study, wildcards.dataset)
 
 
 def run_key(wildcards):
-    return study.run_key(cell_of(wildcards))
+    return identity.run_key(study, cell_of(wildcards))
 
 
 def search_key(wildcards):
-    return study.search_key(cell_of(wildcards))
+    return identity.search_key(study, cell_of(wildcards))
 
 
 def search_of(wildcards):
@@ -44,6 +54,12 @@ def controllers_of(wildcards):
     source = study.controller_of(cell_of(wildcards))
     seeds = int(wildcards.first), int(wildcards.last)
     return [study.shard_file(source, *seeds)] if source else []
+
+
+def controller_of_search(wildcards):
+    """The run whose controller the search of a frozen method takes: its source's first."""
+    source = study.controller_of(cell_of(wildcards))
+    return [study.shard_file(source, *study.shards()[0])] if source else []
 
 
 def shards_of_group(wildcards):
@@ -69,10 +85,30 @@ def no_crash(*groups):
     return [RESULTS / "no_crash" / group for group in groups]
 
 
-def groups_of_figure(wildcards):
-    """The audited indexes that a figure is drawn from."""
-    files = []
-    for group in FIGURES[wildcards.figure]:
-        audit = "budget" if group in UNTESTED else "statistics"
-        files += [f"index/{group}.parquet", f"{audit}/{group}.csv"]
-    return [RESULTS / file for file in files]
+def analysed(groups):
+    """What is made of the runs of groups once their budgets have been found equal."""
+    tested = [group for group in groups if group not in UNTESTED]
+    return [
+        *(RESULTS / f"index/{group}.parquet" for group in groups),
+        *(RESULTS / f"statistics/{group}.csv" for group in tested),
+    ]
+
+
+def inputs_of_table(wildcards):
+    """The indexes and statistics that a table is made of; the data, if it is made of no runs."""
+    table = tables()[wildcards.table]
+    files = analysed(table.groups) or manifests_of_study(wildcards)
+    return [*files, *(f"configs/{name}" for name in ("published.yaml", *table.configs))]
+
+
+def inputs_of_figure(wildcards):
+    """The indexes and statistics that a figure is drawn from."""
+    return analysed(figures()[wildcards.figure].groups)
+
+
+def files_of(name):
+    """What the target of a table or figure makes."""
+    made = [PICTURES / f"{name}.pdf"] if name in figures() else []
+    if name in tables():
+        made += [RESULTS / f"tables/{name}.{kind}" for kind in ("csv", "md", "tex")]
+    return made

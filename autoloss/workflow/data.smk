@@ -24,7 +24,7 @@ rule fetch:
 rule prepare:
     input:
         raw_manifest,
-        "configs/datasets/{dataset}.yaml",
+        description,
     output:
         study.prepared_folder("{dataset}") / "manifest.json",
     log:

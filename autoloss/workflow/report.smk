@@ -1,96 +1,75 @@
-"""Tables (CSV, Markdown, LaTeX) and the report; the tables' targets carry the paper's names."""
+"""Tables (CSV, Markdown, LaTeX), figures (PDF, PNG, numbers as CSV, runs as JSON) and the report.
 
-FORMATS = ("csv", "md", "tex")
+Every file of autoloss/report/tables and autoloss/report/figures is a target of its name.
+"""
 
 
-rule make_table_1:
+use rule analyse as make_table with:
     input:
-        manifests_of_study,
-        "configs/published.yaml",
-    output:
-        multiext(str(RESULTS / "tables/table_1"), ".csv", ".md", ".tex"),
-    log:
-        f"logs/{study.name}/table_1.log",
-    conda:
-        "../../environment.yml"
-    params:
-        key=study.report_key,
-    message:
-        "Writing Table 1: statistics of the data"
-    shell:
-        "autoloss table table_1 --key {params.key} >{log} 2>&1"
-
-
-rule make_table:
-    input:
-        RESULTS / "index/{table}.parquet",
-        RESULTS / "statistics/{table}.csv",
-        "configs/published.yaml",
+        inputs_of_table,
     output:
         multiext(str(RESULTS / "tables/{table}"), ".csv", ".md", ".tex"),
     log:
         f"logs/{study.name}/{{table}}.log",
-    conda:
-        "../../environment.yml"
     params:
-        key=study.report_key,
+        command="table {table}",
+        key=REPORT_KEY,
     message:
         "Writing {wildcards.table}"
-    shell:
-        "autoloss table {wildcards.table} --key {params.key} >{log} 2>&1"
 
 
-rule table_1:
+use rule analyse as make_figure with:
     input:
-        rules.make_table_1.output,
+        inputs_of_figure,
+    output:
+        multiext(str(PICTURES / "{figure}"), ".pdf", ".csv", ".json"),
+        report(PICTURES / "{figure}.png", category="Figures"),  # for snakemake --report
+    log:
+        f"logs/{study.name}/figures/{{figure}}.log",
+    params:
+        command="figure {figure}",
+        key=REPORT_KEY,
+    message:
+        "Drawing {wildcards.figure}"
 
 
-rule table_2:
+for name, product in {**tables(), **figures()}.items():
+
+    rule:
+        name:
+            name
+        input:
+            files_of(name),
+            no_crash(*product.groups),
+        localrule: True
+
+
+# All of them, from the records that there are: seconds, once the runs are done.
+rule figures:
     input:
-        expand(RESULTS / "tables/table_2.{format}", format=FORMATS),
-        no_crash("table_2"),
+        expand(PICTURES / "{figure}.pdf", figure=study.figures()),
+        no_crash(
+            *(group for name in study.figures() for group in figures()[name].groups)
+        ),
 
 
-rule table_3:
+# It also shows the tables that are not of `all`, if they have been made.
+use rule analyse as make_report with:
     input:
-        expand(RESULTS / "tables/table_3.{format}", format=FORMATS),
-        no_crash("table_3"),
-
-
-# The methods beyond the paper, on the data of Table 3: not part of `all`.
-rule controls:
-    input:
-        expand(RESULTS / "tables/controls.{format}", format=FORMATS),
-        no_crash("controls"),
-
-
-# Every method on everything: not part of `all`.
-rule table_2_full:
-    input:
-        expand(RESULTS / "tables/table_2_full.{format}", format=FORMATS),
-        no_crash("table_2_full"),
-
-
-# It also shows the controls and `table_2_full`, if they have been made.
-rule make_report:
-    input:
-        expand(RESULTS / "tables/{table}.csv", table=["table_1", "table_2", "table_3"]),
+        expand(RESULTS / "tables/{table}.csv", table=TABLES_OF_ALL),
         expand(RESULTS / "statistics/{group}.csv", group=study.reported_groups()),
         expand(RESULTS / "budget/{group}.csv", group=study.reported_groups()),
-        expand(study.figures_folder / "{figure}.pdf", figure=study.figures()),
+        expand(PICTURES / "{figure}.pdf", figure=study.figures()),
         "configs/published.yaml",
     output:
         RESULTS / "report.html",
     log:
         f"logs/{study.name}/report.log",
-    conda:
-        "../../environment.yml"
     params:
-        key=study.report_key,
+        command="report",
+        key=REPORT_KEY,
     message:
         "Writing {output}"
-    shell:
-        "autoloss report --key {params.key} >{log} 2>&1"
 
 
 rule report:

@@ -17,6 +17,7 @@ GPUS = 0 if study.config.training.device == "cpu" else 1
 rule search:
     input:
         prepared_manifest,
+        controller_of_search,
     output:
         RESULTS / "runs/{dataset}/{model}/{method}/search.json",
     log:

@@ -8,9 +8,9 @@ import numpy as np
 import task
 
 from autoloss.config import load_config
+from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import FieldStats, Manifest
-from autoloss.data.prepared import PreparedData
-from autoloss.registry import load
+from autoloss.methods.load import load
 from autoloss.training.loop import Trainer
 
 

@@ -10,10 +10,10 @@ import task
 import torch
 from torch import Tensor
 
-from autoloss.models import products
+from autoloss.ops import linear
 
 MULTIPLY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "onednn": products.multiply,
+    "onednn": linear.multiply,
     "mkl": lambda a, b: a @ b.t(),
 }
 

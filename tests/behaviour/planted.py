@@ -17,10 +17,13 @@ import numpy as np
 import torch
 
 from autoloss.config import load_config
+from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import FieldStats, Manifest, data_hash, write_manifest
-from autoloss.data.prepared import PreparedData
-from autoloss.method import Method
-from autoloss.registry import Info, discover, load, options_of
+from autoloss.methods.contract import Method
+from autoloss.methods.discover import discover
+from autoloss.methods.info import Info
+from autoloss.methods.load import load
+from autoloss.methods.options import options_of
 from autoloss.training.loop import Trainer
 from tests.tiny import ROOT, save_arrays, tiny_manifest
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from autoloss.learned import Learned
-from autoloss.method import FixedWeights
-from autoloss.registry import Info, load
+from autoloss.methods.fixed import FixedWeights
+from autoloss.methods.info import Info
+from autoloss.methods.learned import Learned
+from autoloss.methods.load import load
+from autoloss.methods.weighting import GlobalLogits
 from autoloss.training.loop import Trainer
-from autoloss.weighting import GlobalLogits
 from tests.tiny import tiny_config
 
 

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from autoloss.study.study import Study
 from tests.slurm import cluster
 from tests.workflow.project import Project, digests, process_of, tables
 
@@ -28,6 +30,7 @@ SLURM = (
 )
 CANCELLED = "ml100k-ctr deepfm autoloss"
 EPOCHS = 30
+METHODS = ["ce", "al1", "grid", "slf", "slf_frozen", "autoloss", "autoloss_frozen"]
 
 
 @pytest.fixture
@@ -43,9 +46,9 @@ def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm
     for name in ("local", "remote"):
         (tmp_path / name).mkdir()
     local, remote = Project(tmp_path / "local"), Project(tmp_path / "remote")
-    # The whole smoke scale on miniature data, with runs long enough to be cancelled in the middle.
+    # A method of each kind, with runs long enough to be cancelled in the middle.
     training = {"max_epochs": EPOCHS, "patience": EPOCHS}
-    config = local.config(training=training, study={"methods": None, "models": ["deepfm", "ipnn"]})
+    config = local.config(training=training, study={"methods": METHODS})
     shutil.copy(local.folder / config, remote.folder)
     made = local.snakemake("--configfile", config)
     assert made.returncode == 0, made.stdout
@@ -81,7 +84,9 @@ def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm
     assert epochs == list(range(epochs[0], EPOCHS + 1))
     assert epochs[0] > 4
     assert digests(remote.folder) == digests(local.folder)
-    assert len(digests(local.folder)) == 2 * 65  # every cell of the study
+    study = Study.load(yaml.safe_load((local.folder / config).read_text()), local.folder)
+    cells = {cell for group in study.reported_groups() for cell in study.cells(group)}
+    assert len(digests(local.folder)) == study.config.study.seeds * len(cells)
     assert tables(remote.folder) == tables(local.folder)
     assert set(tables(local.folder)) == {"table_1.csv", "table_2.csv", "table_3.csv"}
 

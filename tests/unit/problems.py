@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from autoloss.config import ModelOptions
-from autoloss.data.batches import Batch
-from autoloss.learned import Learned
-from autoloss.method import Step
+from autoloss.candidates import CandidateLosses
+from autoloss.config import LossOptions, ModelOptions
+from autoloss.data.load.batches import Batch
+from autoloss.functional import FunctionalModel
+from autoloss.methods.contract import Step
+from autoloss.methods.learned import Learned
+from autoloss.methods.load import load
 from autoloss.models import build_model
-from autoloss.registry import load
 from autoloss.task import Task
+from autoloss.training.optimizer import ModelAdam
+from tests.tiny import tiny_config
 
 FIELD_SIZES = (7, 5, 40, 3)  # 40: rows that no batch reads; 3: rows that every batch repeats
 LR = 0.1  # large, so that the look-ahead step matters
@@ -60,9 +64,13 @@ def make_model(name: str, task: Task, dropout: float = 0.2) -> nn.Module:
     return model
 
 
-def make_method(name: str, task: Task, seed: int = 3, **options: object) -> Learned:
+def make_method(
+    name: str, task: Task, seed: int = 3, losses: LossOptions | None = None, **options: object
+) -> Learned:
     """A learned method in float64 whose V requires gradients, at step 7 of 10 an epoch."""
-    method = load(name)(task, options=options, steps_per_epoch=10, seed=seed).double()
+    if name == "autoloss":  # tau is well below 1
+        options = {"tau_unit": "epoch", "tau_slope": 0.91685, **options}
+    method = load(name)(task, losses, options, steps_per_epoch=10, seed=seed).double()
     assert isinstance(method, Learned)
     method.weighting.requires_grad_(True)
     return method
@@ -74,10 +82,45 @@ def make_step(model: nn.Module, task: Task, t: int = 7, n: int = 24) -> Step:
         t=t,
         model=model,
         batch=make_batch(task, n, seed=100 + t),
-        validation=lambda k: make_batch(task, 20, seed=200 + k),
+        validation=lambda k: make_batch(task, 20, seed=201 + k),
         lr=LR,
         seed=1000 + t,
     )
+
+
+def make_adam(
+    model: nn.Module, task: Task, *, steps: int = 3, **training: object
+) -> tuple[ModelAdam, list[dict[str, Tensor]]]:
+    """The model's optimizer after `steps` steps of cross-entropy, and the gradients of these.
+
+    They are those of whole tables, L2 included.
+    """
+    adam, past = ModelAdam(model, tiny_config(lr=LR, **training).training, 80), []
+    for t in range(steps):
+        batch = make_batch(task, 24, seed=300 + t)
+        opened = adam.open(model, [batch.ids])
+        loss = CandidateLosses(task, LossOptions()).only("ce")(batch.labels, opened.current())
+        gradients = torch.autograd.grad(loss.mean(), list(opened.params.values()))
+        past.append(whole(model, opened, gradients, training))
+        adam.step(dict(zip(opened.params, gradients, strict=True)))
+    return adam, past
+
+
+def whole(
+    model: nn.Module,
+    opened: FunctionalModel,
+    gradients: Sequence[Tensor],
+    training: Mapping[str, object],
+) -> dict[str, Tensor]:
+    """Gradients of what was opened as those of the model's whole tables, and with L2."""
+    l2 = 0.0 if training.get("decoupled_weight_decay") else training.get("weight_decay", 0.0)
+    dense = {}
+    for name, gradient in zip(opened.params, gradients, strict=True):
+        w = model.get_parameter(name).detach()
+        if name in opened.tables:
+            gradient = torch.zeros_like(w).index_copy_(0, opened.rows, gradient)
+        dense[name] = gradient + l2 * w
+    return dense
 
 
 @contextmanager

@@ -6,7 +6,7 @@ and its seeds are spelt out here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,9 @@ from torch.autograd.functional import jvp
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from autoloss.data.batches import Batch
-from autoloss.learned import Learned
-from autoloss.method import Step
+from autoloss.data.load.batches import Batch
+from autoloss.methods.contract import Step
+from autoloss.methods.learned import Learned
 from autoloss.seeds import derive_seed
 
 Params = dict[str, Tensor]
@@ -38,8 +38,8 @@ class Reference:
 
     @property
     def validation(self) -> Batch:
-        """The validation batch of the step."""
-        return self.step.validation(self.step.t // self.method.options["every"])
+        """The validation batch of the step: the first after `every` steps."""
+        return self.step.validation(self.step.t // self.method.options["every"] - 1)
 
     def logits(self, params: Params, ids: Tensor) -> Tensor:
         """The model at `params`, with copies of its buffers."""
@@ -81,15 +81,18 @@ class Reference:
         return F.cross_entropy(logits, labels)
 
     def ahead(self, xi: float, create_graph: bool = False) -> Params:
-        """W' = W - xi dL_train/dW (Eq. 13); constants unless `create_graph`."""
+        """W' after the look-ahead step; constants unless `create_graph`."""
         params = self.params
         gradients = torch.autograd.grad(
             self.train(params), list(params.values()), create_graph=create_graph
         )
         pairs = zip(params.items(), gradients, strict=True)
-        if create_graph:
-            return {k: w - xi * g for (k, w), g in pairs}
-        return {k: w.detach() - xi * g for (k, w), g in pairs}
+        ahead = {name: self.moved(name, w, g, xi) for (name, w), g in pairs}
+        return ahead if create_graph else {name: w.detach() for name, w in ahead.items()}
+
+    def moved(self, name: str, w: Tensor, g: Tensor, xi: float) -> Tensor:
+        """W - xi dL_train/dW (Eq. 13), of the parameter `name`."""
+        return w - xi * g
 
     def of_weighting(self, loss: Tensor) -> Tensor:
         """dloss/dV as one vector; zeros where it does not depend on V."""
@@ -125,6 +128,29 @@ class Reference:
         loss = self.mixture(labels, logits, "inner", None)
         (signal,) = torch.autograd.grad(loss, logits, create_graph=True)
         return self.direct_term(xi) - xi * self.of_weighting((signal * t.detach()).sum())
+
+
+@dataclass(frozen=True)
+class ByAdam(Reference):
+    """The look-ahead is a step of Adam, whose moments are sums over all gradients so far.
+
+    `past` has those of the steps before, whole tables, L2 included where there is L2.
+    """
+
+    past: Sequence[Params]
+    l2: float = 0.0
+    decay: float = 0.0
+
+    def moved(self, name: str, w: Tensor, g: Tensor, xi: float) -> Tensor:
+        """Kingma & Ba's W - xi m / (sqrt(v) + 1e-8), corrected for bias; the past is constant."""
+        gradients = [*(past[name] for past in self.past), g + self.l2 * w]
+        t = len(gradients)
+        m = sum(0.1 * 0.9 ** (t - i) * x for i, x in enumerate(gradients, 1)) / (1 - 0.9**t)
+        v = sum(0.001 * 0.999 ** (t - i) * x**2 for i, x in enumerate(gradients, 1))
+        v = v / (1 - 0.999**t)
+        used = v > 0  # a row that nothing has read so far stays
+        root = torch.where(used, v, 1.0).sqrt()
+        return w * (1 - xi * self.decay) - torch.where(used, xi * m / (root + 1e-8), 0.0)
 
 
 def central_difference(value: Callable[[], float], entry: Tensor, h: float) -> float:

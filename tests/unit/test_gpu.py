@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from autoloss.hypergradient import ESTIMATORS
-from autoloss.registry import MODELS, load
+from autoloss.methods.load import load
+from autoloss.models import MODELS
 from autoloss.task import Task
 from autoloss.training.loop import Trainer
 from tests.tiny import TASKS, tiny_config
+from tests.training.deferred_tables import tables, train
 from tests.unit.problems import flat, make_method, make_model, make_step
-from tests.unit.test_deferred import tables, train
 
 pytestmark = [
     pytest.mark.gpu,

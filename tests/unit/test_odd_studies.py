@@ -6,11 +6,13 @@ import shutil
 
 import pytest
 
-from autoloss.claims.products import write_verdicts
-from autoloss.registry import APART, GROUPS, TABLES
-from autoloss.report import products
+from autoloss.claims.files import write_verdicts
+from autoloss.methods.info import TABLES
+from autoloss.report.analysis import analyse
 from autoloss.report.figures import write_figure
-from autoloss.report.html import write_report
+from autoloss.report.page.page import write_report
+from autoloss.report.tables import write_table
+from autoloss.study.groups import APART, GROUPS
 from tests.studied import tiny_study, working_in
 
 LITTLE = {"seeds": 1, "seeds_per_job": 1, "frequencies": [7], "datasets": ["ml100k-ctr"]}
@@ -28,18 +30,16 @@ def test_an_odd_study_makes_what_it_can(studied, tmp_path, keys):
     study = tiny_study(**keys)
     shutil.copytree(studied, tmp_path / "study", ignore=shutil.ignore_patterns(".state"))
     with working_in(tmp_path / "study"):
-        for part in ("index", "budget", "statistics", "tables"):
+        for part in ("index", "crashes", "budget", "statistics", "tables"):
             shutil.rmtree(study.results / part)
         for group in set(GROUPS) - set(APART):
-            products.write_index(study, group)
-            products.write_budget(study, group)
-            products.write_comparisons(study, group)
+            list(analyse(study, group))
         for table in ("table_1", "table_2", "table_3", "controls"):
-            assert all(file.stat().st_size for file in products.write_table(study, table))
+            assert all(file.stat().st_size for file in write_table(study, table))
         for figure in study.figures():
             assert all(file.stat().st_size for file in write_figure(study, figure))
         assert list(write_verdicts(study))
         report = write_report(study).read_text()
     assert "AutoLoss" in report
-    alone = not all(map(study.compares, TABLES))
+    alone = not all(map(study.comparisons, TABLES))
     assert ("no other method here" in report) == alone

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import re
 
-import pytest
 import yaml
 
 from autoloss.report.artifact import artifact_page
 from autoloss.report.figures import render
 from autoloss.report.methods import method_rows, methods_page
+from autoloss.report.reference import pages
+from autoloss.study.planned import plan_study
 from tests.interpreter import printed_by
 from tests.tiny import ROOT
 from tests.workflow.project import PARTS
-
-README = (ROOT / "README.md").read_text()
-REFERENCE = ROOT / "results" / "reference" / "laptop"
 
 
 def test_conda_users_get_the_locks_versions():
@@ -36,15 +34,17 @@ def test_the_image_has_what_the_workflow_needs():
     assert f"workingDir: {re.search(r'^WORKDIR (.+)$', text, re.M)[1]}" in profile
 
 
-@pytest.mark.parametrize("table", ["table_1", "table_2", "table_3"])
-def test_the_readmes_tables_are_those_of_the_reference_run(table):
-    text = (REFERENCE / "tables" / f"{table}.md").read_text()
-    assert text.strip() in README
+def test_the_pages_that_show_the_reference_are_those_of_its_files():
+    for page, text in pages(plan_study([], (), ROOT), ROOT).items():
+        assert (ROOT / page).read_text() == text, "write it again: autoloss reference --pages"
 
 
-def test_the_readmes_pictures_are_those_of_the_reference_run():
-    pictures = re.findall(r"!\[.+?\]\((.+?)\)", README)
-    assert {ROOT / picture for picture in pictures} == set(
+def test_the_page_of_results_has_every_table_and_picture_of_the_reference():
+    page = (ROOT / "docs" / "results.md").read_text()
+    for table in ("table_1", "table_2", "table_3"):
+        assert (ROOT / f"results/reference/laptop/tables/{table}.md").read_text().strip() in page
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", page)
+    assert {(ROOT / "docs" / picture).resolve() for picture in pictures} == set(
         (ROOT / "figures" / "reference" / "laptop").glob("*.png")
     )
     assert pictures
@@ -60,7 +60,7 @@ def test_the_csv_of_a_reference_figure_still_draws_its_picture():
 
 def test_every_open_choice_names_a_key_that_exists():
     keys = re.findall(r"`methods\.autoloss\.(\w+)`", (ROOT / "docs" / "deviations.md").read_text())
-    source = (ROOT / "autoloss" / "autoloss.py").read_text()
+    source = (ROOT / "autoloss" / "methods" / "autoloss.py").read_text()
     assert keys
     assert all(f'"{key}":' in source for key in keys)
 

@@ -7,13 +7,13 @@ from itertools import cycle
 
 import pytest
 
+from autoloss.arguments import study_of
 from autoloss.claims.schema import load_claims
 from autoloss.config import load_config
-from autoloss.data.registry import load_dataset, load_source
+from autoloss.data.specs import load_dataset, load_source
 from autoloss.errors import ConfigError
-from autoloss.plan.command import study_of
 from autoloss.plan.costs import COSTS, load_costs, load_devices
-from autoloss.study import Study
+from autoloss.study.study import Study
 from tests.tiny import ROOT
 
 FILES = sorted(
@@ -39,7 +39,7 @@ def read_all(root, name):
     if folder == "scale":
         load_config({"scale": stem}, root)
     if folder == "protocol":
-        study_of(None, root / name, root)
+        study_of(root / name, root=root)
     if folder in ("datasets", "sources"):
         (load_dataset if folder == "datasets" else load_source)(stem, root)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -16,6 +21,7 @@ from numba.core.caching import _CacheLocator
 
 from autoloss.data.manifest import RawFile, RawManifest, write_manifest
 from tests.tiny import ROOT
+from tests.workflow.preloaded import start
 
 PARTS = ("Snakefile", "environment.yml", "autoloss", "baselines", "configs", "profiles")
 # Left out: the README's example, which tests write themselves.
@@ -26,23 +32,47 @@ USER_HEADER = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_cod
 ITEM_HEADER = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
 
 
+# The study that `config` and `make_default` lay over a scale: minutes, with every kind of product.
+SMALL = {
+    "study": {
+        "methods": ["ce", "al1", "grid", "autoloss"],
+        "models": ["deepfm"],
+        "frequencies": [3, 7],
+        "max_rows": None,
+    },
+    "model": {"embedding_dim": 4, "hidden": [8]},
+    "training": {"batch_size": 64, "device": "cpu"},
+}
+
+
 class Project:
-    """A folder with the project's own files, and commands run inside it."""
+    """A folder with the project's own files, and commands run inside it; the one that is there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.raw = folder / "data" / "raw" / "movielens-100k"
+        if not (folder / "Snakefile").exists():
+            self._make()
+
+    def _make(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=NOT_COPIED)
+                shutil.copytree(source, self.folder / part, ignore=NOT_COPIED)
             else:
-                shutil.copy(source, folder / part)
-        self._take_kernels(folder / "autoloss" / "kernels")
+                shutil.copy(source, self.folder / part)
+        self._take_kernels(self.folder / "autoloss" / "ops" / "kernels")
         for name in ("ml100k", "ml100k-ctr", "adult"):
-            self._small_dataset(folder / "configs" / "datasets" / f"{name}.yaml")
-        self.raw = folder / "data" / "raw" / "movielens-100k"
+            self._small_dataset(self.folder / "configs" / "datasets" / f"{name}.yaml")
         self.write_raw()
         self._write_adult()
+
+    def copied_to(self, folder: Path) -> Project:
+        """The same project, with all that has been made in it, in another folder."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        self._take_kernels(folder / "autoloss" / "ops" / "kernels")
+        return Project(folder)
 
     @staticmethod
     def _take_kernels(package: Path) -> None:
@@ -117,39 +147,42 @@ class Project:
 
     def config(self, **keys: object) -> str:
         """A configuration file over the smoke scale; its path."""
-        content = {
-            "scale": "smoke",
-            "study": {
-                "methods": ["ce", "al1", "grid", "autoloss"],
-                "models": ["deepfm"],
-                "max_rows": None,
-            },
-            "model": {"embedding_dim": 4, "hidden": [8]},
-            "training": {"batch_size": 64, "device": "cpu"},
-        }
-        for key, value in keys.items():
-            both = isinstance(value, dict) and isinstance(content.get(key), dict)
-            content[key] = {**content[key], **value} if both else value  # type: ignore[dict-item]
-        file = self.folder / "tiny.yaml"
-        file.write_text(yaml.safe_dump(content))
-        return file.name
+        return self._write_config("tiny.yaml", {"scale": "smoke", **overlaid(SMALL, keys)})
+
+    def make_default(self) -> None:
+        """Make the study of `config` the one that is made without a configuration file."""
+        scales = self.folder / "configs" / "scale"
+        smoke = yaml.safe_load((scales / "smoke.yaml").read_text())
+        self._write_config(
+            "configs/scale/laptop.yaml", {**overlaid(smoke, SMALL), "scale": "laptop"}
+        )
+
+    def varied(self, **keys: object) -> str:
+        """A configuration file with these keys alone, over the default study; its path."""
+        return self._write_config("varied.yaml", keys)
+
+    def _write_config(self, name: str, content: dict[str, object]) -> str:
+        (self.folder / name).write_text(yaml.safe_dump(content))
+        return name
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`snakemake --cores 2 ARGUMENTS`, output and errors in `stdout`."""
-        return self._run("-m", "snakemake", "--cores", "2", *arguments)
+        return self.run(preloaded(), "-m", "snakemake", "--cores", "2", *arguments)
 
     def autoloss(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`autoloss ARGUMENTS`."""
-        return self._run("-m", "autoloss", *arguments)
+        return self.run(preloaded(), "-m", "autoloss", *arguments)
 
     def environment(self) -> dict[str, str]:
-        """What its commands see: this project's code before any other."""
-        own = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        """What its commands see: this project's code before any other, compiled once."""
+        left_out = ("PYTEST", "PYTHONDONTWRITEBYTECODE")
+        own = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         return {**own, "PYTHONPATH": str(self.folder)}
 
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command run in the folder, output and errors in `stdout`."""
         return subprocess.run(
-            [sys.executable, *command],
+            command,
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,
@@ -157,6 +190,22 @@ class Project:
             text=True,
             check=False,
         )
+
+
+@cache
+def preloaded() -> str:
+    """What commands are run by: this process' stand-in for Python; where forks fail, Python."""
+    if sys.platform != "linux":
+        return sys.executable
+    folder = tempfile.mkdtemp(prefix="autoloss-")
+    atexit.register(shutil.rmtree, folder)  # after what `start` registers
+    return start(folder)
+
+
+def overlaid(content: dict[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with the keys of `keys` laid over it, section by section."""
+    sections = [key for key in keys if isinstance(content.get(key), dict)]
+    return {**content, **keys, **{key: {**content[key], **keys[key]} for key in sections}}
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from autoloss.records.store import seal
-from autoloss.registry import FIGURES
-from tests.workflow.project import Project
+from autoloss.report.catalogue import figures
 
-pytestmark = pytest.mark.xdist_group("workflow")  # one worker: the workflow is run once
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A project whose workflow has run to the end once."""
-    project = Project(tmp_path_factory.mktemp("project"))
-    done = project.snakemake("all", "controls", "--configfile", project.config())
-    assert done.returncode == 0, done.stdout
-    return project
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
+RESULTS, PICTURES = Path("results/laptop"), Path("figures/laptop")
 
 
 def test_makes_every_table_in_every_format(finished):
-    tables = finished.folder / "results" / "smoke" / "tables"
+    tables = finished.folder / RESULTS / "tables"
     made = ("table_1", "table_2", "table_3", "controls")
     names = {f"{name}.{suffix}" for name in made for suffix in ("csv", "md", "tex")}
     assert {path.name for path in tables.iterdir()} == names
@@ -44,19 +29,20 @@ def test_makes_every_table_in_every_format(finished):
     assert set(table["dataset"]) == {"ml100k", "ml100k-ctr"}
     assert (table["n"] == 2).all()
     assert table["mean"].notna().all()
-    assert table["verdict"].dropna().str.startswith("cannot be significant with 2 seeds").all()
+    verdicts = pd.read_csv(tables.parent / "statistics" / "table_2.csv")["verdict"]
+    assert verdicts.str.startswith("cannot be significant with 2 seeds").all()
     assert set(pd.read_csv(tables / "table_3.csv")["method"]) == {"al1", "autoloss"}
     controls = pd.read_csv(tables / "controls.csv")
     assert set(controls["method"]) == {"ce", "autoloss"}
     assert set(controls["dataset"]) == {"ml100k-ctr"}
-    summary = finished.autoloss("summary", "--config", "tiny.yaml")
+    summary = finished.autoloss("summary")
     assert "tables/table_2.tex" in summary.stdout
     assert "| AutoLoss |" in summary.stdout
 
 
 def test_makes_every_figure_in_every_format_with_its_numbers_and_runs(finished):
-    pictures = finished.folder / "figures" / "smoke"
-    drawn = [name for name in FIGURES if name != "sensitivity"]
+    pictures = finished.folder / PICTURES
+    drawn = [name for name, figure in figures().items() if figure.in_all]
     names = {f"{name}.{suffix}" for name in drawn for suffix in ("pdf", "png", "csv", "json")}
     assert {path.name for path in pictures.iterdir()} == names
     frozen = pd.read_csv(pictures / "figure_3.csv").query("method == 'autoloss_frozen'")
@@ -70,7 +56,7 @@ def test_makes_every_figure_in_every_format_with_its_numbers_and_runs(finished):
 
 def test_the_command_that_a_figure_names_makes_it(finished):
     """All figures of a study name the same options: their targets are planned at once."""
-    files = sorted((finished.folder / "figures" / "smoke").glob("*.json"))
+    files = sorted((finished.folder / PICTURES).glob("*.json"))
     words = [json.loads(file.read_text())["command"].split() for file in files]
     ((program, cores, number, *options),) = {(*w[:3], *w[4:]) for w in words}
     assert (program, cores, number) == ("snakemake", "--cores", "all")
@@ -95,72 +81,87 @@ def test_a_figure_plans_what_it_needs_and_no_more(project):
     assert "Searching" not in done.stdout
 
 
-def test_redrawing_gives_the_same_bytes(finished):
-    pictures = finished.folder / "figures" / "smoke"
+def test_redrawing_gives_the_same_bytes_and_trains_nothing(copy):
+    planned = copy.snakemake("-n", "-R", "make_figure", "--", "figures")
+    assert planned.returncode == 0, planned.stdout
+    assert ": Training " not in planned.stdout
+    pictures = copy.folder / PICTURES
     before = {path.name: path.read_bytes() for path in pictures.iterdir()}
-    config = finished.config()
-    done = finished.snakemake("-R", "make_figure", "--configfile", config, "--", "figures")
-    assert done.returncode == 0, done.stdout
-    assert ": Training " not in done.stdout
+    names = sorted({name.partition(".")[0] for name in before})
+    assert all(f": Drawing {name}" in planned.stdout for name in names)
+    for file in pictures.iterdir():
+        file.unlink()
+    for name in names:
+        done = copy.autoloss("figure", name)
+        assert done.returncode == 0, (name, done.stdout)
     assert {path.name: path.read_bytes() for path in pictures.iterdir()} == before
 
 
-def test_snakemakes_own_report_has_every_figure(finished):
-    done = finished.snakemake(
-        "--report", "snakemake.html", "--configfile", finished.config(), "--", "figures"
-    )
+def test_snakemakes_own_report_has_every_figure(finished, tmp_path):
+    file = tmp_path / "snakemake.html"
+    done = finished.snakemake("--report", str(file), "--", "figures")
     assert done.returncode == 0, done.stdout
-    page = (finished.folder / "snakemake.html").read_text()
-    drawn = [name for name in FIGURES if name != "sensitivity"]
-    assert all(f"{name}.png" in page for name in drawn)
+    drawn = [name for name, figure in figures().items() if figure.in_all]
+    assert all(f"{name}.png" in file.read_text() for name in drawn)
 
 
 def test_a_search_is_made_once_per_cell_and_its_cost_is_audited(finished):
-    results = finished.folder / "results" / "smoke"
+    results = finished.folder / RESULTS
     searches = list(results.glob("runs/*/*/*/search.json"))
     assert {path.parent.name for path in searches} == {"grid"}
     assert len(searches) == 2
     budget = pd.read_csv(results / "budget" / "table_2.csv")
     assert (budget["search_epochs"] <= budget["search_epochs_allowed"]).all()
     spent = budget.set_index("method")["search_epochs"]
-    assert (spent["grid"] == 4).all()
+    assert (spent["grid"] == 5).all()
     assert (spent[["ce", "autoloss"]] == 0).all()
 
 
-def test_a_method_that_had_more_budget_than_it_may_stops_the_build(finished):
-    results = finished.folder / "results" / "smoke"
-    record = next(results.glob("runs/*/*/autoloss/seed_1.json"))
-    text = record.read_text()
-    content = json.loads(text)
+def test_a_method_that_had_more_budget_than_it_may_stops_the_build(copy):
+    record = next((copy.folder / RESULTS).glob("runs/*/*/autoloss/seed_1.json"))
+    content = json.loads(record.read_text())
     del content["checksum"]  # a worker that really spent more would seal its record
     content["budget"]["search_epochs"] = 1
     record.write_text(seal(json.dumps(content, indent=1) + "\n"))
-    try:
-        config = ("--config", "tiny.yaml")
-        assert finished.autoloss("index", "table_2", *config).returncode == 0
-        done = finished.autoloss("budget", "table_2", *config)
-        assert done.returncode == 2
-        assert "autoloss: trained 1 epochs in its search, 0 are allowed" in done.stdout
-    finally:
-        record.write_text(text)
-        assert finished.autoloss("index", "table_2", *config).returncode == 0
+    done = copy.snakemake("-R", "analyse", "--", "table_2")
+    assert done.returncode == 1
+    assert "autoloss: trained 1 epochs in its search, 0 are allowed" in done.stdout
+    assert ": Collecting" in done.stdout
+    assert ": Writing" not in done.stdout
+    assert not (copy.folder / RESULTS / "index" / "table_2.parquet").exists()
 
 
 def test_every_method_everywhere_and_the_tuned_protocol_can_be_planned(finished):
-    file = finished.config()
-    full = finished.snakemake("-n", "table_2_full", "--configfile", file)
+    full = finished.snakemake("-n", "table_2_full")
     trained = [line for line in full.stdout.splitlines() if ": Training " in line]
     assert len(trained) == 1
     assert "Training al1 on ml100k with" in trained[0]
-    tuned = finished.snakemake("-n", "table_2", "--configfile", file, "configs/protocol/tuned.yaml")
+    tuned = finished.snakemake("-n", "table_2", "--configfile", "configs/protocol/tuned.yaml")
     searched = [line for line in tuned.stdout.splitlines() if ": Searching for " in line]
     assert len(searched) == 6
-    assert not (finished.folder / "results" / "smoke-tuned" / "runs").exists()
-    finished.config()
+
+
+def test_the_tuned_protocol_searches_for_each_cell_and_for_a_frozen_one_after_its_source(project):
+    target = {"dataset": "ml100k-ctr", "model": "nfm"}
+    study = {"methods": ["ce", "autoloss"], "targets": [target]}
+    config = project.config(study=study, protocol="tuned", tuning={"trials": 3})
+    done = project.snakemake("figure_3", "--configfile", config)
+    assert done.returncode == 0, done.stdout
+    runs = project.folder / "results" / "smoke-tuned" / "runs" / "ml100k-ctr"
+    searched = {f"{f.parts[-3]}/{f.parts[-2]}": f for f in runs.glob("*/*/search.json")}
+    assert {*searched} == {"nfm/ce", "nfm/autoloss_frozen", "deepfm/autoloss"}
+    frozen = json.loads(searched["nfm/autoloss_frozen"].read_text())
+    source = json.loads((runs / "deepfm" / "autoloss" / "seed_0.json").read_text())
+    assert frozen["controller"] == source["run_id"]
+    status = json.loads(project.autoloss("status", "--json", "--config", config).stdout)
+    group = next(group for group in status["groups"] if group["group"] == "figure_3")
+    assert (group["searches"], group["searched"], group["complete"]) == (2, 2, 2)
+    planned = project.snakemake("-n", "figure_3", "--configfile", config)
+    assert "Nothing to be done" in planned.stdout
 
 
 def test_every_number_of_table_2_is_that_of_its_records(finished):
-    results = finished.folder / "results" / "smoke"
+    results = finished.folder / RESULTS
     for row in pd.read_csv(results / "tables" / "table_2.csv").itertuples():
         folder = results / "runs" / row.dataset / row.model / row.method
         records = [json.loads(file.read_text()) for file in folder.glob("seed_*.json")]
@@ -168,83 +169,63 @@ def test_every_number_of_table_2_is_that_of_its_records(finished):
         assert row.mean == pytest.approx(sum(values) / len(values), rel=1e-12)
 
 
-def test_a_second_run_has_nothing_to_do(finished):
-    done = finished.snakemake("--configfile", finished.config())
+def test_a_second_run_has_nothing_to_do_even_where_the_folder_was_copied_to(copy):
+    done = copy.snakemake()
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
 
 
 def test_alone_on_one_core_and_in_other_shards_a_run_has_the_same_bits(finished, project):
     config = project.config(study={"seeds_per_job": 1})
-    cells = [f"results/smoke/runs/ml100k-ctr/deepfm/{method}" for method in ("autoloss", "grid")]
-    shards = [f"{cell}/seeds_1-1.json" for cell in cells]
+    runs = Path("runs/ml100k-ctr/deepfm")
+    cells = [runs / method for method in ("autoloss", "grid")]
+    shards = [f"results/smoke/{cell}/seeds_1-1.json" for cell in cells]
     made = project.snakemake(*shards, "--cores", "1", "--configfile", config)
     assert made.returncode == 0, made.stdout
     for cell in cells:
-        here, there = (p.folder / cell / "seed_1.json" for p in (project, finished))
-        assert json.loads(here.read_text())["digest"] == json.loads(there.read_text())["digest"]
-        assert not (project.folder / cell / "seed_0.json").exists()
+        here = project.folder / "results" / "smoke" / cell
+        there = finished.folder / RESULTS / cell
+        alone, together = (json.loads((p / "seed_1.json").read_text()) for p in (here, there))
+        assert alone["digest"] == together["digest"]
+        assert not (here / "seed_0.json").exists()
 
 
-def test_an_edited_record_is_found_and_made_anew_to_the_same_bits(finished):
-    config = ("--config", "tiny.yaml")
-    sound = finished.autoloss("check", *config)
-    assert sound.returncode == 0, sound.stdout
-    record = next(finished.folder.glob("results/smoke/runs/*/*/al1/seed_1.json"))
+def test_an_edited_record_is_found_and_made_anew_to_the_same_bits(copy):
+    record = next((copy.folder / RESULTS).glob("runs/*/*/al1/seed_1.json"))
     before = json.loads(record.read_text())["digest"]
+    sound = copy.autoloss("check")
+    assert sound.returncode == 0, sound.stdout
     record.write_text(record.read_text().replace('"auc": 0.', '"auc": 0.9', 1))
-    found = finished.autoloss("check", *config)
-    assert found.returncode == 1
-    assert re.search(r"/al1 seed 1: .*checksum is off", found.stdout)
-    refused = finished.autoloss("index", "table_3", *config)
+    edited, refused = copy.autoloss("check"), copy.autoloss("analyse", "table_3")
+    removed = copy.autoloss("check", "--rerun")
+    assert edited.returncode == 1
+    assert re.search(r"/al1 seed 1: .*checksum is off", edited.stdout)
     assert (refused.returncode, "checksum is off" in refused.stdout) == (2, True)
-    assert finished.autoloss("check", "--rerun", *config).returncode == 1
-    done = finished.snakemake("all", "controls", "--configfile", finished.config())
+    assert removed.returncode == 1
+    done = copy.snakemake("table_3")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(": Training ") == 1
     assert json.loads(record.read_text())["digest"] == before
-    assert finished.autoloss("check", *config).returncode == 0
+    assert copy.autoloss("check").returncode == 0
 
 
 def test_another_machines_runs_are_taken_and_not_trained_again(finished, project):
-    config, data = project.config(), ("ml100k", "ml100k-ctr", "adult")
-    prepared = [f"data/prepared/{name}/manifest.json" for name in data]
-    assert project.snakemake(*prepared, "--configfile", config).returncode == 0
-    planned = project.snakemake("-n", "--configfile", config).stdout
-    assert ": Training " in planned
-    tree = str(finished.folder / "results" / "smoke")
-    merged = project.autoloss("merge", tree, "--config", "tiny.yaml")
+    project.make_default()
+    data = ("ml100k", "ml100k-ctr", "adult")
+    assert project.snakemake(*(f"data/prepared/{d}/manifest.json" for d in data)).returncode == 0
+    assert ": Training " in project.snakemake("-n").stdout
+    merged = project.autoloss("merge", str(finished.folder / RESULTS))
     assert merged.returncode == 0, merged.stdout
     assert " 0 differ, 0 refused" in merged.stdout
-    planned = project.snakemake("-n", "--configfile", config).stdout
+    planned = project.snakemake("-n").stdout
     assert ": Collecting the runs" in planned
     assert ": Training " not in planned
     assert ": Searching " not in planned
 
 
-def test_one_new_file_is_a_new_row_and_trains_nothing_else(finished):
-    made = finished.autoloss("new-baseline", "mine")
-    assert made.returncode == 0
-    new = finished.folder / "baselines" / "mine.py"
-    assert "baselines/mine.py" in made.stdout
-    try:
-        config = finished.config(study={"methods": ["ce", "al1", "grid", "autoloss", "mine"]})
-        done = finished.snakemake("table_2", "--configfile", config)
-        assert done.returncode == 0, done.stdout
-        trained = [line for line in done.stdout.splitlines() if ": Training " in line]
-        assert len(trained) == 2
-        assert all("Training mine" in line for line in trained)
-        table = (finished.folder / "results" / "smoke" / "tables" / "table_2.md").read_text()
-        assert table.count("| Mine |") == 2
-    finally:
-        new.unlink()
-        finished.config()
-
-
-def test_changing_an_option_reruns_its_method_and_what_takes_its_controllers(finished):
+def test_changing_an_option_reruns_its_method_and_what_takes_its_controllers(copy):
     """f = 3 was a variant in Figure 4, and f = 7 the usual one: they change places."""
-    config = finished.config(methods={"autoloss": {"every": 3}})
-    done = finished.snakemake("-n", "--configfile", config)
+    done = copy.snakemake("-n", "--configfile", copy.varied(methods={"autoloss": {"every": 3}}))
     trained = re.findall(r": Training (\w+) on", done.stdout)
     assert sorted(trained) == ["autoloss"] * 2 + ["autoloss_every_7"] + ["autoloss_frozen"] * 3
 
@@ -252,7 +233,6 @@ def test_changing_an_option_reruns_its_method_and_what_takes_its_controllers(fin
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"trainig": {}}, "did you mean 'training'?"),
         ({"training": {"batchsize": 64}}, "did you mean 'batch_size'?"),
         ({"methods": {"autoloss": {"evry": 3}}}, "did you mean 'every'?"),
         ({"training": {"lr": 0}}, "training.lr"),
@@ -266,6 +246,16 @@ def test_a_wrong_key_ends_before_the_dag_with_one_message(project, keys, message
     assert not (project.folder / "results").exists()
 
 
+def test_an_edited_description_prepares_its_data_anew_by_its_date_alone(project):
+    made, by_date = "data/prepared/adult/manifest.json", ("--rerun-triggers", "mtime")
+    config = ("--configfile", project.config())
+    assert project.snakemake(made, *config).returncode == 0
+    assert "Nothing to be done" in project.snakemake(made, "-n", *by_date, *config).stdout
+    file = project.folder / "configs" / "datasets" / "adult.yaml"
+    file.write_text(file.read_text().replace("seed: 42", "seed: 43"))
+    assert ": Preparing adult" in project.snakemake(made, "-n", *by_date, *config).stdout
+
+
 def test_a_wrong_byte_in_a_raw_file_ends_with_one_message(project):
     file = project.raw / "ml-100k.inter"
     content = bytearray(file.read_bytes())
@@ -274,7 +264,7 @@ def test_a_wrong_byte_in_a_raw_file_ends_with_one_message(project):
     done = project.snakemake("table_1", "--configfile", project.config())
     assert done.returncode != 0
     assert "ml-100k.inter" in done.stdout
-    assert "expected sha256" in done.stdout
+    assert re.search(r"expected \d+ bytes, sha256 \w+; found \d+ bytes, sha256", done.stdout)
     assert "--force" in done.stdout
     assert "Traceback" not in done.stdout
     assert not list((project.folder / "data").glob("prepared/ml100k*/*.npy"))
@@ -301,17 +291,17 @@ def test_a_malformed_row_is_named_by_its_line(project, line, message):
     assert not [p for p in (project.folder / "data").glob("prepared/**/*") if p.is_file()]
 
 
-def test_killed_while_training_it_resumes_to_the_same_bits(finished):
+def test_killed_while_training_it_resumes_to_the_same_bits(copy):
     """SIGKILL after the first checkpoint; the record equals that of an undisturbed run."""
-    config = finished.config(training={"max_epochs": 60, "patience": 60, "checkpoint_seconds": 0})
+    config = copy.varied(training={"max_epochs": 30, "patience": 30, "checkpoint_seconds": 0})
     command = ["train", "ml100k", "deepfm", "autoloss", "--seeds", "0-0", "--config", config]
-    cell = finished.folder / "results" / "smoke" / "runs" / "ml100k" / "deepfm" / "autoloss"
+    cell = copy.folder / RESULTS / "runs" / "ml100k" / "deepfm" / "autoloss"
     record = cell / "seed_0.json"
     record.unlink()
     process = subprocess.Popen(
         [sys.executable, "-m", "autoloss", *command],
-        cwd=finished.folder,
-        env={**os.environ, "PYTHONPATH": str(finished.folder)},
+        cwd=copy.folder,
+        env=copy.environment(),
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
@@ -321,9 +311,9 @@ def test_killed_while_training_it_resumes_to_the_same_bits(finished):
     process.wait()
     assert list(cell.glob(".state/*.pt"))
     assert not record.exists()
-    assert finished.autoloss(*command).returncode == 0
+    assert copy.autoloss(*command).returncode == 0
     resumed = json.loads(record.read_text())
     assert not list(cell.glob(".state/*.pt"))
     record.unlink()
-    assert finished.autoloss(*command).returncode == 0
+    assert copy.autoloss(*command).returncode == 0
     assert json.loads(record.read_text())["digest"] == resumed["digest"]

@@ -1,7 +1,8 @@
-"""The figures, one module each: `data(source)` from records to numbers, `draw(frame)` to a picture.
+"""The figures, a file each: `data(source)` from records to numbers, `draw(frame)` to a picture.
 
-`draw` sees nothing but the numbers, as they are read back from the figure's own CSV: so the CSV
-reproduces the picture, byte for byte.
+Literals at a file's top say what it shows (autoloss/report/catalogue.py); adding the file adds the
+figure's target and its part of the report's page. `draw` sees nothing but the numbers, as they are
+read back from the figure's own CSV: so the CSV reproduces the picture, byte for byte.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from autoloss.errors import ConfigError, did_you_mean
 from autoloss.records.store import write_bytes, write_text
-from autoloss.registry import FIGURES
-from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import published_style
+from autoloss.report.catalogue import product_of
+from autoloss.report.figures._source import Source
+from autoloss.report.figures._style import published_style
 from autoloss.report.frames import read_csv
-from autoloss.study import Study
+from autoloss.study.study import Study
 from autoloss.target import snakemake
 
 # No time, no version: the same numbers give the same bytes.
@@ -51,15 +51,14 @@ def drawing(name: str) -> Drawing:
     Raises:
         ConfigError: no such figure.
     """
-    if name not in FIGURES:
-        raise ConfigError("figure", f"there is no '{name}'", did_you_mean(name, FIGURES))
-    found: Drawing = importlib.import_module(f"{__name__}.{name}")  # type: ignore[assignment]
-    return found
+    product_of("figure", name)
+    module: Drawing = importlib.import_module(f"{__name__}.{name}")  # type: ignore[assignment]
+    return module
 
 
 def write_figure(study: Study, name: str) -> Iterator[Path]:
     """A figure as `figures/<scale>/<name>.{csv,pdf,png,json}`, from records only."""
-    module, source = drawing(name), Source(study, FIGURES[name])
+    module, source = drawing(name), Source(study, product_of("figure", name).groups)
     folder = study.figures_folder
     text = module.data(source).to_csv(index=False)
     yield write_text(text, folder / f"{name}.csv")
@@ -68,7 +67,7 @@ def write_figure(study: Study, name: str) -> Iterator[Path]:
     about = {
         "figure": name,
         "title": module.TITLE,
-        "caption": module.CAPTION,
+        "caption": source.caption(module.CAPTION),
         "command": snakemake(study, name),
         "scale": study.name,
         "runs": source.runs,
@@ -80,9 +79,9 @@ def render(name: str, text: str) -> dict[str, bytes]:
     """The picture that a figure's CSV gives, by format."""
     with published_style():
         figure = drawing(name).draw(read_csv(io.StringIO(text)))
-        found = {}
+        pictures = {}
         for kind, metadata in METADATA.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=metadata)
-            found[kind] = buffer.getvalue()
-    return found
+            pictures[kind] = buffer.getvalue()
+    return pictures

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from autoloss.registry import MODELS, OWN
-from autoloss.report.figures.marks import legend_below
-from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import GREY, PAGE, colour, marker
-from autoloss.report.frames import parts_of
+from autoloss.methods.info import OWN
+from autoloss.models import MODELS
+from autoloss.report.figures._intervals import t_interval
+from autoloss.report.figures._marks import multiples
+from autoloss.report.figures._source import Source
+from autoloss.report.figures._style import GREY
 
 TITLE = "Calibration"
 CAPTION = (
-    "Predicted probabilities on the test split, in 20 bins, against the share that came true, over "
-    "all seeds; on the diagonal they are true. With 5 classes each class's probabilities count. "
-    "Bins of fewer than 50 predictions are left out."
+    "How true predicted probabilities are: on the test split, in 20 bins, their mean against the "
+    "share that came true; on the diagonal they agree. With more than two classes the "
+    "probabilities of every class count. Over {seeds} together, with the {share_interval}; bins "
+    "of fewer than 50 predictions are left out, and the line is broken there."
 )
+GROUPS = ("table_2",)
+ORDER = 7
 METHODS = ("focal", "kl", "hinge", "ce", OWN)
 FEWEST = 50
 
 
 def data(source: Source) -> pd.DataFrame:
-    """Per data set, model, method and bin: predictions, their mean, and what came true."""
+    """Per data set, model, method and bin: predictions, their mean, and what came true.
+
+    The share that came true is that of all seeds' predictions together, a ratio of two sums over
+    seeds; its standard error is that of a ratio (Cochran, Sampling Techniques, 1977, 6.3), from
+    the residuals observed - share · count of the seeds, which share the test rows.
+    """
     rows = [
         {
             "dataset": r.dataset,
@@ -39,35 +46,29 @@ def data(source: Source) -> pd.DataFrame:
         if r.reliability
         for k, count in enumerate(r.reliability.counts)
     ]
-    keys = ["dataset", "model", "method", "bin"]
-    sums = ["count", "predicted", "observed"]
-    frame = pd.DataFrame(rows, columns=[*keys, *sums])
-    frame = frame.groupby(keys, sort=False)[sums].sum().reset_index()
-    frame = frame[frame["count"] >= FEWEST].copy()
+    keys, sums = ["dataset", "model", "method", "bin"], ["count", "predicted", "observed"]
+    runs = pd.DataFrame(rows, columns=[*keys, *sums])
+    bins = runs.groupby(keys, sort=False)
+    total = bins[sums].transform("sum")
+    runs["residual"] = runs["observed"] - total["observed"] / total["count"] * runs["count"]
+    frame = bins[sums].sum()
+    frame["n"], frame["sd"] = bins.size(), bins["residual"].std()
+    frame = frame[frame["count"] >= FEWEST].reset_index()
     for key in ("predicted", "observed"):
         frame[key] /= frame["count"]
+    error = frame["sd"] * frame["n"] ** 0.5 / frame["count"]
+    interval = t_interval(frame["observed"], error, frame["n"], source.confidence, shares=True)
+    frame["low"], frame["high"] = interval
     frame["label"] = [source.study.label(method) for method in frame["method"]]
-    return frame
+    return frame.drop(columns="sd")
 
 
 def draw(frame: pd.DataFrame) -> Figure:
     """A panel per data set and model."""
-    cells = parts_of(frame, "dataset", "model")
-    figure = Figure(figsize=(PAGE, 2.2))
-    axes = figure.subplots(1, max(len(cells), 1), squeeze=False)[0]
-    for axis, ((dataset, model), cell) in zip(axes, cells, strict=False):
-        axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--")
-        for method, rows in parts_of(cell, "method"):
-            rows = rows.sort_values("bin")
-            style: dict[str, Any] = {"color": colour(method), "marker": marker(method)}
-            axis.plot(
-                rows["predicted"], rows["observed"], label=rows["label"].iloc[0], ms=2.5, **style
-            )
-        axis.set_title(f"{MODELS[model]}, {dataset}")
-        axis.set_xlim(0, 1)
-        axis.set_ylim(0, 1)
-        axis.set_aspect("equal")
-        axis.set_xlabel("predicted")
-    axes[0].set_ylabel("observed")
-    legend_below(figure, axes[0])
+    places = [f"{MODELS[m]}, {d}" for m, d in zip(frame["model"], frame["dataset"], strict=True)]
+    frame = frame.assign(row="observed", column=places, title=places)
+    figure = multiples(frame, "predicted", "observed", by="method", height=1.8, step="bin")
+    for axis in figure.axes:
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle="--", zorder=0)
+        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     return figure

@@ -1,55 +1,61 @@
-"""Beyond the paper: learning curves, the validation metrics after every epoch."""
+"""Beyond the paper: learning curves, validation AUC after every epoch."""
 
 from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from autoloss.methods.info import OWN
 from autoloss.metrics import METRICS
-from autoloss.registry import MODELS, OWN
-from autoloss.report.figures.marks import band, legend_below
-from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import PAGE
-from autoloss.report.frames import parts_of
+from autoloss.models import MODELS
+from autoloss.report.figures._marks import multiples
+from autoloss.report.figures._source import Source, carried_forward
 
 TITLE = "Learning curves"
 CAPTION = (
-    "Validation AUC and log loss after every epoch, mean and 95 % t-interval over the seeds that "
-    "were still training. Log loss is raw: focal and hinge are not calibrated, so theirs is not a "
-    "measure of what they have learned."
+    "Above: AUC on the validation split after every epoch, mean over {seeds} with its {interval}; "
+    "a run that has stopped early keeps its last value, so that every mean is over the same runs. "
+    "A line that ends beyond an axis is named at its edge. Below: how many runs were still "
+    "training. Log loss is recalibrated at the end of a run alone; after every epoch only the raw "
+    "one is known, which says little of losses that are not calibrated (it is in the CSV)."
 )
-SHOWN = ("auc", "logloss")
+GROUPS = ("table_2",)
+ORDER = 6
+KEPT = ("auc", "logloss")
+SHOWN = "auc"
 METHODS = ("focal", "kl", "hinge", "ce", "slf", "darts", OWN)
+STILL = "runs in training"
 
 
 def data(source: Source) -> pd.DataFrame:
-    """Per data set, model, method, epoch and metric: mean and interval."""
+    """Per data set, model, method, epoch and metric: mean and interval, and runs in `training`."""
+    cell = ["dataset", "model", "method"]
     rows = [
-        {"dataset": r.dataset, "model": r.model, "method": r.method, **curve.model_dump()}
+        {**{key: getattr(r, key) for key in (*cell, "seed")}, **curve.model_dump()}
         for r in source.records(source.index(METHODS))
         for curve in r.curves
     ]
-    keys = ["dataset", "model", "method", "epoch"]
-    runs = pd.DataFrame(rows, columns=[*keys, *SHOWN])
-    parts = [source.summarise(runs, keys, metric).assign(metric=metric) for metric in SHOWN]
-    frame = pd.concat(parts, ignore_index=True)
+    runs = carried_forward(pd.DataFrame(rows, columns=[*cell, "seed", "epoch", *KEPT]), cell)
+    keys = [*cell, "epoch"]
+    training = runs.groupby(keys, sort=False)["training"].sum().reset_index()
+    parts = [source.summarise(runs, keys, metric).assign(metric=metric) for metric in KEPT]
+    frame = pd.concat(parts, ignore_index=True).merge(training, on=keys)
     frame["label"] = [source.study.label(method) for method in frame["method"]]
     return frame
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """A row per metric, a column per data set and model."""
-    columns = parts_of(frame, "dataset", "model")
-    figure = Figure(figsize=(PAGE, 3.3))
-    axes = figure.subplots(len(SHOWN), max(len(columns), 1), squeeze=False)
-    for column, ((dataset, model), cell) in enumerate(columns):
-        for row, metric in enumerate(SHOWN):
-            axis = axes[row][column]
-            for method, rows in parts_of(cell[cell["metric"] == metric], "method"):
-                band(axis, rows, "epoch", method, rows["label"].iloc[0])
-            axis.set_xticks(sorted(cell["epoch"].unique()))
-            axis.set_ylabel(METRICS[metric].label if column == 0 else "")
-        axes[0][column].set_title(f"{MODELS[model]}, {dataset}")
-        axes[-1][column].set_xlabel("epoch")
-    legend_below(figure, axes[0][0])
+    """A row for the metric and one for the runs in training, a column per data set and model."""
+    frame = frame[frame["metric"] == SHOWN]
+    places = [f"{MODELS[m]}, {d}" for m, d in zip(frame["model"], frame["dataset"], strict=True)]
+    above = frame.assign(row=METRICS[SHOWN].label, column=places, title=places)
+    below = above.assign(row=STILL, title="", mean=above["training"], low=None, high=None)
+    both = pd.concat([above, below.astype({"low": float, "high": float})], ignore_index=True)
+    limited = [METRICS[SHOWN].label]
+    figure = multiples(
+        both, "epoch", by="method", height=1.5, limited=limited, sharex=False, sharey=False
+    )
+    for axis in figure.axes[len(figure.axes) // 2 :]:
+        axis.set_ylim(0, 1.05 * both["training"].max())
+        axis.locator_params(axis="y", nbins=4, integer=True)
     return figure

@@ -6,23 +6,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autoloss.grid import TIMED
+from autoloss.claims.measures import DECIDING
 from autoloss.metrics import METRICS
-from autoloss.registry import OWN
-from autoloss.report.figures.marks import reach
-from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import PAGE, colour
+from autoloss.report.figures._marks import dots, limits, reach, write_at_edge
+from autoloss.report.figures._source import Source
+from autoloss.report.figures._style import PAGE, colour
 from autoloss.report.frames import rows_of
+from autoloss.study.groups import TIMED
 
 TITLE = "Figure 4: efficiency, and the frequency of outer steps"
 CAPTION = (
-    "(a) Cost of a method's run to its own early stop, its search included: wall time on this "
-    "machine, and examples through the model forward and backward, which depend on no hardware. "
-    "(b, c) AutoLoss by the number f of steps between outer steps. Mean and 95 % t-interval over "
-    "seeds."
+    "(a) What a run costs, to its own early stop and with its method's search: wall time on this "
+    "machine, and examples through the model, forward and backward, which depend on no hardware. "
+    "(b, c) Test AUC and recalibrated log loss of AutoLoss whose controller learns after every f "
+    "steps of the model. Mean over {seeds} with its {interval}; what lies beyond an axis is "
+    "written at its edge."
 )
+GROUPS = ("figure_4",)
+ORDER = 4
 COSTS = {"seconds": "time of a run (s)", "passes": "passes of a run (million)"}
-FREQUENCY = ("auc", "logloss")
+KEPT = (*DECIDING, "logloss")
 
 
 def data(source: Source) -> pd.DataFrame:
@@ -32,7 +35,7 @@ def data(source: Source) -> pd.DataFrame:
     keys = ("forward_examples", "backward_examples")
     index["passes"] = sum(index[key] + index[f"search_{key}"] for key in keys) / 1e6
     every = study.frequencies()
-    of_part = {"cost": (TIMED, COSTS), "frequency": (every, FREQUENCY)}
+    of_part = {"cost": (TIMED, COSTS), "frequency": (every, KEPT)}
     frame = pd.concat(
         [
             source.summarise(
@@ -55,7 +58,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     for axis, (quantity, label) in zip(axes, COSTS.items(), strict=False):
         _bars(axis, frame[(frame["part"] == "cost") & (frame["quantity"] == quantity)], label)
     axes[1].tick_params(labelleft=False)
-    for axis, metric in zip(axes[2:], FREQUENCY, strict=True):
+    for axis, metric in zip(axes[2:], DECIDING, strict=True):
         _by_f(axis, frame[(frame["part"] == "frequency") & (frame["quantity"] == metric)], metric)
     for axis, letter in zip(axes, ("a", "", "b", "c"), strict=True):
         axis.set_title(f"({letter})" if letter else " ", loc="left")
@@ -63,21 +66,23 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def _bars(axis: Axes, rows: pd.DataFrame, label: str) -> None:
+    low, high = limits(rows, middle=0)
     for place, row in enumerate(rows_of(rows)):
-        axis.barh(place, row["mean"], color=colour(row["method"]), height=0.7)
+        shade, length = colour(row["method"]), min(row["mean"], high)
+        axis.barh(place, length, color=shade, height=0.7)
+        if row["mean"] > high:
+            write_at_edge(axis, row, place, low, high, colour="white")
+            continue
         axis.errorbar(row["mean"], place, xerr=reach(row), color="black", elinewidth=0.8, capsize=2)
     axis.set_yticks(range(len(rows)), list(rows["label"]))
     axis.invert_yaxis()
+    axis.set_xlim(0, high)
     axis.set_xlabel(label)
     axis.grid(axis="y", visible=False)
 
 
 def _by_f(axis: Axes, rows: pd.DataFrame, metric: str) -> None:
-    rows = rows.assign(every=rows["every"].astype(int)).sort_values("every")
-    below, above = rows["mean"] - rows["low"], rows["high"] - rows["mean"]
-    axis.errorbar(
-        rows["every"], rows["mean"], yerr=[below, above], color=colour(OWN), marker="o", capsize=2
-    )
-    axis.set_xticks(list(rows["every"]))
-    axis.set_xlabel("f")
-    axis.set_ylabel(METRICS[metric].label)
+    every = sorted(rows["every"].astype(int))
+    dots(axis, rows.assign(label=rows["every"].astype(int)), every)
+    axis.set_xlabel(METRICS[metric].label)
+    axis.set_ylabel("f", rotation=0)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from autoloss.report.figures.choices import choices_of
-from autoloss.report.figures.marks import band, legend_below
-from autoloss.report.figures.source import Source
-from autoloss.report.figures.style import PAGE, loss_label
-from autoloss.report.frames import parts_of
+from autoloss.report.figures._choices import choices_of, ends_of, most_seeds
+from autoloss.report.figures._marks import multiples
+from autoloss.report.figures._source import Source, carried_forward
+from autoloss.report.figures._style import loss_label
 
 TITLE = "Selection of the candidate losses"
 CAPTION = (
-    "Share of the validation examples in which a candidate has the largest weight, after every "
-    "epoch, by label and by ease (the probability that the model gives the true label: hard below "
-    "one half). Mean and 95 % t-interval over seeds; "
-    "the study's first model."
+    "Share of the validation examples in which a candidate loss has the largest weight, after "
+    "every epoch, by the example's true class (the first and the last) and by how easy it is: "
+    "hard where the model gives the true class a probability below one half. Mean over {seeds} "
+    "with its {share_interval}; a run that has stopped early keeps its last shares; left out "
+    "where at most half of the seeds have such examples. The study's first model."
 )
+GROUPS = ("table_2", "table_3")
+ORDER = 8
 EASE = ("hard", "easy")
 
 
@@ -30,29 +30,22 @@ def data(source: Source) -> pd.DataFrame:
     keys = ["dataset", "method", "class", "ease", "epoch", "candidate"]
     runs["total"] = runs["value"] * runs["count"]
     sums = runs.groupby([*keys, "seed"], sort=False)[["total", "count"]].sum().reset_index()
-    sums = sums[sums["count"] > 0].assign(share=lambda f: f["total"] / f["count"])
-    frame = source.summarise(sums, keys, "share")
+    sums["share"] = sums["total"] / sums["count"].where(sums["count"] > 0)
+    sums = carried_forward(sums, ["dataset", "method"])
+    frame = most_seeds(source.summarise(sums, keys, "share", shares=True), sums)
     frame["label"] = [source.study.label(method) for method in frame["method"]]
     return frame
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """A row per data set and method; a column per class shown and ease."""
-    rows = parts_of(frame, "dataset", "method")
-    figure = Figure(figsize=(PAGE, 0.5 + 1.1 * max(len(rows), 1)))
-    axes = figure.subplots(max(len(rows), 1), 4, squeeze=False, sharey=True)
-    for line, ((dataset, _), part) in enumerate(rows):
-        shown = list(product((part["class"].min(), part["class"].max()), EASE))
-        for axis, (label, ease) in zip(axes[line], shown, strict=True):
-            panel = part[(part["class"] == label) & (part["ease"] == ease)]
-            for candidate, values in parts_of(panel, "candidate"):
-                name = loss_label(candidate)
-                band(axis, values, "epoch", candidate, name)
-            axis.set_ylim(-0.03, 1.03)
-            axis.set_xticks(sorted(part["epoch"].unique()))
-            axis.set_title(f"class {label}, {ease}")
-        axes[line][0].set_ylabel(f"{part['label'].iloc[0]}\n{dataset}", fontsize=6)
-    for axis in axes[-1]:
-        axis.set_xlabel("epoch")
-    legend_below(figure, axes[0][0])
+    """A row per data set and method; a column per class shown, the first and the last, and ease."""
+    frame = ends_of(frame)
+    rows = [f"{m}\n{d}" for m, d in zip(frame["label"], frame["dataset"], strict=True)]
+    columns = frame["end"] + ", " + frame["ease"]
+    titles = "class " + frame["class"].astype(str) + ", " + frame["ease"]
+    names = [loss_label(name) for name in frame["candidate"]]
+    frame = frame.assign(row=rows, column=columns, title=titles, label=names)
+    figure = multiples(frame, "epoch", by="candidate", height=1.1, sharex=False)
+    for axis in figure.axes:
+        axis.set(xlim=(0.9, frame["epoch"].max() + 0.1), ylim=(-0.03, 1.03))
     return figure

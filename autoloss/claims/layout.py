@@ -1,0 +1,221 @@
+"""The verdicts as tables: one of all claims, one of the paper's gains, and one per claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from autoloss.claims.measures import MEASURES
+from autoloss.claims.power import MOST_SEEDS
+from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS
+from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Tally, Verdicts
+from autoloss.models import MODELS
+from autoloss.report.runs import label_of
+from autoloss.report.table import Grid, Item, Table, plain_columns, runs_of
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
+
+COLOURS = {HOLDS: "good", FAILS: "bad", MIXED: "part"}  # classes of the report's page
+ORIGINS = {"paper": "The paper's claims", "reviewers": "What reviewers would ask"}
+LEGEND = (
+    "Of interest is the smallest gain that would bear the claim out. A comparison holds if a gain "
+    "is significant and estimated to be of interest, and fails if it is significantly less than "
+    "that. Both p are Holm-corrected, the 95 % interval is not. Found is the smallest true gain "
+    "that these runs find with a chance of 0.8; beside it are the chance that the paper's gain is "
+    "found, and the seeds that would find it with 0.8. Costs are ratios: ×0.80 is a fifth less."
+)
+HOW_MANY = {HOLDS: "hold", FAILS: "fail", OPEN: "open", MISSING: "not attempted"}
+
+
+def claims_table(study: Study, verdicts: Verdicts) -> Table:
+    """A row per claim: its verdict, and the comparison that decided it."""
+    ranked = sorted(verdicts.claims, key=lambda claim: list(WORDS).index(claim.outcome))
+    rows = {
+        heading: [_claim(study, claim) for claim in ranked if claim.origin == origin]
+        for origin, heading in ORIGINS.items()
+    }
+    grids = [_grid(heading, listed) for heading, listed in rows.items() if listed]
+    return Table("Verdicts", [replace(g, words=True) for g in grids], list(_notes(verdicts)))
+
+
+def paper_table(verdicts: Verdicts) -> Table:
+    """What the paper states for each claim, and which gains are of interest here."""
+    rows = []
+    first = {claim.id: claim for claim in reversed(verdicts.claims)}  # not each of its readings
+    for claim in reversed(first.values()):
+        for summary in claim.summaries:
+            same = [r for r in claim.rows if _place(r) == (summary.dataset, summary.metric)]
+            stated = [row.published for row in same if row.published is not None]
+            metric, least = MEASURES[summary.metric], same[0].minimum or 0.0
+            rows.append(
+                {
+                    "claim": Item(claim.sentence, href=f"#{claim.anchor}"),
+                    "by": Item(metric.label),
+                    "paper's data": Item(" and ".join(dict.fromkeys(row.data for row in same))),
+                    "smallest": _signed(summary.metric, min(stated, default=None)),
+                    "largest": _signed(summary.metric, max(stated, default=None)),
+                    "here": Item(summary.dataset or "–"),
+                    "of interest": _signed(summary.metric, least),
+                    "because of": Item(same[0].basis),
+                }
+            )
+    grid = replace(_grid("", rows), words=True)
+    notes = [
+        "Smallest and largest gain that the paper states for the claim's comparisons; its log "
+        "loss is not recalibrated. Costs are ratios."
+    ]
+    return Table("The paper's gains, and those of interest here", [grid], notes)
+
+
+def claim_table(study: Study, claim: ClaimVerdict) -> Table:
+    """A claim's comparisons: in short by data set and metric, then each."""
+    short = [_summary(study, claim, summary) for summary in claim.summaries]
+    grids = [_grid("In short", short), _grid("Every comparison", list(_rows(study, claim)))]
+    return Table(f"{claim.title}: {claim.verdict}", grids, list(_about(study, claim)))
+
+
+def _grid(caption: str, rows: Sequence[Mapping[str, Item]]) -> Grid:
+    """One row or more by the names of their columns, the first of which is the corner's."""
+    corner, *names = rows[0]
+    return Grid(caption, corner, plain_columns(*names), [list(row.values()) for row in rows])
+
+
+def _notes(verdicts: Verdicts) -> Iterator[str]:
+    """What a reader needs to know of all verdicts."""
+    yield (
+        "A claim holds if each of its comparisons holds, does not if some fail and none holds, is "
+        "mixed if some hold and some fail, and cannot be told if none fails but some are open. By "
+        "AUC and recalibrated log loss, or time. The comparison shown is the one that decided, "
+        "not the average; its interval is not corrected, its p is. The smallest gain found is the "
+        "true one that these runs would find, in that comparison, with a chance of 0.8. Rules and "
+        "limits: docs/statistics.md, Verdicts."
+    )
+    if not verdicts.papers_own:
+        pairs = [f"{ours} for {paper}" for ours, paper in verdicts.stand_ins.items()]
+        yield (
+            f"Here stand {', '.join(pairs)}, or the scale is not the paper's: a verdict is on the "
+            "claim in this study, and neither confirms nor refutes the paper's numbers."
+        )
+    seeds = verdicts.seeds
+    commit = f", of commit {verdicts.registered[:12]}" if verdicts.registered else ""
+    yield (
+        f"{verdicts.protocol.capitalize()} protocol, {len(seeds)} seeds"
+        + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
+        + f"; significant is p < {verdicts.alpha:g}, corrected within families of comparisons. "
+        f"claims.yaml has SHA-256 {verdicts.claims_sha256[:16]}{commit}."
+    )
+
+
+def _about(study: Study, claim: ClaimVerdict) -> Iterator[str]:
+    """What is behind a claim's verdict, in sentences."""
+    total, worse = sum(claim.counts.values()), sum(row.detail == "worse" for row in claim.rows)
+    parts = [f"{claim.counts[k]} {word}" for k, word in HOW_MANY.items() if k in claim.counts]
+    beyond = f"; in {worse} the method is significantly worse than the other" if worse else ""
+    yield f"Of {total} comparisons: {', '.join(parts)}{beyond}."
+    row = claim.rows[claim.decider]
+    if row.gain is not None and row.minimum is not None:
+        metric = MEASURES[row.metric]
+        yield (
+            f"Decided by {name_of(study, row)}: {metric.text(row.gain)}, of interest is "
+            f"{metric.text(row.minimum)} ({row.basis})."
+        )
+    for detail in dict.fromkeys(r.detail for r in claim.rows if r.outcome == MISSING):
+        yield f"{detail.capitalize()}."
+    if claim.stated:
+        yield f"The paper: {claim.stated}."
+
+
+def _claim(study: Study, claim: ClaimVerdict) -> dict[str, Item]:
+    row = claim.rows[claim.decider]
+    return {
+        "claim": Item(claim.title, href=f"#{claim.anchor}"),
+        "verdict": Item(claim.verdict, bold=True, mark=COLOURS.get(claim.outcome, "")),
+        **_counts(claim),
+        **_deciding(study, row),
+    }
+
+
+def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, Item]:
+    return {
+        "by": Item(f"{summary.dataset or '–'}, {MEASURES[summary.metric].label}"),
+        **_counts(summary),
+        "median gain": _signed(summary.metric, summary.median),
+        "range": _interval(summary.metric, summary.smallest, summary.largest),
+        **_deciding(study, claim.rows[summary.decider]),
+    }
+
+
+def _counts(tally: Tally) -> dict[str, Item]:
+    numbers = {name: tally.counts.get(name, 0) for name in (HOLDS, FAILS, OPEN)}
+    return {name: Item(str(number), number) for name, number in numbers.items()}
+
+
+def _deciding(study: Study, row: Row) -> dict[str, Item]:
+    """The comparison that decided, in short."""
+    name = name_of(study, row) if row.n else row.detail.removeprefix("missing: ")
+    return {
+        "decided by": Item(name, href=_runs_of(row, row.ours) if row.n else ""),
+        "gain": _signed(row.metric, row.gain),
+        "95 % interval": _interval(row.metric, row.low, row.high),
+        "p": _p(row.p),
+        "smallest gain found": _signed(row.metric, row.resolved),
+    }
+
+
+def _rows(study: Study, claim: ClaimVerdict) -> Iterator[dict[str, Item]]:
+    """A comparison: its name leads to the runs of its first method, `n` to those of the other."""
+    for row in claim.rows:
+        text = row.outcome if row.decides else "beside"
+        yield {
+            "comparison": Item(name_of(study, row), href=_runs_of(row, row.ours)),
+            "comes to": Item(
+                ": ".join(filter(None, (text, row.detail))), mark=COLOURS.get(row.outcome, "")
+            ),
+            "n": Item(str(row.n), row.n, _runs_of(row, row.other)),
+            "gain": _signed(row.metric, row.gain),
+            "interval": _interval(row.metric, row.low, row.high),
+            "of interest": _signed(row.metric, row.minimum),
+            "p, any gain": _p(row.p_holds),
+            "p, less than of interest": _p(row.p_fails),
+            "found": _signed(row.metric, row.resolved),
+            "paper's found": Item("" if row.chance is None else f"{row.chance:.2f}", row.chance),
+            "seeds": _seeds(row),
+        }
+
+
+def _seeds(row: Row) -> Item:
+    if row.chance is None:
+        return Item("")
+    return Item(str(row.seeds_needed or f"> {MOST_SEEDS:,}"), row.seeds_needed)
+
+
+def name_of(study: Study, row: Row) -> str:
+    """What a comparison compares, and where."""
+    ours, other = label_of(study, row.ours), label_of(study, row.other)
+    where = f"{row.dataset or row.data}, {MODELS.get(row.model, row.model)}"
+    return f"{ours} against {other}, {where}, {MEASURES[row.metric].label}"
+
+
+def _place(row: Row) -> tuple[str | None, str]:
+    return row.dataset, row.metric
+
+
+def _runs_of(row: Row, method: str) -> str:
+    return runs_of(Cell(row.dataset, row.model, method)) if row.dataset else ""
+
+
+def _signed(metric: str, gain: float | None) -> Item:
+    return Item("" if gain is None else MEASURES[metric].text(gain), gain)
+
+
+def _interval(metric: str, low: float | None, high: float | None) -> Item:
+    if low is None or high is None:
+        return Item("")
+    ends = sorted((low, high), reverse=MEASURES[metric].log)  # of what it costs, not of the gain
+    return Item(" to ".join(map(MEASURES[metric].text, ends)), low)
+
+
+def _p(p: float | None) -> Item:
+    if p is None:
+        return Item("")
+    return Item("< 0.0001" if p < 0.0001 else f"{p:.4f}", p)

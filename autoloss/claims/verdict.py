@@ -1,0 +1,137 @@
+"""What `results/<name>/verdicts.json` holds: a verdict per claim, and what it rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from autoloss.claims.rules import FAILS, HOLDS
+from autoloss.errors import RecordError
+from autoloss.strict import Strict
+
+MEND = "run `snakemake --cores all claims`"
+
+
+class Row(Strict):
+    """One comparison; numbers are None where they are not to be had.
+
+    `data` is the paper's data set and `dataset` ours, `published` the paper's gain, `basis` where
+    the smallest effect of interest (`minimum`) is from. What the names of numbers mean is in
+    docs/statistics.md. A row that does not decide has no outcome.
+    """
+
+    metric: str
+    decides: bool
+    data: str
+    dataset: str | None
+    model: str
+    ours: str
+    other: str
+    published: float | None = None
+    minimum: float | None = None
+    basis: str = ""
+    n: int = 0
+    gain: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_permutation: float | None = None
+    p_t: float | None = None
+    comparisons: int | None = None
+    p_holds: float | None = None
+    p_fails: float | None = None
+    p_worse: float | None = None
+    resolved: float | None = None
+    chance: float | None = None
+    seeds_needed: int | None = None
+    outcome: str = ""
+    detail: str = ""
+
+    @property
+    def p(self) -> float | None:
+        """The p-value that the outcome rests on; of an open comparison the smaller of two."""
+        if self.p_holds is None or self.p_fails is None:
+            return None
+        at = {HOLDS: self.p_holds, FAILS: self.p_fails}
+        return at.get(self.outcome, min(self.p_holds, self.p_fails))
+
+
+class Tally(Strict):
+    """Several comparisons together.
+
+    `decider` is the place of the one that decided, among the rows of the claim.
+    """
+
+    outcome: str
+    counts: dict[str, int]
+    decider: int
+
+
+class Summary(Tally):
+    """A claim's comparisons on one data set by one metric; gains are None where none is known."""
+
+    dataset: str | None
+    metric: str
+    median: float | None
+    smallest: float | None
+    largest: float | None
+
+
+class ClaimVerdict(Tally):
+    """The verdict on a claim, or on one of its readings: of a method, in words `read_as`."""
+
+    id: str
+    sentence: str
+    reading: str
+    read_as: str
+    origin: str
+    section: str
+    stated: str
+    family: str
+    verdict: str
+    rows: list[Row]
+    summaries: list[Summary]
+
+    @property
+    def title(self) -> str:
+        """The claim's sentence, with how it is read."""
+        return f"{self.sentence} ({self.read_as})" if self.reading else self.sentence
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the report's page."""
+        return f"claim-{self.id}" + (f"-{self.reading}" if self.reading else "")
+
+
+class Verdicts(Strict):
+    """The verdicts of a study, with the digests of the claims and of the runs they rest on.
+
+    `registered` is the commit that last changed the claims, None where they have changed since.
+    """
+
+    claims_sha256: str
+    registered: str | None
+    scale: str
+    protocol: str
+    alpha: float
+    seeds: list[int]
+    papers_own: bool
+    stand_ins: dict[str, str]
+    groups: dict[str, str]
+    families: dict[str, str]
+    claims: list[ClaimVerdict]
+
+
+def read_verdicts(file: Path) -> Verdicts:
+    """The verdicts in a file.
+
+    Raises:
+        RecordError: it is missing, or not of this version.
+    """
+    try:
+        return Verdicts.model_validate_json(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(str(file), f"cannot be read: {error}", MEND) from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise RecordError(str(file), "holds no verdicts of this version", MEND) from error

@@ -1,0 +1,1 @@
+"""Prepared data for training: memory-mapped arrays, and batches of them."""

@@ -1,0 +1,148 @@
+"""A model as a function of its parameters, on the embedding rows of a few batches only.
+
+A look-ahead step needs the model at other parameters and its gradient as a graph. What makes that
+dear is the dense table; here each table is cut to the rows that the batches read, which gives the
+same outputs and the same gradients (all other rows' are zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from autoloss.layers.embedding import FieldEmbedding, Window
+
+ReadRows = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model consists of. Going through its modules takes a hundredth of a small one's step.
+
+    Args:
+        trainable: the parameters that require gradients, by name.
+        tables: the `FieldEmbedding`s, by the name of their parameter.
+        buffers: the module that has it and its name there, by the name of the buffer.
+        tied: whether modules share parameters or buffers.
+    """
+
+    trainable: dict[str, nn.Parameter]
+    tables: dict[str, FieldEmbedding]
+    buffers: dict[str, tuple[nn.Module, str]]
+    tied: bool
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Parts:
+        """Those of `model`."""
+        kinds = model.named_parameters, model.named_buffers
+        tied = any(len(list(k(remove_duplicate=False))) > len(list(k())) for k in kinds)
+        trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        buffers = {}
+        for name, _ in model.named_buffers():
+            of, _, own = name.rpartition(".")
+            buffers[name] = model.get_submodule(of), own
+        return cls(trainable, tables_of(model), buffers, tied)
+
+
+class FunctionalModel:
+    """`model(params, k)`: logits of the k-th batch at `params`, buffers of the model untouched.
+
+    Args:
+        model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
+            to look up `FieldEmbedding`s of all fields), its tables are cut to the rows in use.
+        batches: ids `[B, F]` of the batches it will be called on.
+        parts: the model's, if they are known; what is `trainable` of them will be `params`.
+        read: rows `[R]` -> their current values, a tensor for each table; from the tables if None.
+        cut: False leaves the tables whole.
+        moves_statistics: let `current` be the model's own pass, running statistics included.
+
+    `params` are these parameters themselves, but leaves `[R, dim]` for tables that are cut;
+    `rows` `[R]` says which rows they are.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Sequence[Tensor],
+        *,
+        parts: Parts | None = None,
+        read: ReadRows | None = None,
+        cut: bool = True,
+        moves_statistics: bool = False,
+    ) -> None:
+        self.model, self._ids, self._moves = model, list(batches), moves_statistics
+        self._parts = parts or Parts.of(model)
+        self.params: dict[str, Tensor] = {**self._parts.trainable}
+        self._values: dict[str, Tensor] = {}
+        self._places: list[Tensor] = []
+        self.tables: dict[str, FieldEmbedding] = {}
+        if cut and getattr(model, "reads_rows", False):
+            self.tables = self._parts.tables
+            self._cut(read)
+
+    def _cut(self, read: ReadRows | None) -> None:
+        tables = self.tables.values()
+        first = next(iter(tables))
+        self.rows, self._places = first.distinct(self._ids)
+        current = (
+            read(self.rows)
+            if read
+            else [t.weight.detach().index_select(0, self.rows) for t in tables]
+        )
+        for name, values in zip(self.tables, current, strict=True):
+            self._values[name] = values.requires_grad_(name in self.params)
+            if name in self.params:
+                self.params[name] = values
+
+    def current(self) -> Tensor:
+        """Logits of the first batch at `params`."""
+        if not self._moves:
+            return self(self.params, 0)
+        with self._windows(self._values, 0):
+            logits: Tensor = self.model(self._ids[0])
+        return logits
+
+    def __call__(self, params: Mapping[str, Tensor], k: int) -> Tensor:
+        """Logits of batch `k` at `params`; parameters left out are as they stand."""
+        # Batch norm in training mode writes its running statistics: into copies, not the model's.
+        owned = self._parts.buffers.items()
+        buffers = {name: getattr(module, own).clone() for name, (module, own) in owned}
+        everything = {**params, **buffers}
+        values = {name: everything.pop(name, kept) for name, kept in self._values.items()}
+        with self._windows(values, k):
+            logits: Tensor = functional_call(
+                self.model, everything, (self._ids[k],), tie_weights=self._parts.tied
+            )
+        return logits
+
+    @contextmanager
+    def _windows(self, values: Mapping[str, Tensor], k: int) -> Iterator[None]:
+        for name, table in self.tables.items():
+            table.window = Window(values[name], self._places[k])
+        try:
+            yield
+        finally:
+            for table in self.tables.values():
+                table.window = None
+
+
+def tables_of(model: nn.Module) -> dict[str, FieldEmbedding]:
+    """The model's `FieldEmbedding`s, by the name of their parameter."""
+    modules = model.named_modules()
+    return {f"{name}.weight": m for name, m in modules if isinstance(m, FieldEmbedding)}
+
+
+def decision_layers(model: nn.Module) -> set[str]:
+    """Names of the parameters above the embeddings: what MeLU (Lee et al., KDD 2019) adapts."""
+    embeddings = (FieldEmbedding, nn.Embedding, nn.EmbeddingBag)
+    below = {
+        f"{name}.{key}".removeprefix(".")
+        for name, module in model.named_modules()
+        if isinstance(module, embeddings)
+        for key, _ in module.named_parameters()
+    }
+    return {name for name, _ in model.named_parameters()} - below

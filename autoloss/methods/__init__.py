@@ -1,0 +1,1 @@
+"""How candidate losses are weighted: what every method is, and those that others build on."""

@@ -1,0 +1,57 @@
+"""Weights `[B, n]` of the candidates: Gumbel-softmax (paper Eq. 10) and what they add up to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoloss.ops.kernels.maths import exp, log
+from autoloss.ops.kernels.random import word
+from autoloss.ops.kernels.runtime import Address, Kernel, floats, share
+
+
+@Kernel
+def gumbel_softmax(rows: int, n: int, scores: Address, seed: int, steep: float, to: Address):
+    """softmax(steep (scores + g)) by rows, g = -log(-log u)."""
+    (first, last), seed, steep = share(rows), np.uint64(seed), np.float32(steep)
+    begin, size = first * n, (last - first) * n
+    scores, to = floats(scores + 4 * begin, size), floats(to + 4 * begin, size)
+    if size == 0:
+        return
+    bits = np.empty(size // 2 + 2, np.uint64)  # two draws in each
+    for k in range(len(bits)):
+        bits[k] = word(seed, begin // 2 + k)
+    halves = bits.view(np.uint32)[begin % 2 :]
+    for k in range(size):
+        # In the middle of one of 2^24 parts of (0, 1): never at an end.
+        u = (np.float32(halves[k] >> np.uint32(8)) + np.float32(0.5)) * np.float32(2**-24)
+        to[k] = (scores[k] - log(-log(u))) * steep
+    for i in range(0, size, n):
+        largest = to[i]
+        for k in range(i + 1, i + n):
+            largest = max(largest, to[k])
+        for k in range(i, i + n):
+            to[k] -= largest
+    for k in range(size):
+        to[k] = exp(to[k])
+    for i in range(0, size, n):
+        total = to[i]
+        for k in range(i + 1, i + n):
+            total += to[k]
+        for k in range(i, i + n):
+            to[k] /= total
+
+
+@Kernel
+def tally(tasks: int, rows: int, n: int, weights_at: Address, sums: Address, all_shares: Address):
+    """Add the weights' means to sums `[n]`, and how often each is largest to others; one task."""
+    means, shares = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    for i in range(rows):
+        weights, largest = floats(weights_at + 4 * n * i, n), 0
+        for k in range(n):
+            means[k] += weights[k]
+            largest = k if weights[k] > weights[largest] else largest
+        shares[largest] += 1
+    sums, all_shares = floats(sums, n), floats(all_shares, n)
+    for k in range(n):
+        sums[k] += means[k] / rows
+        all_shares[k] += shares[k] / rows

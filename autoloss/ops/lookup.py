@@ -1,0 +1,81 @@
+"""Look-ups in embedding tables, and which rows they read.
+
+A look-up, not an `EmbeddingBag`: the latter's gradient has no second derivative, which a
+hypergradient needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoloss.ops.kernels import tables as kernels
+from autoloss.ops.operation import Gradients, Operation, Wants
+
+
+def _reference(values: Tensor, places: Tensor) -> Tensor:
+    """By `index_select`: its gradient is faster than an embedding's."""
+    return values.index_select(0, places.flatten()).view(*places.shape, values.shape[1])
+
+
+def _forward(values: Tensor, places: Tensor) -> Any:
+    return _reference(values, places), (places,), (len(values),)
+
+
+def _backward(wants: Wants, gradient: Tensor, places: Tensor, rows: int) -> Gradients:
+    batch, fields, dim = gradient.shape
+    sums = gradient.new_zeros(rows, dim)
+    kernels.sums(fields, batch, dim, places, gradient.contiguous(), sums)
+    return (sums,)
+
+
+def _second(wants: Wants, along: Any, results: Any, *given: Any) -> Gradients:
+    """Of the gradient: the look-up itself is the transpose of `backward`."""
+    return (_reference(along[0], given[1]),)
+
+
+# `values[places]`, `[R, dim]` and `[B, F]` -> `[B, F, dim]`; fields have rows of their own.
+lookup = Operation("LookUp", _reference, _forward, _backward, second=_second)
+
+
+def slots_for(table: Tensor, batches: Sequence[Tensor], slots: Tensor | None) -> Tensor | None:
+    """What `distinct_rows` needs of a table on a CPU: `slots`, if these are of the right type."""
+    if not table.is_cpu:
+        return None
+    kind = torch.uint16 if sum(len(ids) for ids in batches) < 2**16 else torch.int32
+    fit = slots is not None and slots.dtype is kind
+    return slots if fit else torch.zeros(len(table), dtype=kind)
+
+
+def distinct_rows(
+    batches: Sequence[Tensor], bounds: Tensor, slots: Tensor | None
+) -> tuple[Tensor, list[Tensor]]:
+    """The rows `[R]` that batches of ids `[B, F]` read, each once, and each id's place there.
+
+    Field f has the rows from `bounds[f]` to `bounds[f + 1]`. Those of a field lie together.
+
+    Raises:
+        IndexError: an id is negative, or not below the size of its field (checked on CPUs).
+    """
+    if slots is None:
+        rows = [ids + bounds[:-1] for ids in batches]
+        every, places = torch.unique(torch.cat(rows), return_inverse=True)
+        return every, list(torch.split(places, [len(ids) for ids in batches]))
+    fields, room = len(bounds) - 1, sum(len(ids) for ids in batches)
+    numbered = torch.empty(fields, room, dtype=torch.int32)
+    numbers = torch.empty_like(numbered)
+    counts = torch.empty(fields, dtype=torch.int64)
+    given = [ids.long().contiguous() for ids in batches]
+    to = [torch.empty_like(ids) for ids in given]
+    each = [x for ids, one in zip(given, to, strict=True) for x in (len(ids), ids, one)]
+    both = numbered, counts, room, numbers, len(given), *each
+    kernels.number(fields, bounds, slots, *both)
+    ends = counts.cumsum(0)
+    if (total := int(ends[-1])) < 0:
+        raise IndexError("an id is not below the size of its field")
+    starts, distinct = ends - counts, counts.new_empty(total)
+    kernels.place(fields, starts, distinct, *both)
+    return distinct, to

@@ -1,0 +1,177 @@
+"""Marks that several figures share: dots with intervals, small multiples of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas.api.types import is_integer_dtype
+
+from autoloss.report.figures._style import PAGE, colour, marker
+from autoloss.report.frames import parts_of, rows_of
+
+FARTHEST = 5.0  # times the median distance
+
+
+def reach(row: Mapping[str, float]) -> list[list[float]]:
+    """An interval as matplotlib's error bars take it: how far below and above the mean."""
+    return [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
+
+
+def limits(rows: pd.DataFrame, middle: float | None = None) -> tuple[float, float]:
+    """Where an axis ends that shows `mean` with `low` and `high`: with the last that is no outlier.
+
+    An outlier is more than five times as far from the median as the median value is, which one half
+    of the values cannot shift: so what is typical takes no less than a fifth of the axis. With
+    `middle` the distances are from there, and it is on the axis.
+    """
+    ends = rows.reindex(columns=["mean", "low", "high"]).to_numpy(dtype=float)
+    if not len(ends):
+        return 0.0, 1.0
+    centre = float(np.nanmedian(ends)) if middle is None else middle
+    farthest = FARTHEST * np.nanmedian(np.abs(ends - centre)) or np.inf
+    inside = ends[np.abs(ends[:, 0] - centre) <= farthest] - centre
+    shown = [*inside[~np.isnan(inside)].clip(-farthest, farthest), *([] if middle is None else [0])]
+    low, high = centre + min(shown), centre + max(shown)
+    margin = 0.05 * (high - low) or 1e-6
+    return low - margin, high + margin
+
+
+def dots(
+    axis: Axes, rows: pd.DataFrame, labels: Sequence[Hashable], middle: float | None = None
+) -> None:
+    """A line per label, the first on top: its row's `mean` with the interval `low` to `high`.
+
+    The axis has the `limits` of the rows; a mean beyond is written at its edge.
+    """
+    low, high = limits(rows, middle)
+    for row in rows_of(rows[rows["mean"].between(low, high)]):
+        style: dict[str, Any] = {"color": colour(row["method"]), "marker": marker(row["method"])}
+        place = labels.index(row["label"])
+        axis.errorbar(row["mean"], place, xerr=reach(row), capsize=1.5, elinewidth=0.9, **style)
+    for row in rows_of(rows[(rows["mean"] < low) | (rows["mean"] > high)]):
+        place, shade = labels.index(row["label"]), colour(row["method"])
+        write_at_edge(axis, row, place, low, high, colour=shade)
+    axis.set_yticks(range(len(labels)), list(map(str, labels)))
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    axis.set_xlim(low, high)
+    axis.locator_params(axis="x", nbins=3)
+    axis.grid(axis="y", visible=False)
+
+
+def write_at_edge(
+    axis: Axes, row: Mapping[str, float], place: float, low: float, high: float, colour: str
+) -> None:
+    """A mean beyond an axis from `low` to `high`: at its edge with its interval and an arrow."""
+    text = f"{row['mean']:.2g} [{row['low']:.2g}, {row['high']:.2g}]".replace("-", "−")
+    text = text.partition(" [nan")[0]  # of one run there is no interval
+    below = row["mean"] < low
+    text, x, side = (f" ← {text}", low, "left") if below else (f"{text} → ", high, "right")
+    axis.text(x, place, text, ha=side, va="center", color=colour, fontsize=6)
+
+
+def multiples(
+    frame: pd.DataFrame,
+    x: str,
+    y: str = "mean",
+    *,
+    by: str,
+    height: float,
+    step: str | None = None,
+    limited: Collection[str] = (),
+    **share: Any,
+) -> Figure:
+    """A panel per `row` and `column` of the frame, under its `title`: lines through `y` over `x`.
+
+    A line per value of `by`, with its `label`; where there are `low` and `high`, they are a band.
+
+    Args:
+        height: of a row, in inches.
+        step: whole numbers along a line, `x` if left out; it is broken where one is missing.
+        limited: the rows with `limits`; the last value of a line beyond is written at the edge.
+        share: whether panels share their axes, as seaborn's `FacetGrid` takes it.
+    """
+    if frame.empty:
+        return Figure(figsize=(PAGE, height))
+    aspect = PAGE / height / frame["column"].nunique()
+    with mpl.rc_context({"figure.constrained_layout.use": False}):  # seaborn has a layout first
+        grid = sns.FacetGrid(
+            frame, row="row", col="column", height=height, aspect=aspect, despine=False, **share
+        )
+    plt.close(grid.figure)  # pyplot keeps it otherwise
+    for (row, column, _), rows in grid.facet_data():
+        axis = grid.axes[row, column]
+        axis.set_visible(len(rows) > 0)
+        axis.set_title(next(iter(rows["title"]), ""))
+        axis.locator_params(axis="x", integer=is_integer_dtype(frame[x]))
+        for name, line in parts_of(rows, by):
+            _line(axis, line.sort_values(step or x), x, y, step or x, name)
+        if grid.row_names[row] in limited and len(rows):
+            _limit(axis, rows.sort_values(step or x), by)
+    return _labelled(grid, x, height)
+
+
+def _labelled(grid: sns.FacetGrid, x: str, height: float) -> Figure:
+    """The figure of a grid, with its rows' names, `x` below, and a legend of all lines."""
+    for axis, name in zip(grid.axes[:, 0], grid.row_names, strict=True):
+        axis.set_ylabel(name)
+    for column in grid.axes.T:
+        lowest = [axis for axis in column if axis.get_visible()][-1]
+        lowest.set_xlabel(x)
+        lowest.tick_params(labelbottom=True)
+    parts = [axis.get_legend_handles_labels() for axis in grid.axes.flat]
+    handles = {label: handle for part in parts for handle, label in zip(*part, strict=True)}
+    figure: Figure = grid.figure
+    figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=len(handles))
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(PAGE, grid.axes.shape[0] * height + 0.4)
+    return figure
+
+
+def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, step: str, name: str) -> None:
+    """Through the rows in order, broken where a step is missing; of a step alone its interval."""
+    style: dict[str, Any] = {"color": colour(name), "marker": marker(name), "ms": 2.5}
+    label = rows["label"].iloc[0]
+    pieces = (rows[step].diff() > 1).cumsum()
+    for k, piece in rows.groupby(pieces):
+        axis.plot(piece[x], piece[y], label=label if k == 0 else None, **style)
+        if "low" not in piece:
+            continue
+        if len(piece) == 1:
+            axis.vlines(piece[x], piece["low"], piece["high"], color=style["color"], linewidth=0.8)
+        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+        axis.fill_between(piece[x], piece["low"], piece["high"], **band)
+
+
+def _limit(axis: Axes, rows: pd.DataFrame, by: str) -> None:
+    """Limit the y axis to what is no outlier; name the lines that end beyond, and where they do."""
+    low, high = limits(rows)
+    axis.set_ylim(low, high)
+    ends = rows.groupby(by, sort=False).tail(1).sort_values("mean")
+    _name_at_edge(axis, ends[ends["mean"] < low], by, edge=0, arrow="↓", inwards=1)
+    _name_at_edge(axis, ends[ends["mean"] > high][::-1], by, edge=1, arrow="↑", inwards=-1)
+
+
+def _name_at_edge(
+    axis: Axes, lines: pd.DataFrame, by: str, *, edge: int, arrow: str, inwards: int
+) -> None:
+    """Name lines one over another, from an axis' lower (0) or upper (1) edge inwards."""
+    for k, row in enumerate(rows_of(lines)):
+        axis.annotate(
+            f"{arrow} {row['label']} {row['mean']:.3f}",
+            (1, edge),
+            xycoords="axes fraction",
+            xytext=(-1, inwards * (1 + 7 * k)),
+            textcoords="offset points",
+            ha="right",
+            va="top" if edge else "bottom",
+            color=colour(row[by]),
+            fontsize=6,
+        )

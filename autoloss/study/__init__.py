@@ -1,0 +1,1 @@
+"""A configuration as a plan: its cells, runs, identities and files. Imports no torch, no pandas."""

@@ -1,0 +1,103 @@
+"""What a study asks for and cannot have, known when it is planned: before anything is trained.
+
+What the user has named is refused; a method that is merely there is left out, with a note. Imports
+neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoloss.config import Config
+from autoloss.data.specs import dataset_names
+from autoloss.errors import ClashError, ConfigError, require_known
+from autoloss.losses import LOSSES
+from autoloss.methods.info import OWN, Entry
+from autoloss.methods.options import options_of, require_weights
+from autoloss.models import MODELS
+
+
+def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> None:
+    """What needs no data set's file: names, options, and whether the methods named fit.
+
+    Raises:
+        ConfigError: the configuration names what is not there, or what cannot be done.
+    """
+    options = config.study
+    scales = {file.stem for file in (root / "configs" / "scale").glob("*.yaml")}
+    if options.name in scales - {config.scale}:
+        problem = f"is '{options.name}', another scale's name: results would stand among its own"
+        raise ConfigError("study.name", problem, "choose another")
+    models = *options.models, *options.control_models
+    models += tuple(pair.model for pair in (options.source, *options.targets))
+    named = *(options.methods or ()), *config.methods
+    require_known(options.named_datasets(), dataset_names(root), "data set", "study")
+    require_known(models, MODELS, "model", "study.models")
+    require_known(config.losses.candidates, LOSSES, "loss", "losses.candidates")
+    require_known(named, methods, "method", "methods")
+    bases_first = sorted(methods.items(), key=lambda item: item[1].info.base is not None)
+    for name, entry in bases_first:
+        try:
+            resolved = options_of(entry.info, config.methods.get(name, {}), methods)
+        except ClashError:
+            if options.methods is None and entry.info.base:
+                continue  # it is left out
+            raise
+        weights = resolved.get("weights")
+        if entry.info.searches and isinstance(weights, (list, tuple)):
+            require_weights(entry.info, weights, config.losses.candidates)
+    if options.methods is not None and OWN not in options.methods:
+        problem = f"lacks '{OWN}', which all others are compared with"
+        raise ConfigError("study.methods", problem, f"add {OWN} to it")
+    for name in options.methods or ():
+        if lack := lacking(config, methods[name], methods):
+            raise lack
+    _check_ours(config, methods)
+
+
+def _check_ours(config: Config, methods: Mapping[str, Entry]) -> None:
+    """The methods that the claim is about are there, and the study can have one of them.
+
+    Raises:
+        ConfigError: it cannot, or one is frozen: such a method stands in no table.
+    """
+    where, ours, chosen = "statistics.ours", config.statistics.ours, config.study.methods
+    require_known(ours, methods, "method", where)
+    for name in ours:
+        if source := methods[name].info.frozen:
+            problem = f"names '{name}', which stands in Figure 3 and in no table"
+            raise ConfigError(where, problem, f"name '{source}', whose controller it takes")
+    taken = [name for name in ours if chosen is None or name in chosen]
+    if not taken:
+        problem = f"names {', '.join(ours)}: study.methods has none of them"
+        raise ConfigError(where, problem, "name methods of study.methods, or add one there")
+    lacks = [lacking(config, methods[name], methods) for name in taken]
+    if lacks[0] and all(lacks):
+        raise lacks[0]
+
+
+def lacking(config: Config, entry: Entry, methods: Mapping[str, Entry]) -> ConfigError | None:
+    """What a method needs that the study has not, as the error that it is where it is named."""
+    name, candidates = entry.info.name, config.losses.candidates
+    named = config.study.methods is not None and name != OWN
+    instead = f", or leave {name} out of study.methods" if named else ""
+    source = entry.info.frozen
+    if named and source not in (None, *(config.study.methods or ())):
+        problem = f"lacks '{source}', whose trained controllers '{name}' takes"
+        return ConfigError("study.methods", problem, f"add {source}{instead}")
+    missing = ", ".join(loss for loss in entry.needs if loss not in candidates)
+    if missing:
+        mend = f"add {missing} to losses.candidates{instead}"
+        return ConfigError("losses.candidates", f"lacks {missing}, which '{name}' weighs", mend)
+    needed, trials = entry.info.trials_per_candidate * len(candidates), config.tuning.trials
+    needed += needed > 1  # equal weights; those of one candidate are that one alone
+    if trials < needed:
+        problem = f"is {trials}, and '{name}' needs {needed} for {len(candidates)} candidates"
+        mend = f"set tuning.trials to {needed} or more{instead}"
+        return ConfigError("tuning.trials", problem, mend)
+    try:
+        options_of(entry.info, config.methods.get(name, {}), methods)
+    except ClashError as clash:
+        return clash
+    return None

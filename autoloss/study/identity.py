@@ -1,0 +1,111 @@
+"""What a run, a search and a product are: hashes that change when they are to be made anew.
+
+All are of configuration, descriptions and code: no record is read. `records.chosen` reads what a
+search chose and which controller a run takes, and hands it in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from autoloss.data.specs import load_source
+from autoloss.folder import entries
+from autoloss.study import fingerprint
+from autoloss.study.cell import Cell
+from autoloss.study.fingerprint import preparation_code, report_code, search_code, training_code
+from autoloss.study.study import Study
+
+
+def run_config(study: Study, cell: Cell, planned: Study | None = None) -> dict[str, Any]:
+    """All of the configuration that a run's numbers can depend on.
+
+    Args:
+        planned: the study as its source's runs have it, where `study` is one with what the cell's
+            own search chose laid over it.
+    """
+    config = study.settings(cell.method)
+    own = fingerprint.modules_of(cell.model, tuple(sorted(losses_of(study))))
+    for room, part in (("models", "model"), ("losses", "losses")):
+        others = [info for name, info in entries(room).items() if f"{room}/{name}.py" not in own]
+        for key in (key for info in others for key in info.options):
+            del config[part][key]
+    source = study.controller_of(cell)
+    if source:
+        config["controller"] = {"cell": str(source), "run_key": run_key(planned or study, source)}
+    return config
+
+
+def losses_of(study: Study) -> set[str]:
+    """The losses that a run can compute: the candidates, and cross-entropy as fixed criterion."""
+    return {*study.config.losses.candidates, "ce"}
+
+
+def code(study: Study, cell: Cell) -> str:
+    """Fingerprint of the code of a cell's runs."""
+    return training_code(study.base(cell.method), cell.model, losses_of(study), study.methods)
+
+
+def still_the_code(study: Study, cell: Cell) -> bool:
+    """Whether the files say now what they said when this process asked for `code`."""
+    known = code(study, cell)
+    fingerprint.forget()
+    return code(study, cell) == known
+
+
+def run_key(study: Study, cell: Cell, planned: Study | None = None) -> str:
+    """Hash of a cell, its configuration and its code: when it changes, the cell is rerun."""
+    return _hash([str(cell), run_config(study, cell, planned), code(study, cell)])
+
+
+def run_id(
+    study: Study,
+    cell: Cell,
+    seed: int,
+    data_hash: str,
+    controller: str | None = None,
+    planned: Study | None = None,
+) -> str:
+    """The identity of a run: equal ids promise equal numbers on one machine class.
+
+    Args:
+        study: where the cell has a search, with what that chose laid over it.
+        controller: the identity of the run whose controller this one takes, if it takes one.
+        planned: as of `run_config`.
+    """
+    taken = [] if controller is None else [controller]
+    return _hash([run_key(study, cell, planned), seed, data_hash, *taken])
+
+
+def search_key(study: Study, cell: Cell) -> str:
+    """Hash of all that a search's result can depend on, the data apart."""
+    tuning, space = study.config.tuning.model_dump(mode="json"), study.search_space(cell.method)
+    return _hash([run_key(study, cell), tuning, study.config.protocol, space, search_code()])
+
+
+def source_key(study: Study, name: str) -> str:
+    """Hash of what a source's raw files are: its mirrors and their checksums."""
+    return _hash(load_source(name, study.root).model_dump(mode="json")["mirrors"])
+
+
+def preparation_key(study: Study, name: str) -> str:
+    """Hash of a data set's description, the row limit and the code that prepares it."""
+    spec = study.dataset(name)
+    formats = {mirror.format for mirror in load_source(spec.source, study.root).mirrors}
+    description = spec.model_dump(mode="json")
+    return _hash([description, study.config.study.max_rows, preparation_code(formats)])
+
+
+def report_key(study: Study) -> str:
+    """Hash of what tables, figures and statistics depend on beside the runs and the data."""
+    config = study.config.model_dump(mode="json")
+    methods = {name: asdict(entry.info) for name, entry in study.methods.items()}
+    files = [file.read_text("utf-8") for file in sorted((study.root / "configs").glob("*.yaml"))]
+    return _hash([config, methods, files, report_code()])
+
+
+def _hash(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,76 @@
+"""Where a study's files are: paths relative to the project's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoloss.config import Config
+from autoloss.study.cell import Cell
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a configuration; `root` is the folder of the configuration's own files."""
+
+    config: Config
+    root: Path = Path()
+
+    @property
+    def results(self) -> Path:
+        """`results/<name>`."""
+        return Path("results") / self.name
+
+    @property
+    def figures_folder(self) -> Path:
+        """`figures/<name>`."""
+        return Path("figures") / self.name
+
+    @property
+    def name(self) -> str:
+        """The name that it is given, or its scale's; with the protocol unless that is the usual."""
+        protocol = self.config.protocol
+        name = self.config.study.name or self.config.scale
+        return name + ("" if protocol == "published" else f"-{protocol}")
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration that was last run, resolved."""
+        return self.results / "config.json"
+
+    def raw_folder(self, source: str) -> Path:
+        """Raw files of a source."""
+        return Path("data") / "raw" / source
+
+    def prepared_folder(self, dataset: str) -> Path:
+        """Prepared arrays of a data set; a row limit gives a folder that no data set's name is."""
+        limit = self.config.study.max_rows
+        return Path("data") / "prepared" / (f"{dataset}.{limit}" if limit else dataset)
+
+    def index_file(self, group: str) -> Path:
+        """One row per run of a group."""
+        return self.results / "index" / f"{group}.parquet"
+
+    def cell_folder(self, cell: Cell) -> Path:
+        """Run records of a cell."""
+        return self.results / "runs" / cell.dataset / cell.model / cell.method
+
+    def shard_file(self, cell: Cell, first: int, last: int) -> Path:
+        """What a training job writes last: the list of its runs."""
+        return self.cell_folder(cell) / f"seeds_{first}-{last}.json"
+
+    def record_file(self, cell: Cell, seed: int) -> Path:
+        """A run's record."""
+        return self.cell_folder(cell) / f"seed_{seed}.json"
+
+    def search_file(self, cell: Cell) -> Path:
+        """What a cell's search tried and chose."""
+        return self.cell_folder(cell) / "search.json"
+
+    def controller_file(self, cell: Cell, seed: int) -> Path:
+        """A run's trained controller, where it has one."""
+        return self.cell_folder(cell) / f"seed_{seed}.controller.pt"
+
+    def state_file(self, cell: Cell, run_id: str) -> Path:
+        """A run's checkpoint: undeclared to Snakemake, so that it survives a rerun."""
+        return self.cell_folder(cell) / ".state" / f"{run_id}.pt"

@@ -1,0 +1,152 @@
+"""A study as `snakemake` plans it: each file that it names is looked at, nothing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from autoloss.config import read_overrides
+from autoloss.data.specs import load_source
+from autoloss.errors import ConfigError
+from autoloss.methods.info import OWN, TABLES
+from autoloss.methods.options import idle_of, options_of
+from autoloss.names import two_alike
+from autoloss.report.catalogue import figures
+from autoloss.significance import can_be_significant, seeds_needed
+from autoloss.study.groups import APART, GROUPS
+from autoloss.study.study import Study
+from autoloss.study.variants import frequency_variants
+
+
+def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> Study:
+    """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
+
+    Raises:
+        ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
+            (In a rule Snakemake would take that for a missing input of something made before.)
+    """
+    overrides = read_overrides(files, arguments)
+    study = Study.load(overrides, root)
+    _check_effect(study, overrides.get("methods") or {})
+    _check_descriptions(study)
+    return study
+
+
+def notes(study: Study) -> list[str]:
+    """What the study does without, in sentences."""
+    alone = [group for group in TABLES if not study.comparisons(group)]
+    return [
+        *(f"{study.label(name)} is left out: {why}." for name, why in study.left_out.items()),
+        *(f"{group} has no method beside {OWN}: nothing is compared there." for group in alone),
+        *(
+            f"Figure {figure} is left out: it needs {figures()[figure].base} and two seeds."
+            for figure in study.undrawn()
+        ),
+        *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
+        *_idle_options(study),
+        *_random_searches(study),
+        *_too_few_seeds(study),
+    ]
+
+
+def _too_few_seeds(study: Study) -> list[str]:
+    """A sentence on the families in which no comparison can be significant, if there are."""
+    seeds, alpha = study.config.study.seeds, study.config.statistics.alpha
+    families = {g: study.comparisons(g) for g in GROUPS if g not in APART}
+    short = {g: m for g, m in families.items() if not can_be_significant(seeds, m, alpha)}
+    if not short:
+        return []
+    largest = max(short.values())
+    return [
+        f"No comparison can be significant in {', '.join(short)} with study.seeds: {seeds}: of the "
+        f"{largest} comparisons by a metric that the largest has, Holm needs "
+        f"{seeds_needed(largest, alpha)} seeds."
+    ]
+
+
+def _idle_options(study: Study) -> list[str]:
+    """A sentence per method on the options that the configuration leaves without effect.
+
+    What has none by the method's own defaults is the method's nature, and not said.
+    """
+    sentences = []
+    for name, entry in study.methods.items():
+        if not study.takes(name):
+            continue
+        usual = idle_of(entry.info, options_of(entry.info, {}, study.methods))
+        idle = idle_of(entry.info, study.settings(name)["method"])
+        by_reason: dict[str, list[str]] = {}
+        for key in idle.keys() - usual.keys():
+            by_reason.setdefault(idle[key], []).append(key)
+        for why, keys in by_reason.items():
+            sentences.append(
+                f"{' and '.join(sorted(keys))} of {study.label(name)}: no effect; {why}."
+            )
+    return sentences
+
+
+def _check_effect(study: Study, asked: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse an option that a user has set of a method and that changes nothing there.
+
+    What a method has as the one that it is based on is for that one's sake, and no error.
+
+    Raises:
+        ConfigError: it names the option and why it has no effect.
+    """
+    for name in filter(study.takes, asked):
+        info = study.methods[name].info
+        idle = idle_of(info, study.settings(name)["method"])
+        handed_on = asked.get(info.base or "", {})
+        for key, value in asked[name].items():
+            if key in idle and handed_on.get(key, ...) != value:
+                mend = f"leave {key} out, or change what makes it so"
+                raise ConfigError(f"methods.{name}.{key}", f"has no effect: {idle[key]}", mend)
+
+
+def _random_searches(study: Study) -> list[str]:
+    """A sentence on searches that end before their model has proposed anything, if there are."""
+    candidates, trials = len(study.config.losses.candidates), study.config.tuning.trials
+    dimensions = {
+        name: len(space) + candidates * study.methods[name].info.searches
+        for name in study.methods
+        if study.takes(name) and (space := study.search_space(name))
+    }
+    largest = max(dimensions, key=lambda name: dimensions[name], default="")
+    if not largest or trials >= (enough := dimensions[largest] + 2):
+        return []
+    return [
+        f"Tuning is random search alone where a space is large: {study.label(largest)} has "
+        f"{dimensions[largest]} dimensions and tuning.trials is {trials}; from {enough} on a model "
+        "proposes trials (configs/protocol/tuned.yaml has enough)."
+    ]
+
+
+def _check_descriptions(study: Study) -> None:
+    """What the files of data sets, sources and readings say, so far as the study names them.
+
+    Raises:
+        ConfigError: one is incomplete or misspelt, two would look alike in a table, or a target of
+            the frozen controller has another task than its source.
+    """
+    options = study.config.study
+    datasets = {name: study.dataset(name) for name in options.named_datasets()}
+    for spec in datasets.values():
+        load_source(spec.source, study.root)
+    for method in study.variants:
+        study.varied(method)
+    if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
+        problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"
+        mend = f"change `title` in configs/datasets/{alike[1]}.yaml: tables show data sets by it"
+        raise ConfigError("study.datasets", problem, mend)
+    beside = frequency_variants(options.frequencies)  # readings stand in their own table
+    if alike := two_alike({name: study.label(name) for name in (*study.methods, *beside)}):
+        problem = f"{' and '.join(alike)} have one label, '{study.label(alike[0])}'"
+        mend = "change one's `label`: tables show methods and variants by it"
+        raise ConfigError(str(study.entry(alike[0]).file), problem, mend)
+    classes = datasets[options.source.dataset].task.classes
+    for target in options.targets:
+        if (other := datasets[target.dataset].task.classes) != classes:
+            problem = f"{target} has {other} classes, the controller of {options.source} {classes}"
+            mend = f"name data sets of {classes} classes, or a study.source of {other}"
+            raise ConfigError("study.targets", problem, mend)

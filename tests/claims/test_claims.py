@@ -1,0 +1,484 @@
+"""From claims and records to verdicts: planted records, plain SciPy, and files with mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from html import unescape
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from typer.testing import CliRunner
+
+from autoloss.claims.files import write_verdicts
+from autoloss.claims.judge import judge
+from autoloss.claims.layout import claims_table
+from autoloss.claims.power import Design
+from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS
+from autoloss.claims.schema import claimed_groups, load_claims
+from autoloss.claims.verdict import read_verdicts
+from autoloss.cli import app
+from autoloss.errors import ConfigError, RecordError
+from autoloss.report.page.page import write_report
+from tests.studied import tiny_study, working_in
+from tests.tiny import ROOT
+
+SIZE = 0.001  # the minimum effect of the examples
+CLAIM = {
+    **{"id": "beats", "sentence": "AutoLoss beats CE and SLF", "origin": "paper"},
+    **{"family": "all", "groups": ["table_2"], "data": ["Criteo"], "models": ["deepfm"]},
+    **{"methods": ["autoloss"], "others": ["ce", "slf"], "metrics": ["auc"]},
+    "minimum": {"effects": {"auc": SIZE, "logloss": SIZE, "seconds": 0.1}, "why": "ours"},
+    "beside": [],
+}
+
+# --- from records to verdicts -----------------------------------------------------------------
+
+
+def registry(tmp_path, *claims, **more):
+    """The registry of a project with these claims."""
+    folder = tmp_path / "configs"
+    folder.mkdir(exist_ok=True)
+    content = {"families": {"all": ""}, "claims": list(claims), **more}
+    (folder / "claims.yaml").write_text(yaml.safe_dump(content))
+    shutil.copy(ROOT / "configs" / "published.yaml", folder)
+    shutil.copytree(ROOT / "configs" / "datasets", folder / "datasets", dirs_exist_ok=True)
+    return load_claims(tmp_path)
+
+
+def planted(gains, *, n=12, seed=0, noise=SIZE):
+    """An index in which AutoLoss is better than each other method by so many minimum effects."""
+    rng = np.random.default_rng(seed)
+    level = rng.normal(0.8, 0.01, n)
+    methods = {"autoloss": 0.0, **{m: -gain * SIZE for m, gain in gains.items()}}
+    rows = []
+    for method, effect in methods.items():
+        auc = level + effect + rng.normal(0, noise / np.sqrt(2), n)
+        for s in range(n):
+            rows.append(
+                {"dataset": "ml100k-ctr", "model": "deepfm", "method": method, "seed": s}
+                | {"status": "ok", "run_id": f"{method}-{s}", "auc": auc[s], "logloss": 1 - auc[s]}
+            )
+    return pd.DataFrame(rows)
+
+
+def judged(tmp_path, index, claim=CLAIM, **more):
+    (found,) = judge(tiny_study(), registry(tmp_path, claim, **more), {"table_2": index}).claims
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gains", "outcome", "decider"),
+    [
+        ({"ce": 4, "slf": 6}, HOLDS, "ce"),
+        ({"ce": 6, "slf": -4}, MIXED, "slf"),
+        ({"ce": -6, "slf": -3}, FAILS, "slf"),  # both p are the smallest: the one nearest to 1
+    ],
+)
+def test_planted_records_get_the_right_verdict_and_its_decider(tmp_path, gains, outcome, decider):
+    for seed in range(3):
+        index = planted(gains, seed=seed, noise=SIZE / 2)
+        found = judged(tmp_path, index)
+        assert (found.outcome, found.verdict) == (outcome, WORDS[outcome][False])
+        assert found.rows[found.decider].other == decider
+        assert sum(found.counts.values()) == 2
+
+
+def test_a_row_is_plain_scipy(tmp_path):
+    index = planted({"ce": 0.5, "slf": 4})
+    found = judged(tmp_path, index)
+    values = index.pivot(index="seed", columns="method", values="auc")
+    exact, student = [], []
+    for row in found.rows:
+        d = (values["autoloss"] - values[row.other]).to_numpy()
+        assert (row.n, row.gain, row.sd) == (
+            12,
+            pytest.approx(d.mean()),
+            pytest.approx(d.std(ddof=1)),
+        )
+        exact.append(exact_p(d))
+        student.append(stats.ttest_1samp(d, 0).pvalue)
+        assert (row.p_permutation, row.p_t) == pytest.approx((exact[-1], student[-1]))
+    corrected = np.maximum(*(multipletests(p, method="holm")[1] for p in (exact, student)))
+    assert [row.p_holds for row in found.rows] == pytest.approx(list(corrected))
+    assert found.summaries[0].median == pytest.approx(np.mean([r.gain for r in found.rows]))
+
+
+def exact_p(d):
+    """Of the mean, by SciPy's enumeration."""
+    kinds = {"permutation_type": "samples", "n_resamples": np.inf}
+    return stats.permutation_test((d,), np.mean, **kinds).pvalue
+
+
+def test_failed_runs_leave_a_comparison_open_and_holes_are_errors(tmp_path):
+    index = planted({"ce": 4, "slf": 4})
+    failed = (index["method"] == "slf") & (index["seed"] == 3)
+    index.loc[failed, ["status", "auc"]] = ["failed", np.nan]
+    found = judged(tmp_path, index)
+    assert (found.outcome, found.counts) == (OPEN, {HOLDS: 1, OPEN: 1})
+    row = found.rows[1]
+    assert (row.other, row.n, row.detail, row.gain, row.p) == ("slf", 11, "failed runs", None, None)
+    assert found.rows[0].comparisons == 1  # no test was made of the other
+    with pytest.raises(RecordError, match=r"unpaired seeds \[3\]"):
+        judged(tmp_path, index[~failed])
+
+
+def test_what_was_not_attempted_is_said(tmp_path):
+    index = planted({"ce": 4, "slf": 4})
+    for claim, reason in (
+        ({"data": ["Avazu"]}, "no data set here stands for Avazu"),
+        ({"needs": ["Criteo"]}, "it needs Criteo; here stand ml100k-ctr for Criteo"),
+        ({"others": ["al1"]}, "no runs of al1 on ml100k-ctr/deepfm"),
+        ({"models": ["nfm"]}, "no runs of autoloss and ce on ml100k-ctr/nfm"),
+        ({"groups": ["figure_3"]}, "nothing of figure_3 has been run"),
+        ({"protocol": "tuned"}, "the tuned protocol"),
+    ):
+        found = judged(tmp_path, index, CLAIM | claim)
+        assert (found.outcome, found.verdict) == (MISSING, "not attempted here")
+        assert found.rows[0].detail == f"missing: {reason}"
+
+
+def test_what_is_lacking_leaves_a_claim_open_however_well_the_rest_holds(tmp_path):
+    found = judged(tmp_path, planted({"ce": 4}))
+    assert (found.verdict, found.counts) == ("cannot be told here", {HOLDS: 1, MISSING: 1})
+    assert found.rows[found.decider].other == "slf"
+
+
+def test_each_reading_has_a_verdict_in_one_family(tmp_path):
+    index = planted({"ce": 6, "slf": 12})
+    renamed = index.replace({"method": {"slf": "autoloss_ce"}})  # so AutoLoss beats it
+    claim = {k: v for k, v in CLAIM.items() if k != "methods"} | {"others": ["ce"]}
+    claim["readings"] = ["autoloss", "autoloss_ce"]
+    words = {"autoloss": "as written", "autoloss_ce": "judged by CE"}
+    listed = registry(tmp_path, claim, readings=words)
+    first, second = judge(tiny_study(), listed, {"table_2": renamed}).claims
+    assert (first.outcome, second.outcome) == (HOLDS, FAILS)
+    assert (first.title, second.anchor) == (
+        "AutoLoss beats CE and SLF (as written)",
+        "claim-beats-autoloss_ce",
+    )
+    assert {row.comparisons for one in (first, second) for row in one.rows} == {2}
+
+
+def with_costs(index):
+    """AutoLoss takes 200 passes, the others 400 with their search; each second is a pass."""
+    ours, noise = index["method"] == "autoloss", np.linspace(1, 1.1, len(index))
+    for column in ("forward_examples", "backward_examples"):
+        index[column] = np.where(ours, 100, 150)
+        index[f"search_{column}"] = np.where(ours, 0, 50)
+    return index.assign(seconds=np.where(ours, 200, 300) * noise, search_seconds=~ours * 100.0)
+
+
+def test_passes_are_counts_without_a_test_and_time_decides(tmp_path):
+    index = with_costs(planted({"ce": 4, "slf": 4}))
+    found = judged(tmp_path, index, CLAIM | {"metrics": ["seconds"], "beside": ["passes"]})
+    assert found.outcome == HOLDS
+    time, passes = found.rows[0], found.rows[2]
+    assert time.gain == pytest.approx(np.log(400 / 200), abs=0.1)
+    assert passes.gain == pytest.approx(np.log(400 / 200))
+    assert (passes.p_permutation, passes.low, passes.comparisons, passes.outcome) == (
+        *(None, None, None),
+        "",
+    )
+    with pytest.raises(ConfigError, match="passes is a count"):
+        registry(tmp_path, CLAIM | {"metrics": ["passes"]})
+
+
+def test_what_the_design_resolves_and_the_papers_gain_are_said(tmp_path):
+    claim = CLAIM | {"published": ["table_2"], "minimum": {"half_of": "smallest"}}
+    (row, _) = judged(tmp_path, planted({"ce": 3, "slf": 3}), claim).rows
+    assert row.published == pytest.approx(0.8092 - 0.8056)
+    design = Design(row.sd, row.minimum, 2, 0.05)
+    assert row.chance == design.chance(row.published, 12)
+    assert row.resolved == design.resolved(12)
+    assert row.seeds_needed == design.seeds_for(row.published)
+
+
+def test_the_test_rows_raise_the_smallest_effect_of_interest(tmp_path):
+    rows = {"rows": 10000, "standard_errors": {"auc": 0.002}, "why": "measured"}
+    index = planted({"ce": 3, "slf": 30}, noise=SIZE / 4)
+    row = judged(tmp_path, index, resolvable={"ml100k-ctr": rows}).rows[0]
+    assert (row.minimum, row.basis) == (0.004, "2 standard errors over 10,000 test rows")
+    assert row.outcome == FAILS  # 0.003 is shown, and is less than those rows can show
+    finer = rows | {"standard_errors": {"auc": 0.0002}}
+    row = judged(tmp_path, index, resolvable={"ml100k-ctr": finer}).rows[0]
+    assert (row.minimum, row.outcome) == (SIZE, HOLDS)
+
+
+def test_metrics_beside_are_shown_and_not_judged(tmp_path):
+    found = judged(tmp_path, planted({"ce": 4, "slf": -4}), CLAIM | {"beside": ["logloss"]})
+    beside = found.rows[2:]
+    assert [row.metric for row in beside] == ["logloss", "logloss"]
+    assert all(row.p_permutation == 2**-11 and not row.outcome for row in beside)
+    assert sum(found.counts.values()) == 2
+    assert [summary.metric for summary in found.summaries] == ["auc"]
+
+
+# --- the registry -----------------------------------------------------------------------------
+
+
+def test_the_projects_claims_are_what_the_paper_states():
+    found = load_claims(ROOT)
+    claims = {claim.id: claim for claim in found.listed.claims}
+    sizes = {
+        ("beats_single_losses", "auc"): 0.0023 / 2,  # against CE, IPNN on Criteo
+        ("beats_global_weights", "logloss_calibrated"): 0.0013 / 2,  # BOHB, IPNN on Criteo
+        ("beats_slf", "auc"): 0.0010 / 2,
+        ("global_beats_ce", "auc"): 0.0002625,  # the mean of twelve, not rounded
+        ("transfers_to_data", "auc"): 0.0030 / 2,
+        ("gumbel_helps", "auc"): 0.0006 / 2,
+        ("seventh_steps_are_best", "logloss_calibrated"): 0.0009 / 2,
+        ("fastest", "seconds"): np.log(9 / 8) / 2,
+        ("seventh_steps_save_time", "seconds"): round(np.log(1 / 0.4) / 2, 6),
+    }
+    for (name, metric), size in sizes.items():
+        assert found.minimum(claims[name], metric).size == pytest.approx(size, abs=1e-12)
+    assert {claim.section for claim in found.listed.claims if claim.origin == "paper"} == {
+        *("3.4", "3.5", "3.6", "3.7")
+    }
+    for claim in found.listed.claims:
+        assert "logloss" not in claim.metrics  # it never decides
+    assert claimed_groups(tiny_study()) == [
+        *("table_2", "table_3", "controls", "figure_3", "figure_4")
+    ]
+
+
+def test_every_seventh_step_is_autoloss_itself():
+    study = tiny_study(frequencies=[1, 7])
+    assert study.plain("autoloss_every_7") == "autoloss"
+    assert study.plain("autoloss_every_1") == "autoloss_every_1"
+    assert study.plain("autoloss_every_13") == "autoloss_every_13"  # no such runs here
+
+
+def test_a_changed_file_changes_the_hash_that_verdicts_carry(tmp_path):
+    first = registry(tmp_path, CLAIM)
+    assert (
+        first.sha256 == hashlib.sha256((tmp_path / "configs/claims.yaml").read_bytes()).hexdigest()
+    )
+    second = registry(tmp_path, CLAIM | {"sentence": "Another"})
+    assert first.sha256 != second.sha256
+    index = planted({"ce": 4, "slf": 4})
+    assert judge(tiny_study(), second, {"table_2": index}).claims_sha256 == second.sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": ["auc"]}, "unknown key 'metric'(.|\n)*'metrics'"),
+        ({"methods": ["autolos"]}, "'beats', key 'methods'(.|\n)*'autoloss'"),
+        ({"others": ["sfl"]}, "no 'sfl'(.|\n)*'slf'"),
+        ({"metrics": ["acu"]}, "no 'acu'(.|\n)*'auc'"),
+        ({"beside": ["loglos"]}, "no 'loglos'(.|\n)*'logloss'"),
+        ({"models": ["deepfn"]}, "no 'deepfn'(.|\n)*'deepfm'"),
+        ({"groups": ["table2"]}, "no 'table2'(.|\n)*'table_2'"),
+        ({"data": ["Critio"]}, "no 'Critio'(.|\n)*'Criteo'"),
+        ({"published": ["tabel_2"]}, "no 'tabel_2'(.|\n)*'table_2'"),
+        ({"family": "al"}, "no 'al'(.|\n)*'all'"),
+        ({"needs": ["Critio"]}, "no 'Critio'(.|\n)*'Criteo'"),
+        ({"readings": ["autoloss"]}, "one of it and `readings`"),
+        ({"methods": []}, "one of it and `readings`"),
+        ({"minimum": {"effects": {}}}, "gives none for auc"),
+        ({"minimum": {"half_of": "smallest"}}, "gives none for auc"),  # no published table
+        ({"minimum": {"half": "smallest"}}, "unknown key 'half'(.|\n)*'half_of'"),
+        ({"minimum": {"effects": {"auc": 0}}}, "greater than 0"),
+        ({"id": "Beats"}, "pattern"),
+    ],
+)
+def test_a_misspelt_claim_is_refused_with_the_nearest_name(tmp_path, change, message):
+    with pytest.raises(ConfigError, match=message):
+        registry(tmp_path, CLAIM | change)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"readings": {"autolos": ""}}, "key 'readings'(.|\n)*'autoloss'"),
+        ({"resolvable": {"adlut": {}}}, "resolvable"),
+        ({"resolvable": {"adult": {"rows": 5, "standard_errors": {}, "why": ""}}}, "why"),
+        (
+            {"resolvable": {"adult": {"rows": 5, "standard_errors": {"acu": 0.1}, "why": "x"}}},
+            "adult(.|\n)*no 'acu'(.|\n)*'auc'",
+        ),
+    ],
+)
+def test_a_misspelt_threshold_is_refused(tmp_path, more, message):
+    with pytest.raises(ConfigError, match=message):
+        registry(tmp_path, CLAIM, **more)
+
+
+def test_two_claims_of_one_name_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="there twice"):
+        registry(tmp_path, CLAIM, CLAIM)
+
+
+# --- a whole study ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(studied, tmp_path_factory):
+    """A copy of the tiny study with its verdicts, as the current folder."""
+    copy = tmp_path_factory.mktemp("claims") / "study"
+    shutil.copytree(studied, copy)
+    with working_in(copy):
+        list(write_verdicts(tiny_study()))
+        yield copy
+
+
+def from_records(folder, cell, metric):
+    """A cell's values, by seed, from its records."""
+    files = sorted((folder / "results/smoke/runs" / cell).glob("seed_*.json"))
+    records = [json.loads(file.read_text()) for file in files if "controller" not in file.name]
+    if metric != "passes":
+        return np.array([record["metrics"]["test"][metric] for record in records])
+    names = [f"{a}{b}ward_examples" for a in ("", "search_") for b in ("for", "back")]
+    return np.array([sum(record["budget"][name] for name in names) for record in records])
+
+
+@pytest.mark.parametrize(
+    ("claim", "metric"),
+    [("transfers_to_models", "auc"), ("beats_slf", "logloss_calibrated"), ("fastest", "passes")],
+)
+def test_verdicts_recomputed_from_records(folder, claim, metric):
+    found = read_verdicts(folder / "results/smoke/verdicts.json")
+    about = next(one for one in found.claims if one.id == claim)
+    assert about.outcome in (OPEN, MISSING)  # two seeds show nothing
+    rows = [row for row in about.rows if row.metric == metric and row.gain is not None]
+    assert rows
+    for row in rows:
+        a, b = (
+            from_records(folder, f"{row.dataset}/{row.model}/{m}", metric)
+            for m in (row.ours, row.other)
+        )
+        d = a - b if metric == "auc" else b - a
+        d = np.log(b / a) if metric == "passes" else d
+        assert (row.n, row.gain) == (2, pytest.approx(d.mean()))
+        assert row.p_permutation == (None if metric == "passes" else pytest.approx(exact_p(d)))
+        assert (row.outcome, row.resolved) == (OPEN if row.decides else "", None)
+
+
+def test_the_files_agree_and_name_what_the_study_lacks(folder):
+    results = folder / "results/smoke"
+    found = read_verdicts(results / "verdicts.json")
+    assert (found.seeds, found.papers_own) == ([0, 1], False)
+    assert found.stand_ins == {"ml100k-ctr": "Criteo", "ml100k": "ML-20m", "adult": "Avazu"}
+    table = pd.read_csv(results / "verdicts.csv")
+    assert len(table) == sum(len(claim.rows) for claim in found.claims)
+    assert set(table["claim"]) == {claim.id for claim in load_claims(ROOT).listed.claims}
+    lacking = table[table["claim"] == "gumbel_helps"]["detail"]
+    assert lacking.str.startswith("missing: no runs of al2").any()
+    text = (results / "verdicts.md").read_text()
+    assert "AutoLoss beats SLF" in text
+    assert "(judged by cross-entropy)" in text
+    assert "tab:verdicts-1" in (results / "verdicts.tex").read_text()
+    short = pd.read_csv(results / "verdicts_summary.csv")
+    assert short[[HOLDS, FAILS, OPEN, MISSING]].to_numpy().sum() == table["decides"].sum()
+
+
+@pytest.mark.parametrize("origin", ["paper", "reviewers"])
+def test_claims_of_one_origin_are_one_whole_table_sorted_by_what_is_said(folder, origin):
+    found = read_verdicts(folder / "results/smoke/verdicts.json")
+    kept = [claim for claim in found.claims if claim.origin == origin]
+    said = list(WORDS)
+    claims = [
+        claim.model_copy(update={"outcome": said[-1 - k % 5], "verdict": said[-1 - k % 5]})
+        for k, claim in enumerate(kept)
+    ]
+    table = claims_table(tiny_study(), found.model_copy(update={"claims": claims}))
+    (grid,) = table.grids
+    assert len(grid.rows) == len(kept) > 0
+    assert {len(row) for row in grid.rows} == {1 + len(grid.columns)}
+    order = [said.index(row[1].text) for row in grid.rows]
+    assert order == sorted(order)
+    headers = " ".join(name for _, name in grid.columns)
+    assert not re.search(r"half|twice|ln |\bM\d|\bD\d", headers + " ".join(table.notes))
+
+
+def test_the_command_writes_the_same(folder):
+    file = folder / "results/smoke/verdicts.json"
+    before = read_verdicts(file).model_copy(update={"registered": None})  # no checkout here
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    config = tiny_study().config.model_dump_json()
+    (folder / "results/smoke/config.json").write_text(config)
+    done = CliRunner().invoke(app, ["claims", "--config", "results/smoke/config.json"])
+    assert done.exit_code == 0, done.output
+    assert "results/smoke/verdicts.json" in done.output
+    assert read_verdicts(file) == before
+
+
+def test_the_report_shows_them_linked_and_says_when_they_are_old(folder):
+    file = folder / "results/smoke/verdicts.json"
+    text = write_report(tiny_study()).read_text()
+    ids = set(re.findall(r' id="([^"]+)"', text))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= ids
+    assert {claim.anchor for claim in read_verdicts(file).claims} <= ids
+    assert "verdicts on the paper's claims" in unescape(text)
+    assert "has changed since" not in text
+    old = json.loads(file.read_text()) | {"claims_sha256": "0" * 64}
+    old["groups"]["table_2"] = "1" * 64
+    file.write_text(json.dumps(old))
+    text = write_report(tiny_study()).read_text()
+    assert "configs/claims.yaml has changed since the verdicts were made" in text
+    assert "rest on other runs of table_2" in text
+
+
+def test_a_method_without_recalibration_gets_no_verdict_by_it(tmp_path):
+    index = planted({"ce": 4, "slf": 4})
+    index["logloss_calibrated"] = index["logloss"].where(index["method"] != "slf")
+    minimum = {"effects": {"logloss_calibrated": SIZE}, "why": "ours"}
+    claim = CLAIM | {"metrics": ["logloss_calibrated"], "minimum": minimum}
+    rows = {row.other: row for row in judged(tmp_path, index, claim).rows}
+    assert (rows["slf"].outcome, rows["slf"].p) == (MISSING, None)
+    assert rows["slf"].detail == "missing: no logloss_calibrated of slf"
+    assert rows["ce"].comparisons == 1
+
+
+# --- the committed run, by pandas and SciPy alone ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "others", "minimum"),
+    [
+        ("autoloss", ("ce",), {"auc": 0.0023 / 2}),
+        ("slf", ("darts", "melu"), {"auc": 0.0005 / 2}),
+        ("ce", ("focal", "hinge"), {"logloss_calibrated": 0.0004}),
+    ],
+)
+def test_three_verdicts_recomputed_from_a_table_of_runs(tmp_path, ours, others, minimum):
+    """Holm, both tests and the rules, written anew here: on MovieLens clicks with DeepFM."""
+    ((metric, size),) = minimum.items()
+    runs = pd.read_csv(
+        ROOT / "results/reference/laptop/runs.csv", keep_default_na=False, na_values=[""]
+    )
+    cell = runs[(runs["dataset"] == "ml100k-ctr") & (runs["model"] == "deepfm")]
+    claim = CLAIM | {"methods": [ours], "others": list(others), "metrics": [metric]}
+    claim["minimum"] = {"effects": minimum, "why": "a test"}
+    found = judged(tmp_path, cell, claim)
+    values = cell[cell["method"].isin((ours, *others))].pivot(
+        index="seed", columns="method", values=metric
+    )
+    sign = 1 if metric == "auc" else -1
+    gains = [sign * (values[ours] - values[other]).astype(float) for other in others]
+    p = {}
+    for name, shift in (("holds", 0.0), ("fails", size)):
+        side = [1 if (name == "holds") == (d.mean() > shift) else 0 for d in gains]
+        exact = [exact_p(d - shift) if s else 1.0 for d, s in zip(gains, side, strict=True)]
+        t = [
+            stats.ttest_1samp(d, shift).pvalue if s else 1.0
+            for d, s in zip(gains, side, strict=True)
+        ]
+        p[name] = np.maximum(*(multipletests(one, method="holm")[1] for one in (exact, t)))
+    words = [
+        FAILS if q < 0.05 else HOLDS if h < 0.05 and d.mean() >= size else OPEN
+        for h, q, d in zip(p["holds"], p["fails"], gains, strict=True)
+    ]
+    assert [row.outcome for row in found.rows] == words
+    assert [row.p_holds for row in found.rows] == pytest.approx(list(p["holds"]))
+    assert [row.p_fails for row in found.rows] == pytest.approx(list(p["fails"]))
+    together = FAILS if FAILS in words else HOLDS if OPEN not in words else OPEN
+    assert found.outcome == (MIXED if {HOLDS, FAILS} <= set(words) else together)

@@ -1,0 +1,51 @@
+"""Profiles: limits that hold what the plan expects, of rules that there are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from autoloss.plan.costs import COSTS, choose_device, load_costs, load_devices
+from autoloss.plan.estimate import make_plan
+from autoloss.plan.training import Resources, Training
+from autoloss.study.study import Study
+from tests.tiny import ROOT
+
+PROFILES = {file.parent.name: file for file in ROOT.glob("configs/profiles/*/config.yaml")}
+LIMITED = sorted(name for name, file in PROFILES.items() if "set-resources" in file.read_text())
+RULES = {"prepare": ("prepare",), "search": ("search",), "train": ("train", "train_learned")}
+
+
+def limits(name: str) -> dict[str, dict[str, float]]:
+    """Minutes and megabytes of a rule's first attempt."""
+    profile = yaml.safe_load(PROFILES[name].read_text())
+    default = profile["default-resources"]
+    return {
+        rule: {key: float(str(value).split(" * attempt")[0]) for key, value in mine.items()}
+        for rule, own in profile["set-resources"].items()
+        for mine in [{key: {**default, **own}[key] for key in ("runtime", "mem_mb")}]
+    }
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_job_may_take_what_the_plan_expects_at_most_of_the_paper_scale(name):
+    devices = load_devices(ROOT)
+    use = Resources(64, 8, 1, choose_device(devices, None, 8))
+    study = Study.load({"scale": "paper"}, ROOT)
+    plan = make_plan(Training(study, devices, load_costs(ROOT / COSTS), use))
+    stages = {stage["stage"]: stage for stage in plan["stages"]}
+    found = limits(name)
+    for stage, rules in RULES.items():
+        for rule in rules:
+            assert found[rule]["runtime"] / 60 >= stages[stage]["longest_job_hours"].high
+            assert found[rule]["mem_mb"] / 1000 >= 2 * stages[stage]["memory_gb"]
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_rules_of_a_profile_are_the_workflows(name):
+    files = [ROOT / "Snakefile", *ROOT.glob("autoloss/workflow/*.smk")]
+    text = "\n".join(file.read_text() for file in files)
+    rules = re.findall(r"^(?:rule|use rule \w+ as) (\w+)", text, re.MULTILINE)
+    assert set(limits(name)) <= set(rules)

@@ -1,0 +1,79 @@
+"""What a product is of: commands refuse indexes, data and folders of another study."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from autoloss import arguments, target
+from autoloss.arguments import sound_data, study_of_plan
+from autoloss.config import overlay
+from autoloss.data.manifest import MANIFEST
+from autoloss.errors import ConfigError, DataError, RecordError
+from autoloss.records.expected import prepared_hash
+from autoloss.report.analysis import read_index, write_comparisons, write_index
+from autoloss.report.tables import write_table
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
+from tests.studied import tiny_study, working_in
+
+
+@pytest.fixture
+def study(studied, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(studied, folder)
+    with working_in(folder):
+        yield tiny_study()
+
+
+def with_other_alpha(study):
+    return Study(overlay(study.config, {"statistics": {"alpha": 0.5}}, "test"), study.root)
+
+
+def test_an_index_of_another_configuration_is_refused_by_all_that_read_it(study):
+    write_index(study, "table_2")
+    other = with_other_alpha(study)
+    for make in (read_index, write_comparisons, lambda of, name: list(write_table(of, name))):
+        with pytest.raises(RecordError, match="of another configuration, or by other code"):
+            make(other, "table_2")
+    assert len(read_index(study, "table_2"))
+
+
+def test_an_index_cut_short_is_a_damaged_record(study):
+    file = write_index(study, "table_2")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(RecordError, match="is damaged"):
+        read_index(study, "table_2")
+
+
+def test_by_hand_nothing_is_written_over_another_configurations_results(study, monkeypatch):
+    study.config_file.write_text(study.config.model_dump_json())
+    monkeypatch.setattr(target, "load_config", lambda *given: study.config)
+    monkeypatch.setattr(arguments, "study_of", lambda config: with_other_alpha(study))
+    with pytest.raises(ConfigError, match=r"is of another configuration than the one asked for"):
+        study_of_plan(None, None)
+    monkeypatch.setattr(arguments, "study_of", lambda config: study)
+    assert study_of_plan(None, None) is study
+
+
+def test_a_changed_byte_of_prepared_data_is_found_before_training(study):
+    cell = study.cells("table_2")[0]
+    file = study.prepared_folder(cell.dataset) / "labels.npy"
+    sound_data(study, cell)
+    labels = np.load(file)
+    np.save(file, labels[::-1].copy())
+    with pytest.raises(DataError, match=r"labels\.npy: expected sha256"):
+        sound_data(study, Cell(*vars(cell).values()))
+
+
+def test_data_prepared_by_another_description_are_refused(study):
+    dataset = study.cells("table_2")[0].dataset
+    known = prepared_hash(study, dataset)
+    assert known is not None
+    file = study.prepared_folder(dataset) / MANIFEST
+    text = file.read_text().replace('"key": null', f'"key": "{"0" * 16}"', 1)
+    file.write_text(text)
+    with pytest.raises(RecordError, match="by another description"):
+        prepared_hash(study, dataset)

@@ -43,7 +43,11 @@ if workflow.is_main_process:
         require_project(ROOT)
         require_plain(ROOT)
         require_writable(ROOT)
-        study = plan_study(workflow.overwrite_configfiles, arguments, ROOT)
+        # `tuned` is a study of its own; Snakemake reads targets only after this file.
+        below = (
+            [ROOT / "configs/protocol/tuned.yaml"] if "tuned" in sys.argv[1:] else []
+        )
+        study = plan_study([*below, *workflow.overwrite_configfiles], arguments, ROOT)
         require_bookkeeping(study, Path())
     except UserError as error:
         raise WorkflowError(str(error))
@@ -117,4 +121,5 @@ localrules:
     all,
     figures,
     claims,
+    tuned,
     report,

@@ -27,10 +27,13 @@ def autoloss(study: Study, command: str) -> str:
 
 def _files(study: Study) -> Iterator[str]:
     """The files of `--configfile`: those of scale and protocol where they do, or the record's."""
-    chosen = {"scale": study.config.scale, "protocol": study.config.protocol}
-    for keys in ((), ("scale",), ("protocol",), ("scale", "protocol")):
-        if study.config == load_config({key: chosen[key] for key in keys}, study.root):
-            yield from (f"configs/{key}/{chosen[key]}.yaml" for key in keys)
+    scale, protocol = (
+        f"configs/{key}/{getattr(study.config, key)}.yaml" for key in ("scale", "protocol")
+    )
+    for files in ((), (scale,), (protocol,), (scale, protocol)):
+        overrides = read_overrides([study.root / file for file in files])
+        if study.config == load_config(overrides, study.root):
+            yield from files
             return
     yield _record(study)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.power import MOST_SEEDS
 from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS
-from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Tally, Verdicts
+from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Tally, Verdicts, read_tuned
 from autoloss.models import MODELS
 from autoloss.report.runs import label_of
 from autoloss.report.table import Grid, Item, Table, plain_columns, runs_of
@@ -28,10 +28,12 @@ HOW_MANY = {HOLDS: "hold", FAILS: "fail", OPEN: "open", MISSING: "not attempted"
 
 
 def claims_table(study: Study, verdicts: Verdicts) -> Table:
-    """A row per claim: its verdict, and the comparison that decided it."""
+    """A row per claim: its verdict, after the tuned study's, and the comparison that decided."""
+    tuned = read_tuned(study, verdicts)
+    words = {claim.anchor: claim for claim in tuned.claims} if tuned else {}
     ranked = sorted(verdicts.claims, key=lambda claim: list(WORDS).index(claim.outcome))
     rows = {
-        heading: [_claim(study, claim) for claim in ranked if claim.origin == origin]
+        heading: [_claim(study, claim, words) for claim in ranked if claim.origin == origin]
         for origin, heading in ORIGINS.items()
     }
     grids = [_grid(heading, listed) for heading, listed in rows.items() if listed]
@@ -125,11 +127,17 @@ def _about(study: Study, claim: ClaimVerdict) -> Iterator[str]:
         yield f"The paper: {claim.stated}."
 
 
-def _claim(study: Study, claim: ClaimVerdict) -> dict[str, Item]:
+def _claim(study: Study, claim: ClaimVerdict, tuned: Mapping[str, ClaimVerdict]) -> dict[str, Item]:
     row = claim.rows[claim.decider]
+    verdicts = {"verdict": claim}
+    if tuned:
+        verdicts = {"all tuned": tuned[claim.anchor], "published values": claim}
     return {
         "claim": Item(claim.title, href=f"#{claim.anchor}"),
-        "verdict": Item(claim.verdict, bold=True, mark=COLOURS.get(claim.outcome, "")),
+        **{
+            name: Item(verdict.verdict, bold=True, mark=COLOURS.get(verdict.outcome, ""))
+            for name, verdict in verdicts.items()
+        },
         **_counts(claim),
         **_deciding(study, row),
     }

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from autoloss.claims.rules import FAILS, HOLDS
 from autoloss.errors import RecordError
 from autoloss.strict import Strict
+from autoloss.study.layout import Layout
 
 MEND = "run `snakemake --cores all claims`"
 
@@ -121,6 +122,28 @@ class Verdicts(Strict):
     groups: dict[str, str]
     families: dict[str, str]
     claims: list[ClaimVerdict]
+
+
+def tuned_file(study: Layout) -> Path:
+    """The verdicts of the same study under the tuned protocol (`snakemake tuned`)."""
+    tuned = study.config.model_copy(update={"protocol": "tuned"})
+    return Layout(tuned, study.root).results / "verdicts.json"
+
+
+def read_tuned(study: Layout, verdicts: Verdicts) -> Verdicts | None:
+    """What the tuned study has beside these verdicts: None without any, or if these are its own.
+
+    Raises:
+        RecordError: they are of other claims.
+    """
+    file = tuned_file(study)
+    if study.config.protocol == "tuned" or not file.exists():
+        return None
+    tuned = read_verdicts(file)
+    if tuned.claims_sha256 != verdicts.claims_sha256:
+        mend = f"run `snakemake --cores all tuned` again, or move {file} away"
+        raise RecordError(str(file), "rests on another configs/claims.yaml", mend)
+    return tuned
 
 
 def read_verdicts(file: Path) -> Verdicts:

@@ -56,5 +56,6 @@ def _reference_run(root: Path) -> str:
 def _claims(root: Path) -> Iterator[str]:
     for claim in load_claims(root).listed.claims:
         section = f"section {claim.section}" if claim.section else "(reviewers)"
-        targets = ", ".join(f"`{group}`" for group in claim.groups)
+        tuned = ["tuned"] if claim.protocol == "tuned" else claim.groups
+        targets = ", ".join(f"`{target}`" for target in tuned)
         yield f"| {markdown(claim.sentence)} | {markdown(section)} | {targets} |"

@@ -1,5 +1,6 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
+from autoloss.claims.verdict import tuned_file
 from autoloss.study.cell import Cell
 from autoloss.study.groups import UNTESTED
 
@@ -112,3 +113,19 @@ def files_of(name):
     if name in tables():
         made += [RESULTS / f"tables/{name}.{kind}" for kind in ("csv", "md", "tex")]
     return made
+
+
+def tuned_verdicts(wildcards):
+    """What stands beside a study's verdicts: those of its tuned study, if it has been made."""
+    file = tuned_file(study)
+    return [file] if study.config.protocol != "tuned" and file.exists() else []
+
+
+def tuned_alone(wildcards):
+    """No file, but an error where the target `tuned` would make another protocol's products."""
+    if study.config.protocol != "tuned":
+        raise WorkflowError(
+            f"the target 'tuned' got a study of protocol '{study.config.protocol}'.\n"
+            "  To mend it: leave `protocol` out of the configuration, or ask for its targets by name"
+        )
+    return []

@@ -399,6 +399,28 @@ def test_claims_of_one_origin_are_one_whole_table_sorted_by_what_is_said(folder,
     assert not re.search(r"half|twice|ln |\bM\d|\bD\d", headers + " ".join(table.notes))
 
 
+def test_the_tuned_studys_verdict_stands_first_where_it_was_made_of_the_same_claims(folder):
+    found = read_verdicts(folder / "results/smoke/verdicts.json")
+    usual = [name for _, name in claims_table(tiny_study(), found).grids[0].columns]
+    file = folder / "results/smoke-tuned/verdicts.json"
+    file.parent.mkdir()
+    claims = [claim.model_copy(update={"verdict": f"tuned {claim.id}"}) for claim in found.claims]
+    tuned = found.model_copy(update={"protocol": "tuned", "claims": claims})
+    file.write_text(tuned.model_dump_json())
+    table = claims_table(tiny_study(), found)
+    for grid in table.grids:
+        names = [name for _, name in grid.columns]
+        assert names[:2] == ["all tuned", "published values"]
+        assert names[2:] == usual[1:]
+        for row in grid.rows:
+            (claim,) = (one for one in found.claims if one.title == row[0].text)
+            assert (row[1].text, row[2].text) == (f"tuned {claim.id}", claim.verdict)
+    file.write_text(tuned.model_copy(update={"claims_sha256": "0" * 64}).model_dump_json())
+    with pytest.raises(RecordError, match="another configs"):
+        claims_table(tiny_study(), found)
+    shutil.rmtree(file.parent)
+
+
 def test_the_command_writes_the_same(folder):
     file = folder / "results/smoke/verdicts.json"
     before = read_verdicts(file).model_copy(update={"registered": None})  # no checkout here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoloss.config import load_config, overlay
+from autoloss.config import load_config, overlay, read_overrides
 from autoloss.study.study import Study
 from autoloss.target import OWN_FILE, autoloss, snakemake
 from tests.studied import working_in
@@ -12,7 +12,8 @@ from tests.tiny import ROOT
 
 
 def study(scale="laptop", protocol="published", **keys):
-    config = load_config({"scale": scale, "protocol": protocol}, ROOT)
+    files = [ROOT / f"configs/scale/{scale}.yaml", ROOT / f"configs/protocol/{protocol}.yaml"]
+    config = load_config(read_overrides(files), ROOT)
     return Study(overlay(config, {"study": keys}, "test"), ROOT)
 
 

@@ -112,11 +112,12 @@ def plans():
     parser.add_argument("--configfile")
     parser.add_argument("--config")
     parser.add_argument("targets", nargs="*", default=["all"])
-    together: dict[tuple[str | None, ...], list[str]] = {}
+    together: dict[tuple[str | bool | None, ...], list[str]] = {}
     for command in planned():
         words = parser.parse_args(shlex.split(command)[1:])
-        together.setdefault((words.configfile, words.config), []).extend(words.targets)
-    for (file, keys), targets in together.items():
+        key = words.configfile, words.config, "tuned" in words.targets  # a study of its own
+        together.setdefault(key, []).extend(words.targets)
+    for (file, keys, _), targets in together.items():
         options = [*(["--configfile", file] if file else []), *(["--config", keys] if keys else [])]
         targets = list(dict.fromkeys(targets))
         yield shlex.join(["snakemake", "-n", "--retries", "3", *options, "--", *targets])

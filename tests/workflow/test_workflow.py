@@ -136,20 +136,33 @@ def test_every_method_everywhere_and_the_tuned_protocol_can_be_planned(finished)
     trained = [line for line in full.stdout.splitlines() if ": Training " in line]
     assert len(trained) == 1
     assert "Training al1 on ml100k with" in trained[0]
-    tuned = finished.snakemake("-n", "table_2", "--configfile", "configs/protocol/tuned.yaml")
+    tuned = finished.snakemake("-n", "tuned")
     searched = [line for line in tuned.stdout.splitlines() if ": Searching for " in line]
     assert len(searched) == 6
+    refused = finished.snakemake("-n", "tuned", "--config", "protocol=published")
+    assert refused.returncode == 1
+    assert "leave `protocol` out" in refused.stdout
 
 
 def test_the_tuned_protocol_searches_for_each_cell_and_for_a_frozen_one_after_its_source(project):
     target = {"dataset": "ml100k-ctr", "model": "nfm"}
     study = {"methods": ["ce", "autoloss"], "targets": [target]}
+    config = project.config(study=study, tuning={"trials": 3})
+    done = project.snakemake("tuned", "--configfile", config)
+    assert done.returncode == 0, done.stdout
+    results = project.folder / "results" / "smoke-tuned"
+    assert not (project.folder / "results" / "smoke").exists()
+    assert (results / "tables" / "table_2.csv").exists()
+    verdicts = json.loads((results / "verdicts.json").read_text())
+    assert verdicts["protocol"] == "tuned"
+    assert {*verdicts["groups"]} == {"table_2"}
     config = project.config(study=study, protocol="tuned", tuning={"trials": 3})
     done = project.snakemake("figure_3", "--configfile", config)
     assert done.returncode == 0, done.stdout
     runs = project.folder / "results" / "smoke-tuned" / "runs" / "ml100k-ctr"
     searched = {f"{f.parts[-3]}/{f.parts[-2]}": f for f in runs.glob("*/*/search.json")}
-    assert {*searched} == {"nfm/ce", "nfm/autoloss_frozen", "deepfm/autoloss"}
+    of_table_2 = {f"{model}/{m}" for model in ("deepfm", "ipnn") for m in ("ce", "autoloss")}
+    assert {*searched} == {"nfm/ce", "nfm/autoloss_frozen", *of_table_2}
     frozen = json.loads(searched["nfm/autoloss_frozen"].read_text())
     source = json.loads((runs / "deepfm" / "autoloss" / "seed_0.json").read_text())
     assert frozen["controller"] == source["run_id"]

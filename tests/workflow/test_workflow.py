@@ -161,8 +161,10 @@ def test_the_tuned_protocol_searches_for_each_cell_and_for_a_frozen_one_after_it
     assert done.returncode == 0, done.stdout
     runs = project.folder / "results" / "smoke-tuned" / "runs" / "ml100k-ctr"
     searched = {f"{f.parts[-3]}/{f.parts[-2]}": f for f in runs.glob("*/*/search.json")}
-    of_table_2 = {f"{model}/{m}" for model in ("deepfm", "ipnn") for m in ("ce", "autoloss")}
-    assert {*searched} == {"nfm/ce", "nfm/autoloss_frozen", *of_table_2}
+    assert {*searched} == {f"{model}/ce" for model in ("deepfm", "nfm")} | {
+        "deepfm/autoloss",
+        "nfm/autoloss_frozen",
+    }
     frozen = json.loads(searched["nfm/autoloss_frozen"].read_text())
     source = json.loads((runs / "deepfm" / "autoloss" / "seed_0.json").read_text())
     assert frozen["controller"] == source["run_id"]

@@ -60,4 +60,4 @@ def run_id_of(study: Study, cell: Cell, seed: int, data_hash: str) -> str:
         RecordError: one of them has not been made, or its file is damaged.
     """
     controller = controller_run(study, cell, seed)
-    return identity.run_id(with_chosen(study, cell), cell, seed, data_hash, controller, study)
+    return identity.run_id(with_chosen(study, cell), cell, seed, data_hash, controller)

@@ -19,12 +19,10 @@ from autoloss.study.fingerprint import preparation_code, report_code, search_cod
 from autoloss.study.study import Study
 
 
-def run_config(study: Study, cell: Cell, planned: Study | None = None) -> dict[str, Any]:
+def run_config(study: Study, cell: Cell) -> dict[str, Any]:
     """All of the configuration that a run's numbers can depend on.
 
-    Args:
-        planned: the study as its source's runs have it, where `study` is one with what the cell's
-            own search chose laid over it.
+    The run whose controller it takes is of the study as planned, without what this search chose.
     """
     config = study.settings(cell.method)
     own = fingerprint.modules_of(cell.model, tuple(sorted(losses_of(study))))
@@ -34,7 +32,7 @@ def run_config(study: Study, cell: Cell, planned: Study | None = None) -> dict[s
             del config[part][key]
     source = study.controller_of(cell)
     if source:
-        config["controller"] = {"cell": str(source), "run_key": run_key(planned or study, source)}
+        config["controller"] = {"cell": str(source), "run_key": run_key(study.as_planned(), source)}
     return config
 
 
@@ -55,28 +53,22 @@ def still_the_code(study: Study, cell: Cell) -> bool:
     return code(study, cell) == known
 
 
-def run_key(study: Study, cell: Cell, planned: Study | None = None) -> str:
+def run_key(study: Study, cell: Cell) -> str:
     """Hash of a cell, its configuration and its code: when it changes, the cell is rerun."""
-    return _hash([str(cell), run_config(study, cell, planned), code(study, cell)])
+    return _hash([str(cell), run_config(study, cell), code(study, cell)])
 
 
 def run_id(
-    study: Study,
-    cell: Cell,
-    seed: int,
-    data_hash: str,
-    controller: str | None = None,
-    planned: Study | None = None,
+    study: Study, cell: Cell, seed: int, data_hash: str, controller: str | None = None
 ) -> str:
     """The identity of a run: equal ids promise equal numbers on one machine class.
 
     Args:
         study: where the cell has a search, with what that chose laid over it.
         controller: the identity of the run whose controller this one takes, if it takes one.
-        planned: as of `run_config`.
     """
     taken = [] if controller is None else [controller]
-    return _hash([run_key(study, cell, planned), seed, data_hash, *taken])
+    return _hash([run_key(study, cell), seed, data_hash, *taken])
 
 
 def search_key(study: Study, cell: Cell) -> str:

@@ -171,6 +171,10 @@ class Selection(Layout):
         config = self._varied_config(method)
         return self if config is self.config else self._with(config)
 
+    def as_planned(self) -> Self:
+        """The study that was planned, where this is one of its methods' runs'."""
+        return self if self.planned is None else replace(self, config=self.planned, planned=None)
+
     def _with(self, config: Config) -> Self:
         """The study as a run has it: its variants are still those of what was planned."""
         return replace(self, config=config, planned=self.planned or self.config)

@@ -157,7 +157,7 @@ class Runner:
             code=identity.code(self.study, cell),
             device=select_device(study.config.training.device),
         )
-        config = identity.run_config(study, cell, self.study)
+        config = identity.run_config(study, cell)
         record = self._record(cell, seed, run_id, config, phases, metrics, failure, about)
         record = record.model_copy(update={"controller": controller})
         write_record(record, self.study.record_file(cell, seed))

@@ -59,9 +59,9 @@ def dropouts(module: nn.Module) -> list[Dropout]:
 def drawing(layers: Sequence[Dropout], draw: Draw) -> Iterator[None]:
     """Within, these have the masks of `draw`, each its own."""
     for k, layer in enumerate(layers, 1):
-        layer.seed = draw.seed(k)
+        vars(layer)["seed"] = draw.seed(k)  # a module's own way of setting takes 3 microseconds
     try:
         yield
     finally:
         for layer in layers:
-            layer.seed = None
+            vars(layer).pop("seed", None)

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from autoloss.layers.dropout import Dropout, drawing, dropouts
 from autoloss.layers.embedding import FieldEmbedding, Window
+from autoloss.seeds import Draw
 
 ReadRows = Callable[[Tensor], Sequence[Tensor]]
 
@@ -27,12 +29,14 @@ class Parts:
         trainable: the parameters that require gradients, by name.
         tables: the `FieldEmbedding`s, by the name of their parameter.
         buffers: the module that has it and its name there, by the name of the buffer.
+        dropouts: the layers that need to be told where to draw their masks from.
         tied: whether modules share parameters or buffers.
     """
 
     trainable: dict[str, nn.Parameter]
     tables: dict[str, FieldEmbedding]
     buffers: dict[str, tuple[nn.Module, str]]
+    dropouts: list[Dropout]
     tied: bool
 
     @classmethod
@@ -45,11 +49,13 @@ class Parts:
         for name, _ in model.named_buffers():
             of, _, own = name.rpartition(".")
             buffers[name] = model.get_submodule(of), own
-        return cls(trainable, tables_of(model), buffers, tied)
+        return cls(trainable, tables_of(model), buffers, dropouts(model), tied)
 
 
 class FunctionalModel:
-    """`model(params, k)`: logits of the k-th batch at `params`, buffers of the model untouched.
+    """`model(params, k, draw)`: logits of the k-th batch at `params`, with the noise of `draw`.
+
+    Buffers of the model stay untouched.
 
     Args:
         model: any module `ids -> logits`. If its class says `reads_rows = True` (ids are used only
@@ -98,22 +104,22 @@ class FunctionalModel:
             if name in self.params:
                 self.params[name] = values
 
-    def current(self) -> Tensor:
+    def current(self, draw: Draw) -> Tensor:
         """Logits of the first batch at `params`."""
         if not self._moves:
-            return self(self.params, 0)
-        with self._windows(self._values, 0):
+            return self(self.params, 0, draw)
+        with self._windows(self._values, 0), drawing(self._parts.dropouts, draw):
             logits: Tensor = self.model(self._ids[0])
         return logits
 
-    def __call__(self, params: Mapping[str, Tensor], k: int) -> Tensor:
+    def __call__(self, params: Mapping[str, Tensor], k: int, draw: Draw) -> Tensor:
         """Logits of batch `k` at `params`; parameters left out are as they stand."""
         # Batch norm in training mode writes its running statistics: into copies, not the model's.
         owned = self._parts.buffers.items()
         buffers = {name: getattr(module, own).clone() for name, (module, own) in owned}
         everything = {**params, **buffers}
         values = {name: everything.pop(name, kept) for name, kept in self._values.items()}
-        with self._windows(values, k):
+        with self._windows(values, k), drawing(self._parts.dropouts, draw):
             logits: Tensor = functional_call(
                 self.model, everything, (self._ids[k],), tie_weights=self._parts.tied
             )

@@ -1,16 +1,21 @@
 """Seeds from names, not from history: every random draw has an address.
 
-`derive_seed(seed, "dropout", 17)` is the same whether or not anything else was drawn before. So two
-methods at one seed share initialisation, batch order and dropout masks (what a paired test needs),
-and a resumed run needs no generator state to go on with the same bits.
+What is drawn at (run's seed, role, step, index) is the same whether or not anything else was drawn
+before, and on every device. So two methods at one seed share initialisation, batch order and
+dropout masks (what a paired test needs), and a resumed run needs no generator's state to go on with
+the same bits. Only initial values come from torch's generator: see `seeded`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Self
 
 import torch
+
+from autoloss.ops.random import word
 
 
 def derive_seed(seed: int, *address: str | int) -> int:
@@ -19,17 +24,25 @@ def derive_seed(seed: int, *address: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def reseed(seed: int, device: torch.device) -> None:
-    """Seed torch's default generator of `device`; `torch.manual_seed` does all, in 0.3 ms."""
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
+class Draw(NamedTuple):
+    """The noise of one pass: of inner step `t`, for a role of a run, which the key stands for."""
+
+    t: int
+    key: int
+
+    @classmethod
+    def of(cls, t: int, seed: int, *role: str) -> Self:
+        """That of step `t` in this role of the run with this seed."""
+        return cls(t, derive_seed(seed, *role))
+
+    def seed(self, k: int) -> int:
+        """The seed for what draws k-th in the pass: 0 is the relaxation, dropout is 1, 2, ..."""
+        return word(word(self.key, self.t), k)
 
 
-def isolated_randomness(device: torch.device) -> AbstractContextManager[None]:
-    """A context that gives torch's generators back as they were."""
-    manager: AbstractContextManager[None] = torch.random.fork_rng(
-        devices=[device] if device.type == "cuda" else []
-    )
-    return manager
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Start torch's CPU generator from `seed`, for initial values, and give it back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`, which does all devices
+        yield

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autoloss.methods.contract import Method, Step
 from autoloss.methods.info import Info
-from autoloss.methods.weighting import Draw
+from autoloss.seeds import Draw
 
 
 class DWA(Method):

@@ -22,7 +22,6 @@ from autoloss.methods.contract import Step
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Parametric
 from autoloss.methods.weighting import GlobalLogits
-from autoloss.seeds import isolated_randomness
 
 
 class GradNorm(Parametric):
@@ -73,8 +72,7 @@ class GradNorm(Parametric):
 
     def before_step(self, step: Step) -> bool:
         """One step on the scores; leaves the model untouched."""
-        with isolated_randomness(step.batch.ids.device):
-            losses, norms = self._measure(step)
+        losses, norms = self._measure(step)
         if step.t == 0:
             self.initial.copy_(losses)
         (scores,) = self.weighting.parameters()

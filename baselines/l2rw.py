@@ -23,8 +23,7 @@ from autoloss.hypergradient import OuterProblem, exact
 from autoloss.methods.contract import Method, Step
 from autoloss.methods.info import Info
 from autoloss.methods.learned import look_ahead
-from autoloss.methods.weighting import Draw
-from autoloss.seeds import isolated_randomness
+from autoloss.seeds import Draw
 
 
 class L2RW(Method):
@@ -62,8 +61,7 @@ class L2RW(Method):
 
     def before_step(self, step: Step) -> bool:
         """One look-ahead step from eps = 0; leaves the model untouched."""
-        with isolated_randomness(step.batch.ids.device):
-            u = -exact(self._problem(step), step.lr)[0].clamp_max(0)
+        u = -exact(self._problem(step), step.lr)[0].clamp_max(0)
         total = u.sum()
         self.current = u * len(step.batch.labels) / total if total > 0 else u
         return True

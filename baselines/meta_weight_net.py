@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Learned
-from autoloss.methods.weighting import Draw
+from autoloss.seeds import Draw
 
 
 class MetaWeightNet(Learned):

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Joint
-from autoloss.methods.weighting import Controller, Draw, Temperature
+from autoloss.methods.weighting import Controller, Temperature
+from autoloss.ops.random import gumbel
+from autoloss.seeds import Draw
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,7 @@ class Gates:
 
     def log_gates(self, logits: Tensor, draw: Draw) -> Tensor:
         """log of the relaxed gates, of the shape of `logits`; stable where a gate is shut."""
-        # The logarithm of an exponential draw is minus a Gumbel one; exponential_ never returns 0.
-        draws = torch.empty((2, *logits.shape), device=logits.device, dtype=logits.dtype)
-        first, second = draws.exponential_(generator=draw.generator).log()
+        first, second = gumbel(draw.seed(0), logits.new_empty(2, *logits.shape))
         noise = first - second
         return F.logsigmoid((logits + noise) / self.temperature(draw.t))
 

@@ -17,9 +17,11 @@ from autoloss.config import LossOptions
 from autoloss.data.load.batches import Batch
 from autoloss.errors import ConfigError
 from autoloss.hypergradient import ESTIMATORS
+from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.contract import Step
 from autoloss.methods.load import load
 from autoloss.models import MODELS
+from autoloss.seeds import Draw
 from autoloss.task import Task
 from autoloss.training.loop import Trainer
 from baselines._template import Template
@@ -46,7 +48,7 @@ every_reading = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def isolated():
-    """Losses seed torch's generator: give it back."""
+    """Models are made here by torch's generator: give it back."""
     with torch.random.fork_rng():
         yield
 
@@ -103,7 +105,6 @@ def test_exact_of_global_weights_is_how_well_each_candidates_gradient_lowers_val
     gains = []
     for i in range(4):
         params = reference.params
-        torch.manual_seed(step.seed)
         logits = reference.logits(params, step.batch.ids)
         candidate = method.candidates(step.batch.labels, logits)[:, i].mean()
         gains.append(-LR * slope @ flat(torch.autograd.grad(candidate, list(params.values()))))
@@ -341,8 +342,8 @@ def test_the_look_ahead_uses_the_loss_of_the_coming_inner_step(name, classes):
     """Same dropout masks, same Gumbel noise: Eq. 13 is about the step that is then taken."""
     method, step = problem(name, classes)
     ahead = method.outer_problem(step)
-    torch.manual_seed(step.seed)
-    logits = step.model(step.batch.ids)
+    with drawing(dropouts(step.model), Draw.of(step.t, step.seed, "dropout", "inner")):
+        logits = step.model(step.batch.ids)
     torch.testing.assert_close(step.forward(), logits, rtol=1e-12, atol=0)
     inner = method.loss(step.batch.labels, step.forward(), step.t)  # as the training loop does
     for params in (ahead.params, dict(ahead.params)):  # the latter computes the logits anew

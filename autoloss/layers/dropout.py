@@ -1,28 +1,67 @@
-"""Dropout with masks of its own: see `autoloss.ops.dropout`."""
+"""Dropout whose masks are told where to draw from: see `autoloss.ops.dropout`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from autoloss.errors import ConfigError
-from autoloss.ops.dropout import NONE, dropout
+from autoloss.ops.dropout import dropout
+from autoloss.seeds import Draw
 
 
 class Dropout(nn.Module):
     """Zero each value with probability `rate`, scale the others by 1 / (1 - rate), in training.
 
-    The rate is rounded to a multiple of 2^-16.
+    Its mask is that of the pass at hand, which `drawing` tells it.
     """
+
+    seed: int | None = None
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate <= 0.99:
             raise ConfigError("dropout", f"is {rate}", "give a share of 0 to 0.99")
         self.rate = rate
-        dropped = round(rate * 2**16)
-        self.scale = 2**16 / (2**16 - dropped)
-        self.lowest = NONE + dropped
+
+    def mask(self) -> tuple[float, int]:
+        """The rate, and the seed of the mask in training."""
+        if self.seed is None and self.rate:
+            raise RuntimeError(
+                "dropout was not told which noise to draw: make the pass in training mode by a "
+                "`Step`, or within `drawing(dropouts(model), Draw.of(t, seed, 'dropout'))`"
+            )
+        return self.rate, self.seed or 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; unchanged in evaluation mode."""
-        return dropout(x, self.lowest, self.scale) if self.training else x
+        return dropout(x, *self.mask()) if self.training else x
+
+
+def dropouts(module: nn.Module) -> list[Dropout]:
+    """The layers in `module` that drop anything, in its own order.
+
+    Raises:
+        ConfigError: one is torch's own.
+    """
+    for name, layer in module.named_modules():
+        if isinstance(layer, _DropoutNd) and layer.p:
+            where, problem = f"{type(module).__name__}.{name}", "is torch's dropout, whose masks "
+            problem += "depend on what was drawn before"
+            raise ConfigError(where, problem, "use autoloss.layers.dropout.Dropout")
+    return [layer for layer in module.modules() if isinstance(layer, Dropout) and layer.rate]
+
+
+@contextmanager
+def drawing(layers: Sequence[Dropout], draw: Draw) -> Iterator[None]:
+    """Within, these have the masks of `draw`, each its own."""
+    for k, layer in enumerate(layers, 1):
+        vars(layer)["seed"] = draw.seed(k)  # a module's own way of setting takes 3 microseconds
+    try:
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("seed", None)

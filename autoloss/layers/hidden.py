@@ -26,12 +26,11 @@ class Hidden(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's output; in training, dropout draws from torch's default generator."""
+        """The layer's output."""
         y: Tensor
         if not self.training or type(self.relu) is not nn.ReLU:  # somebody put another there
             y = self.dropout(self.relu(self.norm(self.linear(x))))
             return y
-        linear, drop = self.linear, self.dropout
-        norm = self.norm.training_inputs()
-        y, _ = hidden(x, linear.weight, linear.bias, *norm, drop.lowest, drop.scale)
+        linear, norm = self.linear, self.norm.training_inputs()
+        y, _ = hidden(x, linear.weight, linear.bias, *norm, *self.dropout.mask())
         return y

@@ -39,7 +39,7 @@ class Tower(nn.Sequential):
         self._kinds = [type(module) for module in self]
 
     def forward(self, x: Tensor) -> Tensor:
-        """The last layer's output; in training, dropout draws from torch's default generator."""
+        """The last layer's output."""
         y: Tensor
         modules: list[Any] = list(self)
         plain = [type(module) for module in modules] == self._kinds  # none is somebody's own
@@ -47,5 +47,5 @@ class Tower(nn.Sequential):
             y = super().forward(x)  # type: ignore[no-untyped-call]
             return y
         parameters = [p for layer in modules[::3] for p in (layer.weight, layer.bias)]
-        y = tower(x, *parameters, [(drop.lowest, drop.scale) for drop in modules[2::3]])
+        y = tower(x, *parameters, [drop.mask() for drop in modules[2::3]])
         return y

@@ -23,8 +23,7 @@ from autoloss.hypergradient import Move
 from autoloss.methods.discover import discover
 from autoloss.methods.info import Info
 from autoloss.methods.options import loss_options_of, options_of
-from autoloss.methods.weighting import Draw
-from autoloss.seeds import derive_seed, isolated_randomness, reseed
+from autoloss.seeds import Draw, derive_seed, seeded
 from autoloss.strict import check
 from autoloss.task import Task
 
@@ -49,7 +48,7 @@ class Step:
         batch: the training batch of the coming inner step.
         validation: `k -> Batch`, the k-th of an endless run of validation batches.
         lr: the DRS learning rate now.
-        seed: seed of the coming inner step's dropout.
+        seed: the run's, for the model's dropout.
         opener: makes the functional model of some batches, as `FunctionalModel` does.
         advance: the optimizer's own step on what was opened last, for `look_ahead: optimizer`.
 
@@ -86,16 +85,17 @@ class Step:
         """Logits of the training batch as the coming inner step has them, its dropout masks too.
 
         Without `params`, those of the inner step itself: one pass, whoever asks first, and its
-        graph is kept. What is drawn next (the weighting's dropout) is then the same each time.
+        graph is kept.
         """
-        device = self.batch.ids.device
-        reseed(self.seed, device)
         if params is not None:
-            logits = self.opened(params, 0)
-        else:
-            logits = self._logits = self.opened.current() if self._logits is None else self._logits
-        reseed(derive_seed(self.seed, "weighting"), device)
-        return logits
+            return self.opened(params, 0, self.draw())
+        if self._logits is None:
+            self._logits = self.opened.current(self.draw())
+        return self._logits
+
+    def draw(self, role: str = "inner") -> Draw:
+        """The noise of a pass of the model in this role: the inner step's, or another one's."""
+        return Draw.of(self.t, self.seed, "dropout", role)
 
 
 class Method(nn.Module):
@@ -128,10 +128,8 @@ class Method(nn.Module):
         self.candidates = CandidateLosses(self.task, losses)
         self.options = options_of(self.info, options or {}, methods)
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
-        self._generators: dict[str, torch.Generator] = {}
         # Built from its own seed: the model's initialisation is the same for every method.
-        with isolated_randomness(torch.device("cpu")):
-            reseed(derive_seed(seed, "weighting"), torch.device("cpu"))
+        with seeded(derive_seed(seed, "weighting")):
             self.build()
 
     def build(self) -> None:
@@ -171,11 +169,9 @@ class Method(nn.Module):
         self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
     ) -> tuple[Tensor, Tensor]:
         """The mixed loss, scalar, and the weights that made it, `[n]` or `[B, n]`."""
-        weights = self.weights(labels, logits, self.draw(t, role, logits.device))
+        weights = self.weights(labels, logits, self.draw(t, role))
         return (weights * self.candidates(labels, logits)).sum(dim=-1).mean(), weights
 
-    def draw(self, t: int, role: str, device: torch.device) -> Draw:
-        """The schedule's step and freshly seeded noise of one evaluation."""
-        generator = self._generators.setdefault(str(device), torch.Generator(device))
-        generator.manual_seed(derive_seed(self.seed, "noise", role, t))
-        return Draw(t, generator)
+    def draw(self, t: int, role: str) -> Draw:
+        """The schedule's step and the noise of one evaluation."""
+        return Draw.of(t, self.seed, "noise", role)

@@ -12,7 +12,7 @@ from autoloss.domains import Domain
 from autoloss.errors import ConfigError
 from autoloss.methods.contract import Method
 from autoloss.methods.options import require_weights
-from autoloss.methods.weighting import Draw
+from autoloss.seeds import Draw
 
 Assignment = Mapping[str, Any]  # "training.lr", "method.weights", ... -> value
 

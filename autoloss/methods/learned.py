@@ -15,10 +15,11 @@ from autoloss.data.load.batches import Batch
 from autoloss.errors import ConfigError
 from autoloss.functional import decision_layers
 from autoloss.hypergradient import ESTIMATORS, Gradients, Move, OuterProblem, Params, along_gradient
+from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.contract import Descent, Method, Step
-from autoloss.methods.weighting import Draw, Relaxation
+from autoloss.methods.weighting import Relaxation
 from autoloss.ops.adam import Adam
-from autoloss.seeds import derive_seed, isolated_randomness, reseed
+from autoloss.seeds import Draw
 
 
 class Parametric(Method):
@@ -39,10 +40,13 @@ class Parametric(Method):
             betas=self.options.get("betas", (0.9, 0.999)),
             weight_decay=self.options.get("weight_decay", 0.0),
         )
+        self._dropouts = dropouts(self.weighting)
 
     def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
         """The relaxed scores, `[n]` or `[B, n]`."""
-        return self.relaxation(self.weighting(labels, logits), draw)
+        with drawing(self._dropouts, draw):
+            scores = self.weighting(labels, logits)
+        return self.relaxation(scores, draw)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The optimizer's state, so that a checkpoint of the method is whole."""
@@ -89,16 +93,15 @@ class Learned(Parametric):
     def before_step(self, step: Step) -> bool:
         """One outer step on V if `every` steps are done since the last, or the start.
 
-        W and torch's generators stay as they are. With simultaneous updates the coming inner step's
-        descent is left in `step`.
+        W stays as it is. With simultaneous updates the coming inner step's descent is left in
+        `step`.
         """
         if step.t == 0 or step.t % self.options["every"]:
             return False
-        with isolated_randomness(step.batch.ids.device):
-            problem = self.outer_problem(step)
-            gradients = self._estimate(problem, self.options["xi_over_lr"] * step.lr)
-            if self.options.get("updates", "alternating") == "simultaneous":
-                step.descent = self._looked_at(problem, step) or self.descend(step)
+        problem = self.outer_problem(step)
+        gradients = self._estimate(problem, self.options["xi_over_lr"] * step.lr)
+        if self.options.get("updates", "alternating") == "simultaneous":
+            step.descent = self._looked_at(problem, step) or self.descend(step)
         for parameter, gradient in zip(problem.weighting, gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
@@ -178,7 +181,6 @@ def look_ahead(
         return train_loss(step.forward(None if params is current else params))
 
     def val(params: Params) -> Tensor:
-        reseed(derive_seed(step.seed, role), outer.ids.device)
-        return val_loss(model(params, 1))
+        return val_loss(model(params, 1, step.draw(role)))
 
     return OuterProblem(train, val, current, weighting)

@@ -19,16 +19,8 @@ from torch.nn import functional as F
 from autoloss.layers.hidden import Hidden
 from autoloss.layers.linear import Linear
 from autoloss.ops.weights import gumbel_softmax
+from autoloss.seeds import Draw
 from autoloss.task import Task
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What is scheduled or random at one evaluation: the DRS step `t` and the noise's generator."""
-
-    t: int
-    generator: torch.Generator
-
 
 Relaxation = Callable[[Tensor, Draw], Tensor]
 
@@ -121,7 +113,7 @@ class GumbelSoftmax:
 
     def __call__(self, scores: Tensor, draw: Draw) -> Tensor:
         """Weights of the same shape as `scores`, on the simplex along the last axis."""
-        soft: Tensor = gumbel_softmax(scores, self.temperature(draw.t), draw.generator)
+        soft: Tensor = gumbel_softmax(scores, self.temperature(draw.t), draw.seed(0))
         if not self.straight_through:
             return soft
         hard = F.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from math import prod
+import math
 
 import torch
 from torch import Tensor
 
-from autoloss.ops.kernels.random import seed_from, words
+from autoloss.ops.random import word, words
 
 NONE = -(2**15)  # the lowest draw there is: nothing is dropped
 
 
-def dropout_mask(like: Tensor, lowest: int, scale: float) -> Tensor:
-    """The scale where a draw of 16 bits, signed, is not below `lowest`, else 0; as `like`.
+def lowest(rate: float, seed: int) -> int:
+    """The lowest of the 65,536 draws of 16 bits, signed, that keep a value.
 
-    On a CPU torch's default generator gives the mask's seed, on other devices the mask.
+    The rate is rounded at random, up or down by less than 2^-16, with the mean that it has: so each
+    value of a mask is dropped with this very probability.
     """
-    n = prod(like.shape)
-    drawn = torch.empty(-(-n // 4), dtype=torch.int64, device=like.device)
-    if like.is_cpu:
-        words(len(drawn), seed_from(), drawn)
-    else:
-        drawn.random_(-(2**63), None)
-    draws = drawn.view(torch.int16)[:n].view(like.shape)
+    return NONE + math.floor(rate * 2**16 + word(seed, -1) * 2.0**-64 + 0.5) if rate else NONE
+
+
+def scale(rate: float) -> float:
+    """What values that are kept are multiplied by."""
+    return 1 / (1 - rate)
+
+
+def dropout_mask(like: Tensor, rate: float, seed: int) -> Tensor:
+    """0 with probability `rate`, else the scale; as `like`, which is not read."""
+    n = math.prod(like.shape)
+    drawn = words(seed, -(-n // 4), like.device).view(torch.int16)[:n].view(like.shape)
     # draws >= lowest as 0 or 1, in arithmetic: a comparison of integers is slower.
-    return draws.to(like.dtype).sub_(lowest - 1).clamp_(0, 1).mul_(scale)
+    kept = drawn.to(like.dtype).sub_(lowest(rate, seed) - 1).clamp_(0, 1)
+    return kept.mul_(scale(rate))
 
 
-def dropout(x: Tensor, lowest: int, scale: float) -> Tensor:
+def dropout(x: Tensor, rate: float, seed: int) -> Tensor:
     """x times a mask, if that drops anything."""
-    return x if lowest == NONE else x * dropout_mask(x, lowest, scale)
+    return x * dropout_mask(x, rate, seed) if rate else x

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from autoloss.ops.dropout import NONE, dropout, dropout_mask
+from autoloss.ops.dropout import dropout, dropout_mask, scale
 from autoloss.ops.kernels import tower as kernels
 from autoloss.ops.kernels.runtime import chunks, fits
 from autoloss.ops.linear import linear, multiply
@@ -45,8 +45,8 @@ def _forward(x: Tensor, *given: Any) -> Any:
     outputs = [x]
     for weight, bias, drop in zip(parameters[::2], parameters[1::2], drops, strict=False):
         h = multiply(outputs[-1], weight, bias).relu_()
-        outputs.append(h if drop[0] == NONE else h.mul_(dropout_mask(h, *drop)))
-    scales = [scale for _, scale in drops]
+        outputs.append(h.mul_(dropout_mask(h, *drop)) if drop[0] else h)
+    scales = [scale(rate) for rate, _ in drops]
     return multiply(outputs[-1], *parameters[-2:]), (x, *parameters, *outputs[1:]), (scales,)
 
 
@@ -75,7 +75,7 @@ def _second(wants: Wants, along: Gradients, results: Sequence[Tensor], *given: A
 
 # Linear, ReLU and dropout layer by layer, then linear: x `[B, n]` -> `[B, outputs]`.
 #
-# Inputs: x, then each layer's weight and bias, then lowest and scale of each dropout.
+# Inputs: x, then each layer's weight and bias, then rate and seed of each dropout.
 tower = Operation(
     "Tower",
     _reference,

@@ -8,23 +8,20 @@ import torch
 from torch import Tensor
 
 from autoloss.ops.kernels import weights as kernels
-from autoloss.ops.kernels.random import seed_from
 from autoloss.ops.kernels.runtime import fits
 from autoloss.ops.operation import Gradients, Operation, Wants
+from autoloss.ops.random import gumbel
 
 
-def _reference(scores: Tensor, tau: float, generator: torch.Generator) -> Tensor:
-    # -log u is exponential: Tensor.exponential_ never returns 0, so the noise is finite.
-    noise = -torch.empty_like(scores).exponential_(generator=generator).log()
-    return ((scores + noise) / tau).softmax(dim=-1)
+def _reference(scores: Tensor, tau: float, seed: int) -> Tensor:
+    return ((scores + gumbel(seed, scores)) / tau).softmax(dim=-1)
 
 
-def _forward(scores: Tensor, tau: float, generator: torch.Generator) -> Any:
+def _forward(scores: Tensor, tau: float, seed: int) -> Any:
     scores = scores.contiguous()
     n = scores.shape[-1]
     weights = torch.empty_like(scores)
-    given = scores, seed_from(generator), 1 / tau
-    kernels.gumbel_softmax(scores.numel() // n, n, *given, weights)
+    kernels.gumbel_softmax(scores.numel() // n, n, scores, seed, 1 / tau, weights)
     return weights, (weights,), (tau,)
 
 
@@ -33,9 +30,9 @@ def _backward(wants: Wants, gradient: Tensor, weights: Tensor, tau: float) -> Gr
     return ((toward - weights * toward.sum(dim=-1, keepdim=True)) / tau,)
 
 
-# softmax((scores + g) / tau) along the last axis, with fresh noise g = -log(-log u).
+# softmax((scores + g) / tau) along the last axis, with noise g = -log(-log u).
 #
-# Inputs: scores, tau, and the noise's generator. log alpha is the scores, shifted.
+# Inputs: scores, tau, and the noise's seed. log alpha is the scores, shifted.
 gumbel_softmax = Operation("GumbelSoftmax", _reference, _forward, _backward, smooth=True)
 
 

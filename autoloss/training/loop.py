@@ -2,7 +2,7 @@
 
 An epoch of inner steps, each preceded by the method's own outer step if one is due; validation;
 early stopping with the best weights restored; then one look at the test split. Every random draw
-is seeded by its address (autoloss.seeds), so a run can stop after any step and go on elsewhere.
+is made by its address (autoloss.seeds), so a run can stop after any step and go on elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from autoloss.metrics import METRICS
 from autoloss.models import build_model
 from autoloss.ops.weights import tally
 from autoloss.records.schema import Reliability
-from autoloss.seeds import derive_seed, isolated_randomness, reseed
+from autoloss.seeds import derive_seed, seeded
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import keep_freed_memory, make_deterministic, select_device
@@ -142,8 +142,7 @@ class Trainer:
             Batches(*rows, options.batch_size, seed=seed, name=name)
             for name, rows in (("train", data.split(*train_on)), ("validation", learned_on))
         )
-        with isolated_randomness(self.device):
-            reseed(derive_seed(seed, "model"), torch.device("cpu"))
+        with seeded(derive_seed(seed, "model")):
             model = build_model(model_name, data.field_sizes, self.task, config.model)
         self.model = model.to(self.device)
         self.passes = Passes(self.model)
@@ -249,7 +248,7 @@ class Trainer:
             batch=self.train.batch(t).to(self.device),
             validation=lambda k: self.validation.batch(k).to(self.device),
             lr=self.optimizer.lr,
-            seed=derive_seed(self.seed, "dropout", t),
+            seed=self.seed,
             opener=self.optimizer.open,
             advance=self.optimizer.advance,
         )

@@ -13,7 +13,6 @@ from scipy.special import expit, softmax
 from autoloss.methods.contract import Method
 from autoloss.methods.learned import Parametric
 from autoloss.records.schema import Choice, Reliability
-from autoloss.seeds import isolated_randomness
 from autoloss.task import Task
 from autoloss.training.evaluate import Array, Labels
 
@@ -55,8 +54,7 @@ def choice(method: Method, labels: Labels, logits: Array, t: int) -> Choice | No
     batch = torch.as_tensor(labels, device=device), torch.as_tensor(logits, device=device).float()
     was_training = method.training
     method.eval()
-    with isolated_randomness(device):
-        weights = method.weights(*batch, method.draw(t, "observed", device))
+    weights = method.weights(*batch, method.draw(t, "observed"))
     method.train(was_training)
     task, classes = method.task, method.task.classes
     ease = probabilities(task, logits)[np.arange(len(labels)), labels]

@@ -90,7 +90,7 @@ def test_a_global_method_cannot_tell_regions_apart(data, method):
     ids, labels = map(torch.from_numpy, map(np.array, run.data.split("train")))
 
     def weights(rows):
-        draw = run.method.draw(run.progress.steps, "inner", torch.device("cpu"))
+        draw = run.method.draw(run.progress.steps, "inner")
         return run.method.weights(labels[rows], run.model(ids[rows].long()), draw)
 
     assert torch.equal(weights(ids[:, 0] == 0), weights(ids[:, 0] != 0))

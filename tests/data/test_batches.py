@@ -34,6 +34,15 @@ def test_the_order_depends_on_seed_split_and_epoch_only():
     assert not torch.equal(data.batch(0).labels, data.batch(5).labels)
 
 
+@given(st.lists(st.integers(0, 19), max_size=8), st.integers(0, 19))
+def test_the_order_is_the_same_whatever_was_read_before(read, k):
+    data = batches(50, 10)
+    for before in read:
+        data.batch(before)
+    torch.rand(3)
+    assert torch.equal(data.batch(k).labels, batches(50, 10).batch(k).labels)
+
+
 def test_evaluation_reads_all_in_stored_order():
     labels = torch.cat([part.labels for part in batches(21, 10).in_order()])
     assert torch.equal(labels, torch.arange(21))

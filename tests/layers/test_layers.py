@@ -10,6 +10,7 @@ from autoloss.layers.batch_norm import BatchNorm
 from autoloss.layers.hidden import Hidden
 from autoloss.layers.linear import Linear
 from autoloss.layers.tower import Tower
+from tests.unit.problems import drawn
 
 WIDTH = 5
 
@@ -31,9 +32,7 @@ def layer(kind):
 def values_and_derivatives(layer, x):
     """Outputs, gradients, and the gradients of a mixture of the gradients."""
     inputs = [x, *layer.parameters()]
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        y = layer(x)
+    y = drawn(layer, x, seed=3)
     first = torch.autograd.grad((y**3).sum(), inputs, create_graph=True)
     mixture = sum((g * torch.linspace(-1, 1, g.numel()).view_as(g)).sum() for g in first)
     return y, *first, *torch.autograd.grad(mixture, inputs)

@@ -13,7 +13,7 @@ from autoloss.errors import ConfigError
 from autoloss.losses import LOSSES
 from autoloss.methods.discover import discover
 from autoloss.methods.load import load
-from autoloss.methods.weighting import Draw
+from autoloss.seeds import Draw
 from autoloss.task import Task
 from autoloss.training.loop import Trainer
 from tests.losses.more import SETS, with_more
@@ -32,7 +32,7 @@ def test_any_candidates_are_weighed_one_by_one_or_refused(names, name, classes):
         method = load(name)(task, options)
         labels = torch.tensor([0, 1, 1])
         logits = torch.randn(3) if task.binary else torch.randn(3, classes)
-        weights = method.weights(labels, logits, Draw(0, torch.Generator()))
+        weights = method.weights(labels, logits, Draw(0, 1))
         assert weights.shape[-1] == len(names)
         if discover()[name].info.simplex:
             torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
@@ -60,7 +60,7 @@ def test_al1_weighs_all_candidates_alike(n):
     with with_more():
         names = tuple(LOSSES)[:n]
         method = load("al1")(Task(), LossOptions(candidates=names))
-        weights = method.weights(torch.empty(0), torch.empty(0), Draw(0, torch.Generator()))
+        weights = method.weights(torch.empty(0), torch.empty(0), Draw(0, 1))
     torch.testing.assert_close(weights, torch.full((n,), 1 / n))
 
 

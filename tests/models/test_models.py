@@ -1,24 +1,28 @@
 """The deep recommenders against naive loops, their dropout, and the model as a function."""
 
 import copy
+import math
 from itertools import combinations
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from autoloss.config import ModelOptions
 from autoloss.errors import ConfigError
 from autoloss.functional import FunctionalModel
-from autoloss.layers.dropout import Dropout
+from autoloss.layers.dropout import Dropout, drawing, dropouts
 from autoloss.layers.embedding import FieldEmbedding
 from autoloss.models import MODELS, build_model
 from autoloss.models.autoint import Interacting
 from autoloss.models.nfm import pool_pairs
+from autoloss.ops.dropout import lowest
+from autoloss.seeds import Draw
 from autoloss.strict import check
 from autoloss.task import Task
-from tests.unit.problems import FIELD_SIZES, make_batch, make_model
+from tests.unit.problems import FIELD_SIZES, drawn, make_batch, make_model
 
 # Criteo after pytorch-fm's bucketing: 39 fields, 1,086,810 values (paper, Table 1).
 CRITEO = [1_086_810 - 38 * 1000, *[1000] * 38]
@@ -185,41 +189,62 @@ def test_the_embedding_has_a_second_derivative():
 
 @pytest.fixture
 def seeded():
-    """Seed torch's generator inside the test only."""
+    """Seed torch's generator inside the test only: for initial values and inputs."""
     with torch.random.fork_rng():
         torch.manual_seed(11)
         yield
 
 
-@pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.5, 0.9])
 def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     n = 400_000
-    dropped = (Dropout(rate)(torch.ones(n)) == 0).view(-1, 4).double()
+    dropped = (drawn(Dropout(rate), torch.ones(n)) == 0).view(-1, 4).double()
     bound = 4 * (rate * (1 - rate) / (n / 4)) ** 0.5
     assert (dropped.mean(0) - rate).abs().max() < bound  # each quarter of a 64-bit draw
     neighbours = torch.corrcoef(dropped.T) - torch.eye(4)
     assert neighbours.abs().max() < 4 / (n / 4) ** 0.5
 
 
-@pytest.mark.usefixtures("seeded")
-def test_dropout_scales_what_it_keeps_by_the_rounded_rate():
-    kept = 65536 - 13107  # 0.2 is rounded to 13107 / 65536
-    out = Dropout(0.2)(torch.full((1000,), 3.0, dtype=torch.float64))
-    assert set(out.tolist()) == {0.0, 3.0 * (65536 / kept)}
+def test_dropout_scales_what_it_keeps_by_the_rate():
+    out = drawn(Dropout(0.2), torch.full((1000,), 3.0, dtype=torch.float64))
+    assert set(out.tolist()) == {0.0, 3.0 / 0.8}
+    x = torch.ones(3)
+    assert drawn(Dropout(0.0), x) is x
 
 
-def test_dropout_rates_are_rounded_to_multiples_of_2_to_the_minus_16():
-    x = torch.ones(100_000, dtype=torch.float64)
-    assert Dropout(0.0)(x) is x
-    assert Dropout(2**-18)(x) is x
-    assert Dropout(2**-16)(x).amax() == 65536 / 65535
+@pytest.mark.parametrize("rate", [2**-18, 0.2, 0.3, 0.99 - 2**-40])
+def test_over_seeds_a_value_is_dropped_with_the_very_probability_of_the_rate(rate):
+    """The only thing at random is the last of 16 bits: how often, a binomial test says."""
+    steps = [lowest(rate, seed) + 2**15 - math.floor(rate * 2**16) for seed in range(20_000)]
+    assert set(steps) == {0, 1}
+    part = rate * 2**16 % 1
+    assert stats.binomtest(sum(steps), len(steps), part).pvalue > 1e-3
 
 
-@pytest.mark.usefixtures("seeded")
-def test_the_smallest_rate_drops_one_in_65536():
-    dropped = (Dropout(2**-16)(torch.ones(64 * 65536)) == 0).sum().item()
+def test_a_rate_of_16_bits_is_not_rounded():
+    assert {lowest(0.25, seed) for seed in range(1000)} == {2**14 - 2**15}
+    assert lowest(0.0, 7) == -(2**15)
+    dropped = (drawn(Dropout(2**-16), torch.ones(64 * 65536)) == 0).sum().item()
     assert abs(dropped - 64) < 4 * 8
+
+
+def test_dropout_in_training_is_told_what_to_draw():
+    with pytest.raises(RuntimeError, match=r"drawing\(dropouts\(model\), Draw.of"):
+        Dropout(0.5)(torch.ones(3))
+    layers = nn.Sequential(Dropout(0.5), Dropout(0.0), Dropout(0.5))
+    with drawing(dropouts(layers), Draw(3, 7)):
+        seeds = [layer.seed for layer in layers]
+        assert seeds == [Draw(3, 7).seed(1), None, Draw(3, 7).seed(2)]
+    assert [layer.seed for layer in layers] == [None] * 3
+
+
+def test_torchs_own_dropout_is_refused_with_its_place():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.Dropout(0.0), nn.Dropout(0.1)))
+    with pytest.raises(ConfigError, match=r"Sequential\.1\.1.*(?s:.*)layers\.dropout\.Dropout"):
+        FunctionalModel(model, [torch.ones(1, 3)])
+    model[1][1] = Dropout(0.1)
+    functional = FunctionalModel(model, [torch.ones(1, 3)])
+    assert functional(functional.params, 0, Draw(0, 0)).shape == (1, 2)
 
 
 def test_dropout_is_the_identity_in_evaluation():
@@ -230,18 +255,16 @@ def test_dropout_is_the_identity_in_evaluation():
 @pytest.mark.parametrize("shape", [(1,), (3,), (5, 1), (7, 3), (2, 3, 5), (0, 4)])
 def test_dropout_keeps_any_shape_and_type(shape):
     for dtype in (torch.float32, torch.float64):
-        out = Dropout(0.5)(torch.ones(shape, dtype=dtype))
+        out = drawn(Dropout(0.5), torch.ones(shape, dtype=dtype))
         assert out.shape == shape
         assert out.dtype == dtype
         assert ((out == 0) | (out == 2)).all()
 
 
-@pytest.mark.usefixtures("seeded")
 def test_the_seed_decides_the_mask_whatever_the_precision():
     drop, masks = Dropout(0.5), []
     for seed, dtype in ((1, torch.float32), (1, torch.float64), (2, torch.float32)):
-        torch.manual_seed(seed)
-        masks.append(drop(torch.ones(50, 3, dtype=dtype)) != 0)
+        masks.append(drawn(drop, torch.ones(50, 3, dtype=dtype), seed=seed) != 0)
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
 
@@ -249,7 +272,7 @@ def test_the_seed_decides_the_mask_whatever_the_precision():
 @pytest.mark.usefixtures("seeded")
 def test_the_gradient_of_dropout_is_its_scaled_mask():
     x = (torch.rand(200) + 1).requires_grad_()
-    out = Dropout(0.3)(x)
+    out = drawn(Dropout(0.3), x)
     (gradient,) = torch.autograd.grad(out.sum(), x)
     torch.testing.assert_close(gradient, out.detach() / x.detach())
     assert 0 < (gradient == 0).sum() < 200
@@ -259,7 +282,9 @@ def test_the_gradient_of_dropout_is_its_scaled_mask():
 @every_model
 def test_training_drops_values_moves_statistics_and_reaches_every_parameter(name):
     model, ids = make_model(name, Task()), make_batch(Task(), 24, seed=0).ids
-    first, second = model(ids), model(ids)
+    state = torch.get_rng_state()
+    first, second = (drawn(model, ids, seed=seed) for seed in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(first, second)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d)]
     assert len(norms) == (3 if name == "nfm" else 2)
@@ -273,7 +298,7 @@ def test_no_batch_norm_where_the_options_have_none(name):
     options = ModelOptions(embedding_dim=4, hidden=(9,), batch_norm=False)
     model = build_model(name, FIELD_SIZES, Task(), options)
     assert not any(isinstance(m, nn.BatchNorm1d) for m in model.modules())
-    assert model(make_batch(Task(), 6, seed=0).ids).isfinite().all()
+    assert drawn(model, make_batch(Task(), 6, seed=0).ids).isfinite().all()
 
 
 @pytest.mark.usefixtures("seeded")
@@ -281,7 +306,7 @@ def test_nfm_drops_values_of_the_pooled_vector():
     options = ModelOptions(embedding_dim=4, hidden=(), dropout=0.5, batch_norm=False)
     model = build_model("nfm", FIELD_SIZES, Task(), options)  # its tower is a single linear layer
     ids = make_batch(Task(), 24, seed=0).ids
-    assert not torch.equal(model(ids), model(ids))
+    assert not torch.equal(drawn(model, ids), drawn(model, ids, seed=1))
 
 
 @pytest.mark.usefixtures("seeded")
@@ -391,33 +416,29 @@ def test_a_functional_model_equals_the_model(model, batches, training):
     model.train(training)
     functional, expected = FunctionalModel(model, batches), copy.deepcopy(model)
     for k, ids in enumerate(batches):
-        torch.manual_seed(k)
-        logits = functional(functional.params, k)
-        torch.manual_seed(k)
-        torch.testing.assert_close(logits, expected(ids), rtol=1e-12, atol=1e-12)
+        logits = functional(functional.params, k, Draw(0, k))
+        torch.testing.assert_close(logits, drawn(expected, ids, seed=k), rtol=1e-12, atol=1e-12)
 
 
 def test_a_functional_model_leaves_parameters_and_buffers_alone(model, batches):
     before = {k: v.clone() for k, v in model.state_dict().items()}
     functional = FunctionalModel(model, batches)
-    loss = functional(functional.params, 0).square().mean()
+    loss = functional(functional.params, 0, Draw(0, 0)).square().mean()
     torch.autograd.grad(loss, list(functional.params.values()))
-    functional(functional.params, 1)
+    functional(functional.params, 1, Draw(0, 0))
     assert any("num_batches_tracked" in key for key in before)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
-    model(batches[0])
+    drawn(model, batches[0])
     assert not all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
 @pytest.mark.usefixtures("seeded")
 def test_gradients_equal_the_dense_models_on_the_rows_read(model, batches):
     functional = FunctionalModel(model, batches)
-    torch.manual_seed(0)
-    loss = functional(functional.params, 0).square().mean()
+    loss = functional(functional.params, 0, Draw(0, 0)).square().mean()
     compact = torch.autograd.grad(loss, list(functional.params.values()))
-    torch.manual_seed(0)
-    dense = torch.autograd.grad(model(batches[0]).square().mean(), list(model.parameters()))
+    dense = torch.autograd.grad(drawn(model, batches[0]).square().mean(), list(model.parameters()))
     read = torch.cat([ids + torch.tensor([0, 7, 12, 52]) for ids in batches]).unique()
     if functional.tables:
         assert torch.equal(functional.rows.sort().values, read)
@@ -450,7 +471,7 @@ def test_a_users_module_keeps_its_whole_tables_and_its_frozen_parameters():
     functional = FunctionalModel(model, batches)
     assert set(functional.params) == {"fields.weight"}
     for k, ids in enumerate(batches):
-        assert torch.equal(functional(functional.params, k), model(ids))
+        assert torch.equal(functional(functional.params, k, Draw(0, 0)), model(ids))
 
 
 def test_a_functional_model_replaces_a_shared_parameter_wherever_it_is():
@@ -459,7 +480,7 @@ def test_a_functional_model_replaces_a_shared_parameter_wherever_it_is():
     x = torch.tensor([[1.0, -2.0]])
     functional = FunctionalModel(model, [x])
     doubled = {**functional.params, "0.weight": 2 * model[0].weight}
-    found = functional(doubled, 0)
+    found = functional(doubled, 0, Draw(0, 0))
     with torch.no_grad():
         model[0].weight.mul_(2)
     assert torch.equal(found, model(x))
@@ -473,4 +494,4 @@ def test_a_frozen_table_of_ours_is_cut_like_the_others():
     functional = FunctionalModel(model, batches)
     assert "linear.weight" not in functional.params
     for k, ids in enumerate(batches):
-        torch.testing.assert_close(functional(functional.params, k), model(ids))
+        torch.testing.assert_close(functional(functional.params, k, Draw(0, 0)), model(ids))

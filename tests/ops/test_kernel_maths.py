@@ -8,7 +8,7 @@ import torch
 from numba import njit
 from scipy import stats
 
-from autoloss.ops.kernels import maths, random
+from autoloss.ops.kernels import maths
 from autoloss.ops.kernels.lanes import LANES, load, root, spread, store, total
 from autoloss.ops.kernels.random import words
 from autoloss.ops.kernels.runtime import FAST, Kernel, fits
@@ -72,15 +72,6 @@ def test_draws_depend_on_seed_and_place_not_on_threads(threads):
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0][:10], found[2])
     assert len(found[0].unique()) == 1000
-
-
-def test_16_bit_parts_of_words_are_uniform():
-    to = torch.empty(250_000, dtype=torch.int64)
-    words(len(to), random.seed_from(torch.Generator().manual_seed(0)), to)
-    parts = to.view(torch.int16).double() / 2**16 + 0.5
-    assert stats.kstest(parts.numpy(), "uniform").pvalue > 1e-3
-    neighbours = np.corrcoef(parts[:-1], parts[1:])[0, 1]
-    assert abs(neighbours) < 4 / len(parts) ** 0.5
 
 
 @pytest.mark.parametrize("count", [1, 2])

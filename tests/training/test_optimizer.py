@@ -7,6 +7,7 @@ import torch
 
 from autoloss.functional import decision_layers
 from autoloss.methods.load import load
+from autoloss.seeds import Draw
 from autoloss.task import Task
 from autoloss.training.loop import Trainer
 from tests.tiny import tiny_config
@@ -35,7 +36,7 @@ class Looked:
         batches = [make_batch(task, n, seed=n) for n in (6, 8)]
         self.opened = self.adam.open(self.model, [batch.ids for batch in batches])
         self.params = self.opened.params
-        loss = self.opened.current().square().mean()
+        loss = self.opened.current(Draw(0, 1)).square().mean()
         slopes = torch.autograd.grad(loss, list(self.params.values()))
         self.gradients = dict(zip(self.params, slopes, strict=True))
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from autoloss.config import ModelOptions
+from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.load import load
-from autoloss.seeds import derive_seed
+from autoloss.seeds import Draw
 from autoloss.training.evaluate import Calibrator, judge
 from autoloss.training.loop import Trainer
 from tests.tiny import tiny_config
@@ -110,10 +111,9 @@ def test_a_plain_loop_with_torchs_adam_gives_the_same_weights(tiny):
     model.train()
     for t in range(5):
         batch = run.train.batch(t)
-        torch.manual_seed(derive_seed(0, "dropout", t))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            model(batch.ids), batch.labels.float()
-        )
+        with drawing(dropouts(model), Draw.of(t, 0, "dropout", "inner")):
+            logits = model(batch.ids)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.labels.float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

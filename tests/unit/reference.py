@@ -16,9 +16,11 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from autoloss.data.load.batches import Batch
+from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.contract import Step
 from autoloss.methods.learned import Learned
-from autoloss.seeds import derive_seed
+from autoloss.seeds import Draw
+from tests.unit.noise import gumbel, seed_at
 
 Params = dict[str, Tensor]
 
@@ -41,35 +43,36 @@ class Reference:
         """The validation batch of the step: the first after `every` steps."""
         return self.step.validation(self.step.t // self.method.options["every"] - 1)
 
-    def logits(self, params: Params, ids: Tensor) -> Tensor:
+    def logits(self, params: Params, ids: Tensor, role: str = "inner") -> Tensor:
         """The model at `params`, with copies of its buffers."""
-        buffers = {k: v.clone() for k, v in self.step.model.named_buffers()}
-        return functional_call(self.step.model, {**params, **buffers}, (ids,))
+        model = self.step.model
+        buffers = {k: v.clone() for k, v in model.named_buffers()}
+        draw = Draw.of(self.step.t, self.step.seed, "dropout", role)
+        with drawing(dropouts(model), draw):
+            return functional_call(model, {**params, **buffers}, (ids,))
 
     def mixture(self, labels: Tensor, logits: Tensor, role: str, seen: Tensor | None) -> Tensor:
         """sum_i p_i l_i (Eq. 11), mean over the batch; the weights look at `seen`, or at logits."""
         method, t = self.method, self.step.t
-        scores = method.weighting(labels, logits if seen is None else seen)
+        with drawing(dropouts(method.weighting), Draw.of(t, method.seed, "noise", role)):
+            scores = method.weighting(labels, logits if seen is None else seen)
         if method.info.name != "autoloss":
             weights = scores.softmax(dim=-1)
         else:
-            noise = torch.Generator().manual_seed(derive_seed(method.seed, "noise", role, t))
-            gumbel = -torch.empty_like(scores).exponential_(generator=noise).log()
+            seed = seed_at(0, t, method.seed, "noise", role)
+            noise = torch.from_numpy(gumbel(seed, tuple(scores.shape)))
             tau = max(0.01, 1 - 0.91685 * t / method.steps_per_epoch)
-            weights = ((F.log_softmax(scores, dim=-1) + gumbel) / tau).softmax(dim=-1)
+            weights = ((F.log_softmax(scores, dim=-1) + noise) / tau).softmax(dim=-1)
         return (weights * method.candidates(labels, logits)).sum(dim=-1).mean()
 
     def train(self, params: Params) -> Tensor:
         """L_train(W, V)."""
-        torch.manual_seed(self.step.seed)
         logits = self.logits(params, self.step.batch.ids)
-        torch.manual_seed(derive_seed(self.step.seed, "weighting"))
         return self.mixture(self.step.batch.labels, logits, "inner", None)
 
     def val_logits(self, params: Params) -> Tensor:
-        """The model's output on the validation batch; seeds torch's generator."""
-        torch.manual_seed(derive_seed(self.step.seed, "outer"))
-        return self.logits(params, self.validation.ids)
+        """The model's output on the validation batch."""
+        return self.logits(params, self.validation.ids, "outer")
 
     def val(self, params: Params, seen: Tensor | None = None) -> Tensor:
         """L_val(W, V) on the validation batch; the weights look at `seen`, if given."""
@@ -116,7 +119,6 @@ class Reference:
         slope = torch.autograd.grad(self.val(ahead), list(ahead.values()))
         toward = dict(zip(ahead, slope, strict=True))
         params = {k: w.detach() for k, w in self.params.items()}
-        torch.manual_seed(self.step.seed)
         ids, labels = self.step.batch.ids, self.step.batch.labels
         logits, t = jvp(
             lambda *values: self.logits(dict(zip(params, values, strict=True)), ids),
@@ -124,7 +126,6 @@ class Reference:
             tuple(toward.values()),
         )
         logits = logits.detach().requires_grad_()
-        torch.manual_seed(derive_seed(self.step.seed, "weighting"))
         loss = self.mixture(labels, logits, "inner", None)
         (signal,) = torch.autograd.grad(loss, logits, create_graph=True)
         return self.direct_term(xi) - xi * self.of_weighting((signal * t.detach()).sum())

@@ -10,6 +10,8 @@ import torch
 from autoloss.hypergradient import ESTIMATORS
 from autoloss.methods.load import load
 from autoloss.models import MODELS
+from autoloss.ops.dropout import dropout_mask
+from autoloss.ops.random import gumbel, words
 from autoloss.task import Task
 from autoloss.training.loop import Trainer
 from tests.tiny import TASKS, tiny_config
@@ -24,18 +26,27 @@ both = pytest.mark.parametrize("task", TASKS)
 GPU = torch.device("cuda")
 
 
+@pytest.mark.parametrize("n", [1, 5, 100_003])
+def test_noise_is_the_cpus(n):
+    for seed in (-(2**63), -1, 0, 12345, 2**63 - 1):
+        assert torch.equal(words(seed, n, GPU).cpu(), words(seed, n, torch.device("cpu")))
+        here, there = torch.empty(n), torch.empty(n, device=GPU)
+        assert torch.equal(dropout_mask(there, 0.2, seed).cpu(), dropout_mask(here, 0.2, seed))
+        torch.testing.assert_close(gumbel(seed, there).cpu(), gumbel(seed, here))
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @both
 @pytest.mark.parametrize("name", MODELS)
 def test_the_outer_gradient_is_the_cpus(name, task, estimator):
-    """Nothing is drawn: no dropout, and AL-2 has no Gumbel noise. Batch norm is on."""
+    """Dropout and batch norm are on."""
     task = Task(TASKS[task])
-    step = make_step(make_model(name, task, dropout=0.0), task)
-    method = make_method("al2", task, hidden=(8, 6), dropout=0.0)
+    step = make_step(make_model(name, task), task)
+    method = make_method("al2", task, hidden=(8, 6))
     there = copy.copy(step)
     there.model, there.batch = copy.deepcopy(step.model).to(GPU), step.batch.to(GPU)
     there.validation = lambda k: step.validation(k).to(GPU)
-    method_there = make_method("al2", task, hidden=(8, 6), dropout=0.0).to(GPU)
+    method_there = make_method("al2", task, hidden=(8, 6)).to(GPU)
     found = [
         flat(ESTIMATORS[estimator](m.outer_problem(s), 0.1)).cpu()
         for m, s in ((method, step), (method_there, there))
@@ -59,15 +70,13 @@ def test_deferred_adam_moves_as_on_the_cpu(weight_decay):
 
 @both
 @pytest.mark.parametrize("name", MODELS)
-def test_trains_as_on_the_cpu_where_nothing_is_drawn(name, task, tiny):
+def test_trains_as_on_the_cpu(name, task, tiny):
     config = tiny_config(max_epochs=3, patience=3)
-    still = {"al2": {"dropout": 0.0}}
     curves = []
     for device in ("cpu", "cuda"):
         training = config.training.model_copy(update={"device": device})
-        model = config.model.model_copy(update={"dropout": 0.0})
-        over = {"training": training, "model": model, "methods": still}
-        run = Trainer(config.model_copy(update=over), tiny[task], name, load("al2"), 0)
+        config = config.model_copy(update={"training": training})
+        run = Trainer(config, tiny[task], name, load("al2"), 0)
         run.run()
         curves.append([curve["train_loss"] for curve in run.progress.curves])
     assert curves[0][-1] < curves[0][0]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoloss.ops.random import permutation
 from autoloss.seeds import derive_seed
 
 TOGETHER = 1 << 16  # ids that are read at once: a small batch alone takes longer in calls
@@ -53,8 +54,8 @@ class Batches:
     def order(self, epoch: int) -> np.ndarray:
         """The permutation of an epoch; the last one asked for is kept."""
         if self._order[0] != epoch:
-            generator = np.random.default_rng(derive_seed(self.seed, "order", self.name, epoch))
-            self._order = (epoch, generator.permutation(len(self.labels)))
+            seed = derive_seed(self.seed, "order", self.name, epoch)
+            self._order = (epoch, permutation(seed, len(self.labels)))
         return self._order[1]
 
     def batch(self, k: int) -> Batch:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numba import njit
-from torch import Tensor
 
 from autoloss.ops.kernels.runtime import FAST, Address, Kernel, longs, share
-
-
-def seed_from(generator: torch.Generator | None = None) -> int:
-    """A seed of 64 bits from a generator of the CPU's, torch's default one if None."""
-    drawn: Tensor = torch.empty((), dtype=torch.int64)
-    return int(drawn.random_(-(2**63), None, generator=generator))
 
 
 @njit(**FAST)

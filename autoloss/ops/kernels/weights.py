@@ -22,8 +22,8 @@ def gumbel_softmax(rows: int, n: int, scores: Address, seed: int, steep: float, 
         bits[k] = word(seed, begin // 2 + k)
     halves = bits.view(np.uint32)[begin % 2 :]
     for k in range(size):
-        # In the middle of one of 2^24 parts of (0, 1): never at an end.
-        u = (np.float32(halves[k] >> np.uint32(8)) + np.float32(0.5)) * np.float32(2**-24)
+        # In the middle of one of 2^23 parts of (0, 1): never at an end.
+        u = (np.float32(halves[k] >> np.uint32(9)) + np.float32(0.5)) * np.float32(2**-23)
         to[k] = (scores[k] - log(-log(u))) * steep
     for i in range(0, size, n):
         largest = to[i]

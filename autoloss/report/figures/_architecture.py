@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from autoloss.layers.dropout import Dropout
+from autoloss.layers.dropout import Dropout, drawing, dropouts
 from autoloss.layers.embedding import FieldEmbedding, Window
 from autoloss.layers.hidden import Hidden
 from autoloss.layers.tower import Tower
+from autoloss.seeds import Draw
 
 BATCH = 1009  # a prime that nothing else has: where it is in a shape, that is the batch
 WORDS = {
@@ -136,7 +137,8 @@ def _run(model: nn.Module, ids: Tensor) -> tuple[Tensor, dict[Node, Part]]:
         rows = table(ids).flatten(0, 1)
         table.window = Window(rows, places)  # a model may look up by operations of its own
         tables.add(table)
-    logits: Tensor = model(ids)
+    with drawing(dropouts(model), Draw(0, 0)):
+        logits: Tensor = model(ids)
     for hook in hooks:
         hook.remove()
     return logits, owner

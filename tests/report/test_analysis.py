@@ -65,7 +65,7 @@ def test_a_changed_byte_of_prepared_data_is_found_before_training(study):
     labels = np.load(file)
     np.save(file, labels[::-1].copy())
     with pytest.raises(DataError, match=r"labels\.npy: expected sha256"):
-        sound_data(study, Cell(*vars(cell).values()))
+        sound_data(study, Cell(*vars(cell).values()), [0])
 
 
 def test_data_prepared_by_another_description_are_refused(study):

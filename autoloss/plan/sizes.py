@@ -44,6 +44,11 @@ class DataSize:
         """Numbers in the arrays of a prepared split, the labels included."""
         return self.rows * (self.fields + 1)
 
+    @property
+    def predicted(self) -> int:
+        """Numbers that a run predicts of the test rows."""
+        return self.splits["test"] * (1 if self.classes == 2 else self.classes)
+
     def batches(self, splits: Iterable[str], batch_size: int) -> int:
         """Steps of one epoch over `splits` (a last batch of one example is dropped)."""
         full, rest = divmod(sum(self.splits[name] for name in splits), batch_size)

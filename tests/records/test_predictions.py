@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from autoloss.errors import RecordError
+from autoloss.records.index import build_index
 from autoloss.records.predictions import read, read_run, write_predictions
 from autoloss.records.schema import Failure
 from autoloss.records.store import read_record
@@ -16,6 +18,7 @@ from autoloss.study.cell import Cell
 from autoloss.training.loop import Trainer
 from autoloss.training.runner import Runner
 from tests.studied import CE, tiny_study, working_in
+from tests.tiny import ROOT
 
 
 @pytest.fixture
@@ -91,3 +94,17 @@ def test_a_run_that_fails_leaves_none_of_an_earlier_run(study, monkeypatch):
     assert isinstance(record.failure, Failure)
     assert record.predictions is None
     assert not study.predictions_file(CE, 0).exists()
+
+
+def test_the_documented_snippet_gives_the_auc_of_the_index(study):
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    (code,) = re.findall(r"## Another metric.*?```python\n(.*?)```", page, re.DOTALL)
+    for there, here in (("laptop", "smoke"), ("seed_3", "seed_1"), ("split_3", "split_1")):
+        assert there in code
+        code = code.replace(there, here)
+    names: dict[str, object] = {}
+    exec(code, names)
+    row = build_index(study, [CE]).set_index("seed").loc[1]
+    assert row["split"] == 1
+    assert names["auc"] == pytest.approx(row["auc"], abs=1e-12)
+    assert len(names["users"]) == len(names["labels"])

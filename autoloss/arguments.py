@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,10 @@ def require_plan(key: str | None, now: str) -> None:
         )
 
 
-def sound_data(study: Study, cell: Cell) -> PreparedData:
-    """The cell's data, once its code is imported: both are what they are taken for.
+def sound_data(study: Study, cell: Cell, seeds: Iterable[int | None]) -> dict[int, PreparedData]:
+    """The splits of the cell's runs (None: of its search), by number, once its code is imported.
+
+    Both are what they are taken for.
 
     Raises:
         ConfigError: the code changed while it was imported.
@@ -84,10 +87,12 @@ def sound_data(study: Study, cell: Cell) -> PreparedData:
     load(study.base(cell.method))
     if not identity.still_the_code(study, cell):
         raise ConfigError(str(cell), "its code changed while it was imported", "start it again")
-    prepared_hash(study, cell.dataset)
-    data = PreparedData.open(study.prepared_folder(cell.dataset))
-    data.verify()
-    return data
+    opened = {}
+    for split in dict.fromkeys(map(study.split_of, seeds)):
+        prepared_hash(study, cell.dataset, split)
+        opened[split] = PreparedData.open(study.prepared_folder(cell.dataset, split))
+        opened[split].verify()
+    return opened
 
 
 def cell_of(study: Study, dataset: str, model: str, method: str) -> Cell:
@@ -106,7 +111,9 @@ def seed_range(study: Study, text: str) -> tuple[int, int]:
         raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
     if first > last:
         raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
-    if last >= (seeds := study.config.study.seeds):
-        problem = f"is '{text}', and the study has the seeds 0 to {seeds - 1}: nothing reads others"
+    seeds = study.seeds
+    if first not in seeds or last not in seeds:
+        held = f"{seeds[0]} to {seeds[-1]}"
+        problem = f"is '{text}', and the study has the seeds {held}: nothing reads others"
         raise ConfigError("--seeds", problem, "give seeds of the study, or raise study.seeds")
     return first, last

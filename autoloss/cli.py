@@ -89,7 +89,7 @@ def synth(
 
 @app.command()
 def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
-    """Split and encode a data set into data/prepared/."""
+    """Encode a data set into data/prepared/, each of the study's splits into a folder."""
     from autoloss.data.load.prepared import PreparedData
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
 
@@ -97,16 +97,19 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     spec = study.dataset(dataset)
     now = identity.preparation_key(study, dataset)
     require_plan(key, now)
-    manifest = prepare_dataset(
+    folders = {split: study.prepared_folder(dataset, split) for split in study.prepared_splits}
+    manifests = prepare_dataset(
         spec,
         study.raw_folder(spec.source),
-        study.prepared_folder(dataset),
+        folders,
         max_rows=study.config.study.max_rows,
         key=now,
     )
-    if study.config.training.validation == "halves":  # each has every class
-        PreparedData.open(study.prepared_folder(dataset)).validation(halves=True)
-    typer.echo(f"{dataset}: {manifest.splits}, data hash {manifest.data_hash[:16]}")
+    for split, manifest in manifests.items():
+        if study.config.training.validation == "halves":  # each has every class
+            PreparedData.open(folders[split]).validation(halves=True)
+        hashed = manifest.data_hash[:16]
+        typer.echo(f"{dataset} split {split}: {manifest.splits}, data hash {hashed}")
 
 
 @app.command()
@@ -128,7 +131,7 @@ def train(
             from autoloss.training.display import reporting
             from autoloss.training.runner import Runner
 
-            data = sound_data(study, cell)
+            data = sound_data(study, cell, range(first, last + 1))
         with reporting() as report:
             runner = Runner(study, report, report.beat)
             typer.echo(stoppable(lambda: runner.train_shard(cell, first, last, data)))
@@ -150,7 +153,7 @@ def search(
             from autoloss.search.run import search as search_cell
             from autoloss.training.display import reporting
 
-            data = sound_data(study, cell)
+            (data,) = sound_data(study, cell, [None]).values()
         with reporting() as report:
             typer.echo(stoppable(lambda: search_cell(study, cell, report, report.beat, data)))
 

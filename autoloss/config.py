@@ -76,7 +76,11 @@ class StudyOptions(Strict):
     methods: Names | None = Field(
         default=None, description="only these methods; null: all that there are"
     )
-    seeds: Positive = Field(description="runs per cell; run s has seed s")
+    seeds: Positive = Field(description="runs per cell")
+    first_seed: Annotated[StrictInt, Field(ge=0)] = Field(
+        description="runs have this seed and those that follow; splits are numbered from it"
+    )
+    splits: Positive = Field(description="run k of a cell trains and tests on split k mod splits")
     seeds_per_job: Positive = Field(description="seeds trained by one process")
     max_rows: Positive | None = Field(
         default=None, description="use a random sample of so many rows; null: all"

@@ -25,7 +25,7 @@ DATASET, MODEL, SEEDS, MARGIN = "ml100k-ctr", "deepfm", 40, 0.0005
 def outcome(method: str, seed: int, updates: str) -> tuple[float, list[float]]:
     """Test AUC, and validation AUC by epoch."""
     study = Study.load({"training": {"table_updates": updates}}, ROOT)
-    data = PreparedData.open(study.prepared_folder(DATASET))
+    data = PreparedData.open(study.prepared_folder(DATASET, 0))
     run = Trainer(study.config, data, MODEL, load(method), seed)
     return run.run()["test"]["auc"], [curve["auc"] for curve in run.progress.curves]
 

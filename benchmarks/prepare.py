@@ -32,7 +32,7 @@ def ours(folder: Path) -> None:
     from autoloss.data.prepare.dataset import prepare
     from autoloss.data.specs import load_dataset
 
-    prepare(load_dataset("criteo", HERE.parent), folder / "raw", folder / "ours")
+    prepare(load_dataset("criteo", HERE.parent), folder / "raw", {0: folder / "ours"})
 
 
 def fuxictr(folder: Path) -> None:

@@ -65,7 +65,7 @@ def standard_error(first, second, clusters):
 def errors(dataset):
     """The lines of one data set."""
     study = Study.load(OPTIONS, ROOT)
-    data = PreparedData.open(study.prepared_folder(dataset))
+    data = PreparedData.open(study.prepared_folder(dataset, 0))
     ids, labels = data.split("test")
     users = [k for k, field in enumerate(data.manifest.fields) if field.name == "user"]
     clusters = ids[:, users[0]] if users else np.arange(len(labels))

@@ -45,7 +45,7 @@ def denormal_numbers():
 def tiny(tmp_path_factory):
     """Prepared data of both tasks, by name."""
     folder = tmp_path_factory.mktemp("prepared")
-    return {name: tiny_data(folder / name, classes) for name, classes in TASKS.items()}
+    return {name: tiny_data(folder / name / "split_0", classes) for name, classes in TASKS.items()}
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from autoloss.study.cell import Cell
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.study import Study
 from autoloss.training.runner import Runner
-from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
+from tests.tiny import ROOT, TASKS, tiny_config, tiny_splits
 
 METHODS = ["focal", "kl", "hinge", "ce", "ce_more_data", "bohb", "slf", "darts", "melu", "autoloss"]
 METHODS += ["autoloss_ce"]
@@ -36,7 +36,7 @@ def tiny_study(**keys: object) -> Study:
 def run_study(study: Study) -> None:
     """Data, searches, runs, indexes, budgets, statistics and tables, in the current folder."""
     for name, task in DATASETS.items():
-        tiny_data(study.prepared_folder(name), TASKS[task])
+        tiny_splits(study, name, TASKS[task])
     runner = Runner(study, lambda line: None)
     cells = study.all_cells()
     for cell in sorted(cells, key=lambda cell: study.controller_of(cell) is not None):

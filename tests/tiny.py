@@ -16,6 +16,7 @@ from autoloss.data.manifest import (
     digest,
     write_manifest,
 )
+from autoloss.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 FIELD_SIZES = (12, 9, 4)
@@ -36,8 +37,14 @@ def tiny_config(**training) -> Config:
     )
 
 
-def tiny_data(folder: Path, classes: int) -> PreparedData:
-    """A prepared folder whose labels follow the sum of two planted effects, with noise."""
+def tiny_splits(study: Study, dataset: str, classes: int) -> None:
+    """Every split of a data set that a study has, in the current folder."""
+    for split in study.prepared_splits:
+        tiny_data(study.prepared_folder(dataset, split), classes, split)
+
+
+def tiny_data(folder: Path, classes: int, split: int = 0) -> PreparedData:
+    """A prepared split whose labels follow the sum of two planted effects, with noise."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(classes)
     rows = sum(SPLITS.values())
@@ -45,16 +52,18 @@ def tiny_data(folder: Path, classes: int) -> PreparedData:
     score = random.normal(size=12)[ids[:, 0]] + random.normal(size=9)[ids[:, 1]]
     score = score + random.normal(size=rows)
     labels = np.searchsorted(np.quantile(score, np.arange(1, classes) / classes), score)
-    digests = save_arrays(folder, ids, labels)
-    write_manifest(folder, tiny_manifest(folder.name, classes, rows, digests))
+    order = np.roll(np.arange(rows), 150 * split)
+    users = np.random.default_rng(classes).integers(0, 20, rows)[order][-SPLITS["test"] :]
+    digests = save_arrays(folder, ids=ids[order], labels=labels[order], clusters=users)
+    manifest = tiny_manifest(folder.parent.name, classes, rows, digests)
+    write_manifest(folder, manifest.model_copy(update={"split": split, "cluster": "f0"}))
     return PreparedData.open(folder)
 
 
-def save_arrays(folder: Path, ids: np.ndarray, labels: np.ndarray) -> dict[str, str]:
+def save_arrays(folder: Path, **arrays: np.ndarray) -> dict[str, str]:
     """Write a prepared folder's arrays; their digests, for its manifest."""
-    arrays = {"ids": ids.astype(np.int32), "labels": labels.astype(np.int32)}
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+        np.save(folder / f"{name}.npy", array.astype(np.int32))
     return {name: digest(folder / f"{name}.npy") for name in arrays}
 
 
@@ -69,7 +78,7 @@ def tiny_manifest(name: str, classes: int, rows: int, digests: dict[str, str]) -
         raw_files=(),
         raw_rows=rows,
         rows=rows,
-        split_seed=0,
+        split=0,
         splits=SPLITS,
         fields=tuple(
             FieldStats(

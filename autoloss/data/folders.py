@@ -57,6 +57,18 @@ def atomic_folder(destination: Path, names: Collection[str] = ()) -> Iterator[Pa
         _clear(place)
 
 
+@contextmanager
+def scratch_beside(folder: Path) -> Iterator[Path]:
+    """An empty folder on the disk of `folder`, gone after the block. Only for its `sole_owner`."""
+    place = folder.resolve()
+    scratch, _ = _beside(place)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        _clear(place)
+
+
 def _beside(place: Path) -> tuple[Path, Path]:
     """Where a folder's successor and predecessor are while it is replaced."""
     name = f".{place.name}.autoloss"

@@ -82,14 +82,15 @@ class Statistics(Strict):
 
 
 class Manifest(Strict):
-    """A prepared folder: where it came from, what it holds and the hash of its content.
+    """One split of a data set, prepared: where it came from, what it holds, its content's hash.
 
     `bad_rows` malformed lines were skipped, and are not among the `raw_rows`; `differences` are
     those from the data set's `expected` or `inferred` statistics that did not stop preparation.
-    `key` is the study's of the description, row limit and code that it was prepared by.
+    `key` is the study's of the description, row limit and code that it was prepared by. `split` is
+    its number; `cluster` the field whose values `clusters.npy` numbers.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     key: str | None = None
     dataset: str
     title: str
@@ -100,13 +101,14 @@ class Manifest(Strict):
     raw_rows: int
     bad_rows: int = 0
     rows: int
-    split_seed: int
+    split: int
     splits: dict[str, int]
     fields: tuple[FieldStats, ...]
     classes: int
     class_counts: dict[str, tuple[int, ...]]
     statistics: Statistics
     differences: tuple[str, ...] = ()
+    cluster: str | None = None
     arrays: dict[str, str]
     data_hash: str
 

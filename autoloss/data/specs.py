@@ -157,7 +157,7 @@ class FieldSpec(Strict):
 
 
 class SplitSpec(Strict):
-    """Shares of a random split and the seed of its permutation."""
+    """Shares of each random split, and the seed of all their permutations."""
 
     train: float = Field(gt=0, lt=1)
     validation: float = Field(gt=0, lt=1)
@@ -188,7 +188,8 @@ class DatasetSpec(Strict):
     """A data set: one task on one source, and how its fields are encoded and its rows split.
 
     Data that differ from `expected`, which is published, are refused; of a difference from
-    `inferred`, which is not, preparation warns. `max_bad_rows` malformed lines are skipped.
+    `inferred`, which is not, preparation warns. `max_bad_rows` malformed lines are skipped. Rows
+    with one value of the field `cluster` are alike: uncertainty over test rows is by its values.
     """
 
     name: Name
@@ -200,6 +201,7 @@ class DatasetSpec(Strict):
     split: SplitSpec
     expected: Expected | None = None
     inferred: Expected | None = None
+    cluster: str | None = None
     max_bad_rows: int = Field(default=0, ge=0)
 
     @property
@@ -214,6 +216,8 @@ class DatasetSpec(Strict):
             raise ValueError(f"a field appears twice in {names}")
         if self.task.label in names:
             raise ValueError(f"the label '{self.task.label}' cannot be an input field")
+        if self.cluster is not None and self.cluster not in names:
+            raise ValueError(f"the cluster '{self.cluster}' must be one of the fields")
         return self
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ def compare(training: Training) -> dict[str, Any]:
             (cost.run_epochs[1], cost.run_seconds[1] - fixed.run),
         )
         searched = [None] if study.searches(cell) else []
-        for seed in (*searched, *range(study.config.study.seeds)):
+        for seed in (*searched, *study.seeds):
             file = study.search_file(cell) if seed is None else study.record_file(cell, seed)
             if not file.exists():
                 continue

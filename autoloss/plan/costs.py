@@ -79,6 +79,7 @@ class Fixed(Strict):
     figure: float
     report: float
     prepare_start: float
+    read_per_value: float
     prepare_per_value: float
     workflow_start: float
     per_job: float

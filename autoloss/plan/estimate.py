@@ -118,12 +118,13 @@ def _jobs(training: Training) -> tuple[dict[str, list[Three]], list[Three]]:
     """Seconds of each stage's jobs; and of each phase's longest chain of jobs."""
     study, fixed = training.study, training.devices.fixed
     speed, per_job = training.devices.download_mb_per_s * 1e6, fixed.per_job
+    per_value = fixed.read_per_value + fixed.prepare_per_value * len(study.prepared_splits)
     fetch = {
         name: ZERO + fixed.prepare_start + (_bytes(mirror) or 0) / speed
         for name, mirror in _mirrors(study).items()
     }
     prepare = {
-        name: ZERO + fixed.prepare_start + size.values * fixed.prepare_per_value
+        name: ZERO + fixed.prepare_start + size.values * per_value
         for name, size in training.sizes.items()
     }
     arrays = [fetch[study.dataset(name).source] + seconds for name, seconds in prepare.items()]
@@ -162,15 +163,18 @@ def _jobs(training: Training) -> tuple[dict[str, list[Three]], list[Three]]:
 
 def _disk(training: Training, mirrors: Iterable[Mirror]) -> dict[str, int]:
     """Bytes: what stays, and what there is beside it while data are prepared and while jobs run."""
-    prepared = [size.values * 4 for size in training.sizes.values()]
-    use, runs = training.resources, len(training.cells) * training.study.config.study.seeds
+    study, use = training.study, training.resources
+    prepared = [size.values * 4 for size in training.sizes.values()]  # of a split
+    predicted = [training.sizes[cell.dataset].predicted for cell in training.cells]
+    runs = len(training.cells) * len(study.seeds)
     checkpoint = max(cost.checkpoint_bytes for cost in training.costs.values())
     return {
         "archives": sum(_bytes(mirror) or 0 for mirror in mirrors),
         "raw_files": sum(member.limit for mirror in mirrors for member in mirror.members),
-        "prepared_arrays": sum(prepared),
-        "more_while_prepared": max(prepared) // 2,
+        "prepared_arrays": sum(prepared) * len(study.prepared_splits),
+        "more_while_prepared": max(prepared) * 3 // 2,  # the raw columns, and those of a split
         "records": round(runs * training.devices.record_kb * 1e3),
+        "predictions": sum(predicted) * 4 * len(study.seeds),
         "checkpoints": (use.places or use.cores) * checkpoint,
     }
 

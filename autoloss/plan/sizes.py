@@ -16,7 +16,7 @@ UNKNOWN = {"categorical": 1000, "numeric": 100}  # ids of a field whose size nob
 
 @dataclass(frozen=True)
 class DataSize:
-    """Rows by split, ids by field and classes of a data set; `known` says where that is from."""
+    """Of a data set: rows of a split's parts, ids by field, classes; `known` says where from."""
 
     name: str
     splits: dict[str, int]
@@ -41,8 +41,13 @@ class DataSize:
 
     @property
     def values(self) -> int:
-        """Numbers in the prepared arrays, the labels included."""
+        """Numbers in the arrays of a prepared split, the labels included."""
         return self.rows * (self.fields + 1)
+
+    @property
+    def predicted(self) -> int:
+        """Numbers that a run predicts of the test rows."""
+        return self.splits["test"] * (1 if self.classes == 2 else self.classes)
 
     def batches(self, splits: Iterable[str], batch_size: int) -> int:
         """Steps of one epoch over `splits` (a last batch of one example is dropped)."""
@@ -56,7 +61,7 @@ def data_size(study: Study, name: str) -> DataSize:
     Raises:
         ConfigError: neither a manifest nor a description says how many rows it has.
     """
-    folder = study.prepared_folder(name)
+    folder = study.prepared_folder(name, study.splits[0])  # others have nearly as many ids
     if (folder / MANIFEST).exists():
         with suppress(UserError):  # a damaged or an old one is prepared again, as it is described
             made = read_manifest(folder, Manifest, "prepare it again")

@@ -16,6 +16,7 @@ from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import DataError, RecordError
 from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.expected import over_budget, prepared_hash, why_no_search, why_not
+from autoloss.records.predictions import check_predictions
 from autoloss.records.schema import Record, Search
 from autoloss.records.shards import agrees
 from autoloss.records.store import parse_record, parse_search, read_limited
@@ -29,7 +30,7 @@ KINDS = {
     "missing": "never made, or lost",
     "failed": "ended with an error, which the record has; tables count them as failed",
     "unlisted": "lists of a job's runs that do not say what the records say",
-    "mixed": "a data set's runs were made on different data",
+    "mixed": "runs of one split were made on different data",
     "over budget": "trained more than their method may",
 }
 
@@ -77,20 +78,21 @@ class Tree:
         """Look through everything that the study has, or should have."""
         tree = cls(study)
         names = dict.fromkeys(cell.dataset for cell in study.all_cells())
-        data = {name: tree._data(name) for name in names}
+        data = {(name, k): tree._data(name, k) for name in names for k in study.prepared_splits}
         for cell in expected_cells(study):
-            tree._search(cell, data.get(cell.dataset))
+            tree._search(cell, data.get((cell.dataset, study.split_of(None))))
+            hashes = {seed: data.get((cell.dataset, study.split_of(seed))) for seed in study.seeds}
             for first, last in study.shards():
-                tree._shard(cell, first, last, data.get(cell.dataset))
+                tree._shard(cell, first, last, hashes)
         tree.findings += tree._mixed()
         return tree
 
-    def _data(self, dataset: str) -> str | None:
-        """The hash of a data set's prepared arrays, if they are here, sound and the study's."""
+    def _data(self, dataset: str, split: int) -> str | None:
+        """The hash of a split's prepared arrays, if they are here, sound and the study's."""
         try:
-            known = prepared_hash(self.study, dataset)
+            known = prepared_hash(self.study, dataset, split)
             if known is not None:
-                PreparedData.open(self.study.prepared_folder(dataset)).verify()
+                PreparedData.open(self.study.prepared_folder(dataset, split)).verify()
         except RecordError as error:
             self._find("stale", error.where, error.problem)
             return None
@@ -106,10 +108,10 @@ class Tree:
             except UnsoundError as error:
                 self._find(error.kind, f"{cell} search", error.problem, *error.remove)
 
-    def _shard(self, cell: Cell, first: int, last: int, data_hash: str | None) -> None:
+    def _shard(self, cell: Cell, first: int, last: int, hashes: dict[int, str | None]) -> None:
         """Each seed of a job, then whether its list says the same."""
-        listed = self.study.shard_file(cell, first, last)
-        found = [self._run(cell, seed, listed, data_hash) for seed in range(first, last + 1)]
+        listed, seeds = self.study.shard_file(cell, first, last), range(first, last + 1)
+        found = [self._run(cell, seed, listed, hashes[seed]) for seed in seeds]
         records = [record for record in found if record is not None]
         if len(records) == len(found) and not agrees(cell, records, listed):
             self._find("unlisted", str(listed), "says otherwise, or is not there", listed)
@@ -132,19 +134,20 @@ class Tree:
         self.findings.append(Finding(kind, where, problem, remove))
 
     def _mixed(self) -> Iterator[Finding]:
-        """Data sets whose prepared data are gone: then all their runs must be of one hash."""
+        """Splits whose prepared data are gone: then all their runs must be of one hash."""
         hashes: dict[str, set[str]] = {}
         for (cell, _), record in self.records.items():
-            hashes.setdefault(cell.dataset, set()).add(record.provenance.data_hash[:16])
-        for dataset, found in hashes.items():
+            split = f"{cell.dataset} split {record.split}"
+            hashes.setdefault(split, set()).add(record.provenance.data_hash[:16])
+        for split, found in hashes.items():
             if len(found) > 1:
-                yield Finding("mixed", dataset, f"data hashes {', '.join(sorted(found))}")
+                yield Finding("mixed", split, f"data hashes {', '.join(sorted(found))}")
 
 
 def sound_run(
     study: Study, cell: Cell, seed: int, data_hash: str | None, read: Reader = read_present
 ) -> Record:
-    """A run's record, whole, the study's own, within its budget and with its controller.
+    """A run's record, whole, the study's own, within its budget, with predictions and controller.
 
     Args:
         data_hash: of the prepared data; None: whatever data the record is of.
@@ -154,12 +157,16 @@ def sound_run(
         UnsoundError: it is not.
     """
     file, left = study.record_file(cell, seed), study.controller_file(cell, seed)
+    kept = study.predictions_file(cell, seed)
     with _whole(file, "no record"):
         record = parse_record(read(file), str(file))
     if problem := why_not(study, cell, seed, record, data_hash):
         raise UnsoundError("stale", problem)
     if problem := over_budget(study, cell, record):
         raise UnsoundError("over budget", problem)
+    if record.status == "ok":
+        with _whole(kept, "its test predictions are not there"):
+            check_predictions(read(kept), record, str(kept))
     if record.status == "ok" and owns_controller(record):
         with _whole(left, "its controller is not there"):
             check_controller(read(left), record)

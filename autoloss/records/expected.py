@@ -13,13 +13,13 @@ from autoloss.study.study import Study
 from autoloss.target import snakemake
 
 
-def prepared_hash(study: Study, dataset: str) -> str | None:
-    """The hash of a data set's prepared arrays; None where they are not here (or no more).
+def prepared_hash(study: Study, dataset: str, split: int) -> str | None:
+    """The hash of a split's prepared arrays; None where they are not here (or no more).
 
     Raises:
         RecordError: they were prepared by another description or code than the study's.
     """
-    folder = study.prepared_folder(dataset)
+    folder = study.prepared_folder(dataset, split)
     try:
         manifest = read_manifest(folder, Manifest, "run snakemake")
     except DataError:
@@ -35,11 +35,13 @@ def why_not(
 ) -> str | None:
     """Why a sound record is not the study's run of `cell` and `seed`; None if it is.
 
-    `data_hash` is that of the prepared data; None: whatever data the record is of.
+    `data_hash` is that of the split as prepared; None: whatever data the record is of.
     """
     found, asked = _name(record), (study.config.scale, str(cell), seed)
     if found != asked:
         return f"is of {_said(*found)}, not of {_said(*asked)}"
+    if record.split != (split := study.split_of(seed)):
+        return f"is of split {record.split}, not of split {split}"
     data, code = record.provenance.data_hash, identity.code(study, cell)
     if data_hash not in (None, data):
         return f"was made on other data: hash {data[:16]}, prepared here {str(data_hash)[:16]}"

@@ -25,24 +25,26 @@ COSTS = (
 
 
 def build_index(study: Study, cells: list[Cell]) -> pd.DataFrame:
-    """Runs of `cells` with seeds 0 .. study.seeds-1: identity, metrics, last weights and cost.
+    """Runs of `cells` with the study's seeds: identity, metrics, last weights and cost.
 
     Raises:
         RecordError: a record is missing, damaged or edited, or not of the study's run.
     """
-    rows, data = [], {c.dataset: prepared_hash(study, c.dataset) for c in cells}
+    rows, names = [], dict.fromkeys(cell.dataset for cell in cells)
+    data = {(d, k): prepared_hash(study, d, k) for d in names for k in study.prepared_splits}
     for cell in cells:
         cost: dict[str, object] = {}
         if study.searches(cell):
             search = read_search(study.search_file(cell))
             cost = search.cost  # not the record's: an earlier search may have chosen the same
-            if problem := why_no_search(study, cell, search, data[cell.dataset]):
+            known = data[cell.dataset, study.split_of(None)]
+            if problem := why_no_search(study, cell, search, known):
                 raise RecordError(str(study.search_file(cell)), problem, MEND)
-        for seed in range(study.config.study.seeds):
-            file = study.record_file(cell, seed)
+        for seed in study.seeds:
+            file, split = study.record_file(cell, seed), (cell.dataset, study.split_of(seed))
             record = read_record(file)
             # Where the prepared data are gone, the first record says what data all must be of.
-            known = data[cell.dataset] = data[cell.dataset] or record.provenance.data_hash
+            known = data[split] = data[split] or record.provenance.data_hash
             problem = why_not(study, cell, seed, record, known)
             if problem:
                 raise RecordError(str(file), problem, MEND)
@@ -66,12 +68,15 @@ def row_of(record: Record) -> dict[str, object]:
         "model": record.model,
         "method": record.method,
         "seed": record.seed,
+        "split": record.split,
+        "test_to_train": record.rows["test"] / record.rows["train"],
         "status": record.status,
         "run_id": record.run_id,
         **{name: test.get(name, math.nan) for name in (*METRICS, AUC_WEIGHTED)},
         **{f"{WEIGHT}{name}": w for name, w in zip(weights.candidates, last, strict=True)},
         "best_epoch": record.budget.best_epoch,
         "epochs": record.budget.epochs,
+        "stopped_by_limit": record.budget.stopped_by_limit,
         "steps": record.budget.steps,
         "outer_steps": record.budget.outer_steps,
         **{key: getattr(record.budget, key) for key in COSTS},

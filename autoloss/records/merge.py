@@ -8,7 +8,7 @@ sound record that is here already stays, whatever the other tree has.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,16 +53,17 @@ class Merge:
         for cell in sorted(cells, key=lambda cell: study.controller_of(cell) is not None):
             if not self._theirs(study.cell_folder(cell)).is_dir():
                 continue
-            data_hash = prepared_hash(study, cell.dataset)
-            if data_hash is None:
-                manifest = study.prepared_folder(cell.dataset) / "manifest.json"
+            hashes = {k: prepared_hash(study, cell.dataset, k) for k in study.prepared_splits}
+            absent = [split for split, data_hash in hashes.items() if data_hash is None]
+            if absent:
+                manifest = study.prepared_folder(cell.dataset, absent[0]) / "manifest.json"
                 mend = f"run `{snakemake(study, str(manifest))}` first"
                 self.refused.append(f"{cell}: its data are not prepared here; {mend}")
                 continue
-            if study.searches(cell) and self._take(cell, None, data_hash) is None:
+            if study.searches(cell) and self._take(cell, None, hashes) is None:
                 continue  # its runs cannot be used without it
             for first, last in study.shards():
-                here = [self._take(cell, seed, data_hash) for seed in range(first, last + 1)]
+                here = [self._take(cell, seed, hashes) for seed in range(first, last + 1)]
                 records = [record for record in here if isinstance(record, Record)]
                 file = study.shard_file(cell, first, last)
                 if len(records) == len(here) and not agrees(cell, records, file):
@@ -70,8 +71,11 @@ class Merge:
                     self.listed.append(file)
         return self
 
-    def _take(self, cell: Cell, seed: int | None, data_hash: str) -> Record | Search | None:
+    def _take(
+        self, cell: Cell, seed: int | None, hashes: Mapping[int, str | None]
+    ) -> Record | Search | None:
         """Take a run, or without a seed the cell's search, if it should be; what is here then."""
+        data_hash = hashes[self.study.split_of(seed)]
         name = f"{cell} search" if seed is None else f"{cell} seed {seed}"
         contents: dict[Path, bytes] = {}
 

@@ -77,7 +77,8 @@ class Budget(Strict):
     `forward_examples` and `backward_examples` count passes through the model, whatever for: one
     example forward (validation and test too), or derivatives of one example backward (or along, in
     a hypergradient's tangent pass). They depend on no hardware. A run that refits counts both of
-    its trainings. What the cell's search cost (once for all seeds) is under `search_`.
+    its trainings. `stopped_by_limit`: the first ended by `max_epochs`, not by early stopping, and
+    might have become better. What the cell's search cost (once for all seeds) is under `search_`.
     """
 
     epochs: int
@@ -89,6 +90,7 @@ class Budget(Strict):
     backward_examples: int
     seconds: FiniteFloat
     peak_memory_mb: FiniteFloat
+    stopped_by_limit: bool
     search_trials: int = 0
     search_epochs: int = 0
     search_forward_examples: int = 0
@@ -114,13 +116,15 @@ class Provenance(Strict):
 class Record(Strict):
     """A run. A failed one has a `failure` and no digest; it is a record like any other."""
 
-    schema_version: Literal[5] = 5
+    schema_version: Literal[6] = 6
     run_id: str
     scale: str
     dataset: str
     model: str
     method: str
     seed: int
+    split: int = Field(description="its number")
+    rows: dict[str, int] = Field(description="of the split: train, validation, test")
     status: Literal["ok", "failed"]
     failure: Failure | None = None
     config: dict[str, Any]
@@ -129,17 +133,20 @@ class Record(Strict):
     weights: Weights
     reliability: Reliability | None = Field(description="none where the run failed")
     controller: Controller | None = Field(description="its own, or the frozen one that it took")
+    predictions: str | None = Field(description="SHA-256 of the file of its test predictions")
     budget: Budget
     digest: str | None
     provenance: Provenance
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Record:
-        """A success has test metrics and a digest, a failure has a reason and no digest."""
-        good = "test" in self.metrics and self.digest is not None and self.failure is None
+        """A success has test metrics, predictions and a digest; a failure a reason, no digest."""
+        kept = self.digest is not None and self.predictions is not None
+        good = "test" in self.metrics and kept and self.failure is None
         bad = self.digest is None and self.failure is not None
         if not (good if self.status == "ok" else bad):
-            raise ValueError(f"status '{self.status}' does not fit metrics, digest and failure")
+            problem = "does not fit metrics, predictions, digest and failure"
+            raise ValueError(f"status '{self.status}' {problem}")
         return self
 
 

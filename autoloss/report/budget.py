@@ -23,11 +23,16 @@ MEND = (
 
 
 def budget_table(study: Study, index: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: its largest and its mean costs over seeds, and its limits in epochs."""
+    """One row per cell: its largest and its mean costs over seeds, and its limits in epochs.
+
+    `stopped_by_limit` counts its runs that were out of epochs before they were out of patience:
+    longer ones might have been better.
+    """
     cells = index.groupby(CELL, sort=False)
     table = cells.agg(
         runs=("seed", "count"),
         epochs=("epochs", "max"),
+        stopped_by_limit=("stopped_by_limit", "sum"),
         search_trials=("search_trials", "max"),
         search_epochs=("search_epochs", "max"),
         steps=("steps", "mean"),

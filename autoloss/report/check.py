@@ -96,8 +96,7 @@ def machines(records: Iterable[Record]) -> Iterator[str]:
 
 def _outside(study: Study, cells: list[Cell]) -> Iterator[str]:
     """Records that nothing reads: of seeds or methods that the study no longer has."""
-    seeds = range(study.config.study.seeds)
-    asked = {study.record_file(cell, seed) for cell in cells for seed in seeds}
+    asked = {study.record_file(cell, seed) for cell in cells for seed in study.seeds}
     left = set(study.results.glob("runs/*/*/*/seed_*.json")) - asked
     if left:
         yield f"{len(left)} records are outside this study, and nothing reads them."

@@ -32,7 +32,8 @@ from autoloss.study.groups import FULL, GROUPS
 from autoloss.study.study import Study
 from autoloss.target import snakemake
 
-KEPT = [*RUN, "status", "run_id", *METRICS, "best_epoch", "epochs", "steps", "outer_steps"]
+KEPT = [*RUN, "split", "test_to_train", "status", "run_id", *METRICS]
+KEPT += ["best_epoch", "epochs", "stopped_by_limit", "steps", "outer_steps"]
 KEPT += [*COSTS, "digest"]
 PARTS = ("tables", "statistics", "budget")
 OF_RESULTS = (  # the files of a reference
@@ -155,7 +156,7 @@ def origin(study: Study, runs: pd.DataFrame) -> dict[str, Any]:
         "hardware": _distinct(records, "hardware"),
         "threads": _distinct(records, "threads"),
         "code": {r.method: r.provenance.code for r in records},
-        "data_hash": {r.dataset: r.provenance.data_hash for r in records},
+        "data_hash": {f"{r.dataset} split {r.split}": r.provenance.data_hash for r in records},
         "searches": {
             name: {"chosen": done.chosen, "trials": len(done.trials), "epochs": done.epochs}
             for name, done in searches.items()

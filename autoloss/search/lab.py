@@ -2,7 +2,8 @@
 
 The same for grid, BOHB and tuning: a trial is a run of the study's own training loop with some
 options changed, stopped early in the same way; its value is the best monitored validation value so
-far, signed so that higher is better. The test split is never looked at. Each trial is written down
+far, signed so that higher is better. All are on one split of the data, which is no run's; its test
+rows are never looked at. Each trial is written down
 as it goes, so that a search that was killed finds its trials again and goes on.
 """
 

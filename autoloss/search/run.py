@@ -31,13 +31,13 @@ def search(
     """Make `search.json` of a cell; one that is there and of this very search is kept.
 
     Args:
-        data: the cell's data, if they are open already.
+        data: the searches' split of the cell's data, if it is open already.
 
     Raises:
         MachineError: a disk, memory, a library or a driver failed: no value of any trial.
     """
     with machine_faults(f"the search of {cell}"):
-        data = data or PreparedData.open(study.prepared_folder(cell.dataset))
+        data = data or PreparedData.open(study.prepared_folder(cell.dataset, study.split_of(None)))
         file, key = study.search_file(cell), identity.search_key(study, cell)
         controller = controller_run(study, cell)
         of = [key, data.data_hash[:16], *([controller] if controller else [])]

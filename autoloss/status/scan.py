@@ -81,7 +81,8 @@ def scan(study: Study, *, now: float | None = None, fresh: float | None = None) 
     weigh, hashes = _weights(study), _data_hashes(study, cells)
     runs = [run for c in cells for run in _cell(study, c, hashes[c.dataset], weigh, damaged)]
     searches = {
-        str(cell): f"search-{identity.search_key(study, cell)}-{(hashes[cell.dataset] or '')[:16]}"
+        str(cell): f"search-{identity.search_key(study, cell)}-"
+        f"{(hashes[cell.dataset][study.split_of(None)] or '')[:16]}"
         for cell in cells
         if study.searches(cell)
     }
@@ -148,7 +149,7 @@ def _counted(runs: Iterable[Run]) -> dict[str, int]:
 def _cell(
     study: Study,
     cell: Cell,
-    data_hash: str | None,
+    hashes: dict[int, str | None],
     weigh: Callable[[Cell], tuple[float, float]],
     damaged: list[Path],
 ) -> list[Run]:
@@ -157,7 +158,7 @@ def _cell(
     listed, unread = listed_runs(study, cell)
     damaged += unread  # their records say what they would have
     runs = []
-    for seed in range(study.config.study.seeds):
+    for seed in study.seeds:
         file = study.record_file(cell, seed)
         run = Run(cell, seed, "missing", weight, _modified(file))
         runs.append(run)
@@ -172,14 +173,14 @@ def _cell(
             run.why = _why(about)
         elif run.state == "damaged":
             damaged.append(file)
-    _mark_stale(study, cell, [run for run in runs if run.state in MADE], data_hash)
+    _mark_stale(study, cell, [run for run in runs if run.state in MADE], hashes)
     if study.searches(cell):
         file = study.search_file(cell)
         search = Run(cell, None, "missing", search_weight, _modified(file))
         content = _read_json(file)
         if content is not None and "chosen" in content:
             same = content.get("key") == identity.search_key(study, cell)
-            known = data_hash in (None, content.get("data_hash"))
+            known = hashes[study.split_of(None)] in (None, content.get("data_hash"))
             taken = content.get("controller") == _controller_run(study, cell)
             search.state = "done" if same and known and taken else "stale"
         elif search.written:
@@ -197,17 +198,20 @@ def _controller_run(study: Study, cell: Cell) -> str | None:
         return None
 
 
-def _mark_stale(study: Study, cell: Cell, runs: list[Run], data_hash: str | None) -> None:
+def _mark_stale(study: Study, cell: Cell, runs: list[Run], hashes: dict[int, str | None]) -> None:
     """Runs of another configuration, code or data will be repeated.
 
     All identities are compared only where the first and the last seed's do not agree.
     """
-    if not runs or data_hash is None:
+    if not runs:
         return
 
     def is_stale(run: Run) -> bool:
+        data_hash = hashes[study.split_of(run.seed)]
         try:
-            return run.run_id != run_id_of(study, cell, run.seed or 0, data_hash)
+            return data_hash is not None and run.run_id != run_id_of(
+                study, cell, run.seed or 0, data_hash
+            )
         except UserError:
             return True  # what it was made with, its search or controller, is not there any more
 
@@ -293,11 +297,15 @@ def _weights(study: Study) -> Callable[[Cell], tuple[float, float]]:
     return weigh
 
 
-def _data_hashes(study: Study, cells: list[Cell]) -> dict[str, str | None]:
-    """The hash of each data set as prepared, None where it is not."""
+def _data_hashes(study: Study, cells: list[Cell]) -> dict[str, dict[int, str | None]]:
+    """The hash of each data set's splits as prepared, None where one is not."""
+
+    def known(name: str, split: int) -> str | None:
+        manifest = _read_json(study.prepared_folder(name, split) / MANIFEST)
+        return (manifest or {}).get("data_hash")
+
     names = dict.fromkeys(cell.dataset for cell in cells)
-    manifests = {name: _read_json(study.prepared_folder(name) / MANIFEST) for name in names}
-    return {name: (content or {}).get("data_hash") for name, content in manifests.items()}
+    return {name: {k: known(name, k) for k in study.prepared_splits} for name in names}
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:

@@ -42,10 +42,39 @@ class Layout:
         """Raw files of a source."""
         return Path("data") / "raw" / source
 
-    def prepared_folder(self, dataset: str) -> Path:
-        """Prepared arrays of a data set; a row limit gives a folder that no data set's name is."""
+    def prepared_folder(self, dataset: str, split: int) -> Path:
+        """Prepared arrays of a split of a data set.
+
+        A row limit gives a folder that no data set's name is.
+        """
         limit = self.config.study.max_rows
-        return Path("data") / "prepared" / (f"{dataset}.{limit}" if limit else dataset)
+        home = Path("data") / "prepared" / (f"{dataset}.{limit}" if limit else dataset)
+        return home / f"split_{split}"
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of a cell's runs."""
+        first = self.config.study.first_seed
+        return range(first, first + self.config.study.seeds)
+
+    @property
+    def splits(self) -> range:
+        """The numbers of the splits on which runs train and test; seeds above them use them again.
+
+        They begin with the first seed's number: runs of other seeds have splits of their own too.
+        """
+        first = self.config.study.first_seed
+        return range(first, first + self.config.study.splits)
+
+    def split_of(self, seed: int | None) -> int:
+        """The split of a run; of a search (no seed), which is the one after the runs'."""
+        splits = self.splits
+        return splits.stop if seed is None else splits[(seed - splits.start) % len(splits)]
+
+    @property
+    def prepared_splits(self) -> list[int]:
+        """The splits of runs, and the searches'."""
+        return [*self.splits, self.split_of(None)]
 
     def index_file(self, group: str) -> Path:
         """One row per run of a group."""
@@ -70,6 +99,10 @@ class Layout:
     def controller_file(self, cell: Cell, seed: int) -> Path:
         """A run's trained controller, where it has one."""
         return self.cell_folder(cell) / f"seed_{seed}.controller.pt"
+
+    def predictions_file(self, cell: Cell, seed: int) -> Path:
+        """What a run put out for its test rows."""
+        return self.cell_folder(cell) / f"seed_{seed}.predictions.npz"
 
     def state_file(self, cell: Cell, run_id: str) -> Path:
         """A run's checkpoint: undeclared to Snakemake, so that it survives a rerun."""

@@ -154,8 +154,9 @@ class Study(Selection):
 
     def shards(self) -> list[tuple[int, int]]:
         """First and last seed of each job of a cell."""
-        seeds, step = self.config.study.seeds, self.config.study.seeds_per_job
-        return [(first, min(first + step, seeds) - 1) for first in range(0, seeds, step)]
+        seeds, step = self.seeds, self.config.study.seeds_per_job
+        parts = [seeds[k : k + step] for k in range(0, len(seeds), step)]
+        return [(part[0], part[-1]) for part in parts]
 
     def searches(self, cell: Cell) -> bool:
         """Whether something is searched for a cell before its seeds are trained."""
@@ -179,9 +180,10 @@ class Study(Selection):
             return False
         return all(
             self.dataset(name).is_the_papers
-            and (folder := self.prepared_folder(name)).joinpath(MANIFEST).exists()
+            and (folder := self.prepared_folder(name, split)).joinpath(MANIFEST).exists()
             and not read_manifest(folder, Manifest, "run snakemake again").generated
             for name in datasets
+            for split in self.splits
         )
 
     def write_config(self) -> None:

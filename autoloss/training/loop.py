@@ -160,6 +160,7 @@ class Trainer:
         self.sums = Sums.zero(len(self.method.candidates), self.device)
         self.best: dict[str, Tensor] = {}
         self.reliability: Reliability | None = None
+        self.predictions: Array | None = None
         self._saved_at = time.monotonic()
         if state and (saved := checkpoint.load_last(state, self.device, report)):
             self.load_state(saved)
@@ -202,6 +203,12 @@ class Trainer:
         done = self.progress
         waited = done.epoch - done.best_epoch
         return done.epoch >= self.options.max_epochs or waited >= self.options.patience
+
+    @property
+    def stopped_by_limit(self) -> bool:
+        """Out of epochs while there was patience left."""
+        done = self.progress
+        return self.finished and done.epoch - done.best_epoch < self.options.patience
 
     def run_epoch(self, between_steps: Callable[[], None] = stop_if_asked) -> None:
         """One pass over the training split, or what is left of it, then one over validation."""
@@ -280,13 +287,16 @@ class Trainer:
         self._started = now
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Metrics of the current weights on validation and test; sets `reliability` (on test).
+        """Metrics of the current weights on validation and test.
+
+        Sets `reliability` and `predictions` (logits `[n]` or `[n, C]`), both on test.
 
         Of a run that has trained on validation only those on test, none of them recalibrated.
         """
         splits = ("validation", "test") if self.keeps_best else ("test",)
         predicted = {split: self._predict(split) for split in splits}
         self.reliability = reliability(self.task, *predicted["test"])
+        self.predictions = predicted["test"][1]
         unseen = predicted.get("validation")
         calibrator = Calibrator.fit(self.task, *unseen) if unseen else None
         return {

@@ -6,7 +6,7 @@ import hashlib
 import json
 import resource
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from autoloss.methods.load import load
 from autoloss.metrics import DERIVED
 from autoloss.records.chosen import run_id_of, with_chosen
 from autoloss.records.controllers import owns_controller, taken_controller
+from autoloss.records.predictions import write_predictions
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import (
     Budget,
@@ -57,25 +58,29 @@ class Runner:
     beat: Callable[[str, Beat], None] = lambda name, beat: None
 
     def train_shard(
-        self, cell: Cell, first: int, last: int, data: PreparedData | None = None
+        self, cell: Cell, first: int, last: int, data: Mapping[int, PreparedData] | None = None
     ) -> Path:
         """Runs of seeds `first` to `last`, then the file that lists them.
 
         Args:
-            data: the cell's data, if they are open already.
+            data: the splits of these seeds by number, if they are open already.
 
         Raises:
             MachineError: a disk, memory, a library or a driver failed, be it in a method's code.
         """
         with machine_faults(str(cell)):
-            data = data or PreparedData.open(self.study.prepared_folder(cell.dataset))
-            records = [self.train_seed(cell, seed, data) for seed in range(first, last + 1)]
+            seeds = range(first, last + 1)
+            data = data or {
+                split: PreparedData.open(self.study.prepared_folder(cell.dataset, split))
+                for split in dict.fromkeys(map(self.study.split_of, seeds))
+            }
+            records = [self.train_seed(cell, s, data[self.study.split_of(s)]) for s in seeds]
             file = self.study.shard_file(cell, first, last)
             write_shard(cell, records, file)
             return file
 
     def train_seed(self, cell: Cell, seed: int, data: PreparedData) -> Record:
-        """One run; a finished one with the same identity is taken as it is.
+        """One run, on its split; a finished one with the same identity is taken as it is.
 
         One process at a time: an orphan of a killed workflow and its successor never write the same
         record, of this code or older; who comes second waits, and takes what the first one leaves
@@ -108,7 +113,8 @@ class Runner:
         state = self.study.state_file(cell, run_id)
         controller = self.study.controller_file(cell, seed)
         refit = refit_state(state)
-        for file in (state, refit, controller, self.study.record_file(cell, seed)):
+        predictions = self.study.predictions_file(cell, seed)
+        for file in (state, refit, controller, predictions, self.study.record_file(cell, seed)):
             remove_temporaries(file)
 
     def _train(
@@ -158,7 +164,7 @@ class Runner:
             device=select_device(study.config.training.device),
         )
         config = identity.run_config(study, cell)
-        record = self._record(cell, seed, run_id, config, phases, metrics, failure, about)
+        record = self._record(cell, seed, run_id, data, config, phases, metrics, failure, about)
         record = record.model_copy(update={"controller": controller})
         write_record(record, self.study.record_file(cell, seed))
         for phase in phases:
@@ -171,6 +177,7 @@ class Runner:
         cell: Cell,
         seed: int,
         run_id: str,
+        data: PreparedData,
         config: dict[str, Any],
         phases: Sequence[Trainer],
         metrics: dict[str, dict[str, float]],
@@ -187,6 +194,8 @@ class Runner:
             model=cell.model,
             method=cell.method,
             seed=seed,
+            split=data.manifest.split,
+            rows=data.manifest.splits,
             status="failed" if failure else "ok",
             failure=failure,
             config=config,
@@ -200,12 +209,21 @@ class Runner:
             ),
             reliability=trainer.reliability if trainer and not failure else None,
             controller=None,
-            budget=self._budget(cell, all_done),
+            predictions=self._kept(cell, seed, None if failure else trainer),
+            budget=self._budget(cell, all_done, bool(phases) and phases[0].stopped_by_limit),
             digest=_digest(metrics, trainer.weights_digest()) if trainer and not failure else None,
             provenance=about,
         )
 
-    def _budget(self, cell: Cell, phases: Sequence[Progress]) -> Budget:
+    def _kept(self, cell: Cell, seed: int, trainer: Trainer | None) -> str | None:
+        """Write a run's test predictions; of one that failed (None) there are none."""
+        file = self.study.predictions_file(cell, seed)
+        if trainer is None or trainer.predictions is None:
+            file.unlink(missing_ok=True)
+            return None
+        return write_predictions(trainer.predictions, file)
+
+    def _budget(self, cell: Cell, phases: Sequence[Progress], stopped_by_limit: bool) -> Budget:
         """What a run cost, all its phases together, and what its cell's search did."""
         search = read_search(self.study.search_file(cell)) if self.study.searches(cell) else None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -216,6 +234,7 @@ class Runner:
             epochs=sums.pop("epoch"),
             best_epoch=phases[0].best_epoch,
             peak_memory_mb=round(peak, 1),
+            stopped_by_limit=stopped_by_limit,
             **sums,
             **(search.cost if search else {}),
         )
@@ -236,8 +255,8 @@ def _finished(file: Path, run_id: str) -> Record | None:
         return None
     if record.run_id != run_id or record.status != "ok":
         return None
-    lost = owns_controller(record) and not file.with_suffix(".controller.pt").exists()
-    return None if lost else record
+    left = [".predictions.npz", *([".controller.pt"] if owns_controller(record) else [])]
+    return record if all(file.with_suffix(suffix).exists() for suffix in left) else None
 
 
 def _check_still(method: Method, taken: Controller) -> None:

@@ -28,8 +28,22 @@ def description(wildcards):
     return [file] if file.exists() else []
 
 
-def prepared_manifest(wildcards):
-    return study.prepared_folder(wildcards.dataset) / "manifest.json"
+def split_of_search(wildcards):
+    return prepared_manifests([wildcards.dataset], [study.split_of(None)])
+
+
+def splits_of_runs(wildcards):
+    seeds = range(int(wildcards.first), int(wildcards.last) + 1)
+    return prepared_manifests([wildcards.dataset], map(study.split_of, seeds))
+
+
+def prepared_manifests(datasets, splits):
+    numbers = dict.fromkeys(splits)
+    return [
+        study.prepared_folder(name, split) / "manifest.json"
+        for name in datasets
+        for split in numbers
+    ]
 
 
 def preparation_key(wildcards):
@@ -73,7 +87,7 @@ def shards_of_group(wildcards):
 
 def manifests_of_study(wildcards):
     names = dict.fromkeys(cell.dataset for cell in study.all_cells())
-    return [study.prepared_folder(name) / "manifest.json" for name in names]
+    return prepared_manifests(names, study.splits)
 
 
 def either(names):

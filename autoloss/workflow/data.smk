@@ -26,7 +26,10 @@ rule prepare:
         raw_manifest,
         description,
     output:
-        study.prepared_folder("{dataset}") / "manifest.json",
+        [
+            study.prepared_folder("{dataset}", split) / "manifest.json"
+            for split in study.prepared_splits
+        ],
     log:
         "logs/prepare/{dataset}.log",
     conda:

@@ -16,7 +16,7 @@ GPUS = 0 if study.config.training.device == "cpu" else 1
 # Searches first of all: a cell's seeds wait for its search.
 rule search:
     input:
-        prepared_manifest,
+        split_of_search,
         controller_of_search,
     output:
         RESULTS / "runs/{dataset}/{model}/{method}/search.json",
@@ -41,7 +41,7 @@ rule search:
 
 rule train:
     input:
-        prepared_manifest,
+        splits_of_runs,
         search_of,
         controllers_of,
     output:

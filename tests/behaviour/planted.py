@@ -60,7 +60,7 @@ def planted_data(folder, kind, seed=0) -> PreparedData:
         labels = np.where(region, score + 2 > 0, dice[0] < 0.45 / (1 + np.exp(-score)))
         flipped = region & (dice[1] < 1 / 3) & (np.arange(rows) < SPLITS["train"])
     np.save(folder / "flipped.npy", flipped[: SPLITS["train"]])
-    digests = save_arrays(folder, ids, labels ^ flipped)
+    digests = save_arrays(folder, ids=ids, labels=labels ^ flipped)
     write_manifest(folder, _manifest(folder.name, rows, digests))
     return PreparedData.open(folder)
 

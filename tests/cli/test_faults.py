@@ -31,7 +31,7 @@ from autoloss.study.study import Study
 from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.runner import Runner
 from tests.studied import working_in
-from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
+from tests.tiny import ROOT, TASKS, tiny_config, tiny_splits
 
 CELL, SEARCHED = (Cell("ml100k-ctr", "deepfm", name) for name in ("autoloss", "bohb"))
 NAMES = ("EIO", "ENOSPC", "EFBIG", "EACCES", "EMFILE", "EROFS", "ESTALE", "EDQUOT")
@@ -125,7 +125,7 @@ def find() -> list[object]:
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("faults")
     with working_in(made):
-        tiny_data(small_study().prepared_folder(CELL.dataset), TASKS["binary"])
+        tiny_splits(small_study(), CELL.dataset, TASKS["binary"])
     return made
 
 

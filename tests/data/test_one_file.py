@@ -83,7 +83,7 @@ def test_one_file_describes_a_data_set_that_is_imported_and_prepared(project, wr
     file, raw = project / "ratings.csv", project / "data/raw/mine"
     file.write_text("\n".join(["userId,movieId,rating,timestamp", *RATINGS]) + "\n")
     import_files(load_source("mine", project), [file], raw, say=lambda _: None)
-    prepare(spec, raw, project / "mine", say=lambda _: None)
+    prepare(spec, raw, {0: project / "mine"}, say=lambda _: None)
     data = PreparedData.open(project / "mine")
     assert (len(data.labels), data.task.classes, data.manifest.source) == (300, 2, "mine")
 

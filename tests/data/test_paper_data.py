@@ -49,8 +49,8 @@ def raw(tmp_path_factory):
 
 def prepared(name, raw_dir, out, spec=None, **options):
     said = []
-    manifest = prepare(spec or load_dataset(name, ROOT), raw_dir, out, say=said.append, **options)
-    return manifest, said
+    spec = spec or load_dataset(name, ROOT)
+    return prepare(spec, raw_dir, {0: out}, say=said.append, **options)[0], said
 
 
 def number(text):
@@ -72,7 +72,7 @@ def naive(column, min_count, order, train):
 
 
 def expected_order(rows):
-    order = np.random.default_rng(42).permutation(rows)
+    order = np.random.default_rng(np.random.SeedSequence(42, spawn_key=(0,))).permutation(rows)
     return order, rows - 2 * round(rows / 10)
 
 
@@ -238,7 +238,7 @@ from autoloss.data.prepare.dataset import prepare
 from autoloss.data.specs import load_dataset
 spec = load_dataset("criteo", Path(sys.argv[1]))
 for name in ("small", "large"):
-    prepare(spec, Path(name), Path(name + "-out"), say=lambda _: None, block_bytes=1 << 20)
+    prepare(spec, Path(name), {0: Path(name + "-out")}, say=lambda _: None, block_bytes=1 << 20)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
     for name, rows in (("small", 25_000), ("large", 300_000)):

@@ -15,7 +15,6 @@ from autoloss.data.formats import formats
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import RawFile, RawManifest, write_manifest
 from autoloss.data.prepare import dataset as preparing
-from autoloss.data.prepare.dataset import prepare
 from autoloss.data.prepare.encode import bucket, encode_field, encode_labels
 from autoloss.data.prepare.split import split_rows
 from autoloss.data.specs import DatasetSpec, FieldSpec, SplitSpec, TaskSpec
@@ -23,6 +22,7 @@ from autoloss.errors import ConfigError, DataError
 from autoloss.study.fingerprint import PREPARATION, reached
 from tests.tiny import ROOT
 
+FILES = ("ids.npy", "labels.npy", "rows.npy", "manifest.json")
 SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 42}
 
 
@@ -41,6 +41,11 @@ def dataset(**changes):
         "split": SPLIT,
     }
     return DatasetSpec.model_validate(content | changes)
+
+
+def prepare(spec, raw, out, **options):
+    """Split 0 alone, in `out`."""
+    return preparing.prepare(spec, raw, {0: out}, **options)[0]
 
 
 def toy_frame(rows=200, seed=0):
@@ -149,23 +154,31 @@ def test_a_label_out_of_range_missing_or_no_number_is_refused(values):
         encode_labels(pl.Series("rating", values), subtract)
 
 
-@given(rows=st.integers(10, 3000), seed=st.integers(0, 2**32), share=st.floats(0.05, 1))
-def test_splits_are_disjoint_exhaustive_and_in_proportion(rows, seed, share):
+@given(
+    rows=st.integers(20, 3000),
+    seed=st.integers(0, 2**32),
+    number=st.integers(0, 1000),
+    share=st.floats(0.05, 1),
+)
+def test_splits_are_disjoint_exhaustive_in_proportion_and_differ(rows, seed, number, share):
     spec = SplitSpec.model_validate(SPLIT | {"seed": seed})
-    order, sizes = split_rows(rows, spec)
+    order, sizes = split_rows(rows, spec, number)
     assert sorted(order.tolist()) == list(range(rows))
     assert sum(sizes.values()) == rows
     assert abs(sizes["validation"] - rows / 10) <= 0.5
-    kept = max(10, int(share * rows))
-    sample, sizes = split_rows(rows, spec, max_rows=kept)
+    kept = max(20, int(share * rows))
+    sample, sizes = split_rows(rows, spec, number, max_rows=kept)
     assert len(set(sample.tolist())) == sum(sizes.values()) == kept
     assert set(sample.tolist()) <= set(range(rows))
+    other, _ = split_rows(rows, spec, number + 1, max_rows=kept)
+    assert set(other.tolist()) == set(sample.tolist())  # one sample, otherwise split
+    assert other.tolist() != sample.tolist()
 
 
 @pytest.mark.parametrize("max_rows", [-1, 0, 4])
 def test_an_empty_split_is_refused(max_rows):
     with pytest.raises(DataError, match="empty split"):
-        split_rows(100, SplitSpec.model_validate(SPLIT), max_rows)
+        split_rows(100, SplitSpec.model_validate(SPLIT), 0, max_rows)
 
 
 def test_prepared_folder_round_trip(raw, tmp_path):
@@ -222,8 +235,12 @@ def test_max_rows_keeps_a_sample_of_the_raw_rows(raw, tmp_path):
             ["no example of class 1 in all rows", "200 of class 0", "correct `task`"],
         ),
         ([1, 2, 3] * 66, None, ["no example of class 3 in all rows"]),
-        ([1, 2, 3, 4, 5] + [1, 2, 3, 4] * 49, None, ["no example of class 4 in split '"]),
-        ([1, 2, 3, 4, 5] * 40, 50, ["in split 'validation'", "raise `study.max_rows`", "is 50"]),
+        ([1, 2, 3, 4, 5] + [1, 2, 3, 4] * 49, None, ["no example of class 4 in the "]),
+        (
+            [1, 2, 3, 4, 5] * 40,
+            50,
+            ["in the validation rows of split 0", "raise `study.max_rows`", "is 50"],
+        ),
     ],
 )
 def test_a_split_without_a_class_is_found_before_training(
@@ -247,9 +264,7 @@ def test_a_files_folder_is_not_replaced_and_a_link_is_followed(raw, tmp_path):
     assert out.is_symlink()
     (large / "manifest.json").unlink()  # as Snakemake does before it runs a rule again
     prepare(dataset(), raw, out)
-    assert {path.name for path in large.iterdir()} == {
-        *("ids.npy", "labels.npy", "rows.npy", "manifest.json")
-    }
+    assert {path.name for path in large.iterdir()} == {*FILES}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out.autoloss-")]
     (large / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match=r"not in its manifest.*'notes\.txt'"):
@@ -258,10 +273,12 @@ def test_a_files_folder_is_not_replaced_and_a_link_is_followed(raw, tmp_path):
 
 
 def test_what_cannot_be_opened_names_the_data_set_not_its_folder(raw, tmp_path):
-    prepare(dataset(), raw, tmp_path / "toy-50")
-    (tmp_path / "toy-50" / "ids.npy").unlink()
-    with pytest.raises(DataError, match=r"`autoloss prepare toy` with the study's --config"):
-        PreparedData.open(tmp_path / "toy-50")
+    out = tmp_path / "toy.50" / "split_0"
+    prepare(dataset(), raw, out)
+    for name in ("ids.npy", "manifest.json"):
+        (out / name).unlink()
+        with pytest.raises(DataError, match=r"`autoloss prepare toy`,? with the .*--config"):
+            PreparedData.open(out)
 
 
 @pytest.mark.parametrize(
@@ -408,3 +425,58 @@ def test_an_edit_of_a_parser_prepares_anew_and_one_of_the_loader_does_not():
     parts = {"formats/ml_100k.py", "formats/_lines.py", "prepare/encode.py"}
     assert {f"autoloss/data/{part}" for part in parts} <= hashed
     assert not any(name.startswith("autoloss/data/load/") for name in hashed)
+
+
+def test_splits_of_one_reading_are_those_of_readings_of_their_own(raw, tmp_path):
+    """What a split holds does not depend on what other splits there are."""
+    folders = {k: tmp_path / "out" / f"split_{k}" for k in (0, 1, 7)}
+    made = preparing.prepare(dataset(), raw, folders)
+    assert len({manifest.data_hash for manifest in made.values()}) == 3
+    for k, folder in folders.items():
+        alone = preparing.prepare(dataset(), raw, {k: tmp_path / "alone" / f"split_{k}"})[k]
+        assert alone == made[k] == PreparedData.open(folder).manifest
+        assert made[k].split == k
+        for name in FILES:
+            twin = tmp_path / "alone" / f"split_{k}" / name
+            assert (folder / name).read_bytes() == twin.read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+
+
+@given(values=st.lists(st.sampled_from("abcde"), min_size=30, max_size=60), data=st.data())
+def test_nothing_that_is_fitted_sees_validation_or_test_rows(values, data):
+    """Whatever a field has in a row that is not trained on, training rows keep their ids."""
+    number, min_count = data.draw(st.integers(0, 20)), data.draw(st.integers(1, 4))
+    order, sizes = split_rows(len(values), SplitSpec.model_validate(SPLIT), number)
+    train, field = sizes["train"], FieldSpec(name="f", min_count=min_count)
+    changed = list(values)
+    for row in order[train:]:
+        changed[row] = data.draw(st.sampled_from("abcdexyz"))
+    (ids, stats), (again, other) = (
+        encode_field(pl.Series("f", column).gather(order), field, train)
+        for column in (values, changed)
+    )
+    assert ids[:train].tolist() == again[:train].tolist()
+    assert stats.size == other.size
+
+
+def test_clusters_number_the_test_rows_values_alike_in_every_split(raw, tmp_path, monkeypatch):
+    monkeypatch.setitem(formats(), "toy", lambda _: toy_frame(1000))
+    folders = {k: tmp_path / "out" / f"split_{k}" for k in range(3)}
+    preparing.prepare(dataset(cluster="user"), raw, folders)
+    users, of_number = toy_frame(1000)["user"], {}
+    for folder in folders.values():
+        data = PreparedData.open(folder)
+        rows = np.load(folder / "rows.npy")[-data.manifest.splits["test"] :]
+        clusters = data.clusters()
+        assert len(clusters) == len(rows)
+        for number, row in zip(clusters.tolist(), rows.tolist(), strict=True):
+            assert of_number.setdefault(number, users[row]) == users[row]
+    assert len(set(of_number.values())) == len(of_number)
+    data.verify()
+    prepare(dataset(), raw, tmp_path / "none")
+    assert PreparedData.open(tmp_path / "none").clusters() is None
+
+
+def test_a_cluster_must_be_a_field():
+    with pytest.raises(ValueError, match="the cluster 'usr' must be one of the fields"):
+        dataset(cluster="usr")

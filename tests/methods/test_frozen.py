@@ -17,7 +17,7 @@ from autoloss.task import Task
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.loop import Trainer
 from autoloss.training.runner import Runner
-from tests.tiny import ROOT, tiny_config, tiny_data
+from tests.tiny import ROOT, tiny_config, tiny_splits
 
 SOURCE = Cell("ml100k-ctr", "deepfm", "autoloss")
 SLF, SLF_TARGET = Cell("ml100k-ctr", "deepfm", "slf"), Cell("adult", "deepfm", "slf_frozen")
@@ -29,7 +29,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = Study(tiny_config(), ROOT)
     for dataset in ("ml100k-ctr", "adult"):
-        tiny_data(plan.prepared_folder(dataset), 2)
+        tiny_splits(plan, dataset, 2)
     return plan
 
 
@@ -57,7 +57,7 @@ def test_run_s_takes_the_controller_of_run_s_and_does_not_move_it(study, origin,
 def test_the_weighting_is_the_trained_one_through_every_step(study):
     quiet(study).train_shard(SOURCE, 0, 0)
     file = study.controller_file(SOURCE, 0)
-    data = PreparedData.open(study.prepared_folder("ml100k-ctr"))
+    data = PreparedData.open(study.prepared_folder("ml100k-ctr", 0))
     config = study.with_assignment(
         TARGETS[0].method, {"method.controller": str(file)}, "test"
     ).config

@@ -10,6 +10,7 @@ import pytest
 from autoloss.errors import RecordError
 from autoloss.records.chosen import run_id_of
 from autoloss.records.index import build_index
+from autoloss.records.predictions import read
 from autoloss.records.schema import Failure
 from autoloss.records.store import MAX_BYTES, read_record, read_search, seal, write_record
 from autoloss.report.check import check_study
@@ -81,7 +82,7 @@ def huge(study):
 
 def old(study):
     file = study.record_file(CE, 1)
-    file.write_text(file.read_text().replace('"schema_version": 5', '"schema_version": 4'))
+    file.write_text(file.read_text().replace('"schema_version": 6', '"schema_version": 5'))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def old(study):
         (one_bit, "damaged|checksum|schema"),
         (emptied, "damaged"),
         (huge, "larger than"),
-        (old, "is of schema 4, this autoloss reads schema 5"),
+        (old, "is of schema 5, this autoloss reads schema 6"),
     ],
 )
 def test_a_changed_record_is_named_refused_by_the_index_and_made_anew_to_the_bit(
@@ -126,6 +127,7 @@ def resealed(study, cell, seed, /, **over):
         ({"seed": 0}, "is of ml100k-ctr/deepfm/ce seed 0"),
         ({"method": "kl"}, "is of ml100k-ctr/deepfm/kl"),
         ({"scale": "paper"}, "paper"),
+        ({"split": 0}, "is of split 0, not of split 1"),
         ({"provenance": "code"}, "other code"),
         ({"provenance": "data_hash"}, "other data"),
     ],
@@ -173,6 +175,22 @@ def test_a_controller_that_is_lost_or_another_is_found_and_so_is_one_taken_from_
     assert ("stale", str(FROZEN), 0) in found(study)
 
 
+def test_predictions_that_are_lost_or_others_are_found_and_made_anew(study):
+    file, other = study.predictions_file(CE, 0), study.predictions_file(CE, 1)
+    before = read(file)
+    shutil.copy(file, other)
+    file.unlink()
+    report = check_study(study)
+    assert {(f.kind, f.where, f.seed) for f in report.findings} == {
+        ("missing", str(CE), 0),
+        ("damaged", str(CE), 1),
+    }
+    assert set(report.remove()) == {other, study.shard_file(CE, 0, 1)}
+    Runner(study, lambda line: None).train_shard(CE, 0, 1)
+    assert (read(file) == before).all()
+    assert check_study(study).sound
+
+
 def test_a_failed_run_is_named_and_tried_again_only_when_asked(study):
     failure = Failure(kind="TrainingDivergedError", message="loss is nan", traceback="")
     resealed(study, CE, 1, status="failed", failure=failure, metrics={}, digest=None)
@@ -207,9 +225,9 @@ def test_where_the_prepared_data_are_gone_all_runs_must_be_of_the_same(study):
     about = read_record(study.record_file(CE, 1)).provenance
     other = about.model_copy(update={"data_hash": "f" * 64})
     resealed(study, CE, 1, provenance=other, run_id=run_id_of(study, CE, 1, "f" * 64))
-    assert ("mixed", CE.dataset, None) in found(study)
+    assert ("mixed", f"{CE.dataset} split 1", None) in found(study)
     with pytest.raises(RecordError, match="other data"):
-        build_index(study, [CE])
+        build_index(study, [OURS, CE])
 
 
 def test_a_search_of_another_schema_says_so(study):

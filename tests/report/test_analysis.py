@@ -60,20 +60,20 @@ def test_by_hand_nothing_is_written_over_another_configurations_results(study, m
 
 def test_a_changed_byte_of_prepared_data_is_found_before_training(study):
     cell = study.cells("table_2")[0]
-    file = study.prepared_folder(cell.dataset) / "labels.npy"
-    sound_data(study, cell)
+    file = study.prepared_folder(cell.dataset, 0) / "labels.npy"
+    sound_data(study, cell, [0])
     labels = np.load(file)
     np.save(file, labels[::-1].copy())
     with pytest.raises(DataError, match=r"labels\.npy: expected sha256"):
-        sound_data(study, Cell(*vars(cell).values()))
+        sound_data(study, Cell(*vars(cell).values()), [0])
 
 
 def test_data_prepared_by_another_description_are_refused(study):
     dataset = study.cells("table_2")[0].dataset
-    known = prepared_hash(study, dataset)
+    known = prepared_hash(study, dataset, 0)
     assert known is not None
-    file = study.prepared_folder(dataset) / MANIFEST
+    file = study.prepared_folder(dataset, 0) / MANIFEST
     text = file.read_text().replace('"key": null', f'"key": "{"0" * 16}"', 1)
     file.write_text(text)
     with pytest.raises(RecordError, match="by another description"):
-        prepared_hash(study, dataset)
+        prepared_hash(study, dataset, 0)

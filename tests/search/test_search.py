@@ -28,7 +28,7 @@ from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.runner import Runner
-from tests.tiny import ROOT, tiny_config, tiny_data
+from tests.tiny import ROOT, tiny_config, tiny_splits
 
 GRID = Cell("ml100k-ctr", "deepfm", "grid")
 BOHB = Cell("ml100k-ctr", "deepfm", "bohb")
@@ -56,7 +56,7 @@ def plan(tmp_path, monkeypatch):
         config = overlay(tiny_config(), {"tuning": {"trials": 5}, **keys}, "test")
         return Study(config, ROOT)
 
-    tiny_data(make().prepared_folder("ml100k-ctr"), 2)
+    tiny_splits(make(), "ml100k-ctr", 2)
     return make
 
 
@@ -66,7 +66,7 @@ def lab(plan, tmp_path):
 
 
 def new_lab(study, folder, cell=GRID):
-    data = PreparedData.open(study.prepared_folder(cell.dataset))
+    data = PreparedData.open(study.prepared_folder(cell.dataset, study.split_of(None)))
     return CellLab(study, cell, data, folder / "journal.json")
 
 
@@ -311,7 +311,7 @@ def test_the_refit_sees_validation_data_for_the_best_number_of_epochs(plan):
     record = read_record(study.record_file(cell, 0))
     ce = Trainer(
         study.config,
-        PreparedData.open(study.prepared_folder("ml100k-ctr")),
+        PreparedData.open(study.prepared_folder("ml100k-ctr", 0)),
         "deepfm",
         load("ce"),
         0,

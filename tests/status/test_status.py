@@ -157,7 +157,7 @@ def test_damaged_files_are_counted_and_stop_nothing(made, content):
     STUDY.shard_file(CELL, 0, 1).write_bytes(content)
     search = STUDY.search_file(Cell("ml100k-ctr", "deepfm", "bohb"))
     search.write_bytes(content)
-    (STUDY.prepared_folder("ml100k") / "manifest.json").write_bytes(content)
+    (STUDY.prepared_folder("ml100k", 0) / "manifest.json").write_bytes(content)
     found = scan(STUDY)
     assert found["runs"]["damaged"] == 1
     assert len(found["damaged"]) == 3

@@ -54,10 +54,12 @@ def test_a_data_set_is_refused_or_known_to_every_rule(root, name):
         study = study_of(name, root, max_rows=3000)
     except ConfigError:
         return
-    limited = str(study.prepared_folder(name))
+    limited = str(study.prepared_folder(name, 0).parent)
     assert re.fullmatch(rf"data/prepared/({PATTERN})\.3000", limited)[1] == name
     unlimited = study_of(name, root, max_rows=None)
-    assert re.fullmatch(rf"data/prepared/({PATTERN})", str(unlimited.prepared_folder(name)))
+    assert re.fullmatch(
+        rf"data/prepared/({PATTERN})", str(unlimited.prepared_folder(name, 0).parent)
+    )
     # The folder of one data set's sample is no other data set's.
     assert not re.fullmatch(PATTERN, f"{name}.3000")
     shown = str(study.cell_folder(study.cells("table_2")[0]))

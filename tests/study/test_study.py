@@ -242,8 +242,8 @@ def test_only_all_of_the_real_data_at_the_papers_scale_are_the_papers(
     monkeypatch.chdir(tmp_path)
     assert not plan.is_the_papers(["criteo"])  # nothing is prepared
     manifest = tiny_manifest("criteo", 2, 460, {}).model_copy(update={"mirror": mirror})
-    plan.prepared_folder("criteo").mkdir(parents=True)
-    write_manifest(plan.prepared_folder("criteo"), manifest)
+    plan.prepared_folder("criteo", 0).mkdir(parents=True)
+    write_manifest(plan.prepared_folder("criteo", 0), manifest)
     assert plan.is_the_papers(["criteo"]) == is_theirs
     assert not plan.is_the_papers(["criteo", "ml100k"])
 

@@ -17,7 +17,7 @@ from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.runner import Runner
-from tests.tiny import ROOT, tiny_config, tiny_data
+from tests.tiny import ROOT, SPLITS, tiny_config, tiny_splits
 
 CELL = Cell("ml100k-ctr", "deepfm", "autoloss")
 
@@ -27,14 +27,15 @@ def study(tmp_path, monkeypatch):
     """A study of tiny data, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     plan = Study(tiny_config(), ROOT)
-    tiny_data(plan.prepared_folder(CELL.dataset), 2)
+    tiny_splits(plan, CELL.dataset, 2)
     return plan
 
 
 def test_a_record_says_what_was_run_on_what(study):
     Runner(study, lambda line: None).train_shard(CELL, 0, 1)
     record = read_record(study.record_file(CELL, 1))
-    data = PreparedData.open(study.prepared_folder(CELL.dataset))
+    data = PreparedData.open(study.prepared_folder(CELL.dataset, 1))
+    assert (record.split, record.rows) == (1, SPLITS)
     assert (record.status, record.seed, record.method) == ("ok", 1, "autoloss")
     assert record.run_id == run_id_of(study, CELL, 1, data.data_hash)
     assert record.config["method"]["every"] == 7
@@ -90,7 +91,7 @@ def test_a_run_that_diverges_is_a_failed_record_and_the_others_go_on(study, monk
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(study):
-    data = PreparedData.open(study.prepared_folder(CELL.dataset))
+    data = PreparedData.open(study.prepared_folder(CELL.dataset, 0))
     run = Trainer(study.config, data, "deepfm", load("ce"), 0)
     run.model.bias.data.fill_(float("nan"))
     with pytest.raises(TrainingDivergedError, match="nan"):
@@ -99,7 +100,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(study):
 
 def test_outputs_that_are_not_finite_stop_the_run_too(study, monkeypatch):
     """The last step of an epoch may be the one that diverges: its loss was finite before it."""
-    data = PreparedData.open(study.prepared_folder(CELL.dataset))
+    data = PreparedData.open(study.prepared_folder(CELL.dataset, 0))
     run = Trainer(study.config, data, "deepfm", load("ce"), 0)
     last = run.train.count - 1
     step = Trainer.inner_step
@@ -116,7 +117,7 @@ def test_outputs_that_are_not_finite_stop_the_run_too(study, monkeypatch):
 
 
 def test_wrong_input_stops_the_job_and_leaves_no_record(study):
-    (study.prepared_folder(CELL.dataset) / "labels.npy").unlink()
+    (study.prepared_folder(CELL.dataset, 0) / "labels.npy").unlink()
     with pytest.raises(UserError, match="autoloss prepare"):
         Runner(study, lambda line: None).train_shard(CELL, 0, 1)
     assert not study.cell_folder(CELL).exists()
@@ -126,14 +127,18 @@ def test_the_index_has_a_row_per_run_and_refuses_holes_and_strangers(study):
     runner = Runner(study, lambda line: None)
     runner.train_shard(CELL, 0, 1)
     index = build_index(study, [CELL])
-    assert list(index["seed"]) == [0, 1]
+    assert list(index["seed"]) == list(index["split"]) == [0, 1]
+    assert list(index["test_to_train"]) == [80 / 300] * 2
+    assert list(index["stopped_by_limit"]) == [
+        e - b < 2 for e, b in zip(index["epochs"], index["best_epoch"], strict=True)
+    ]
     assert index["auc"].between(0, 1).all()
     study.record_file(CELL, 1).unlink()
     with pytest.raises(RecordError, match="seed_1"):
         build_index(study, [CELL])
     other = Study(tiny_config(lr=0.5), ROOT)
     Runner(other, lambda line: None).train_seed(
-        CELL, 1, PreparedData.open(study.prepared_folder(CELL.dataset))
+        CELL, 1, PreparedData.open(study.prepared_folder(CELL.dataset, 1))
     )
     with pytest.raises(RecordError, match="the configuration asks for"):
         build_index(study, [CELL])

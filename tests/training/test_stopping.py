@@ -29,7 +29,7 @@ from autoloss.training import checkpoint
 from autoloss.training.loop import Trainer
 from autoloss.training.runner import Runner
 from tests.studied import working_in
-from tests.tiny import ROOT, TASKS, tiny_config, tiny_data
+from tests.tiny import ROOT, TASKS, tiny_config, tiny_data, tiny_splits
 from tests.workflow.project import Project
 
 CELL = Cell("ml100k-ctr", "deepfm", "autoloss")
@@ -50,7 +50,7 @@ def project(tmp_path):
     Project(tmp_path)
     with working_in(tmp_path):
         study = small_study(Path(), max_epochs=60, patience=60, checkpoint_seconds=0)
-        tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+        tiny_splits(study, CELL.dataset, TASKS["binary"])
         study.write_config()
     return tmp_path
 
@@ -133,7 +133,7 @@ def test_two_processes_make_a_run_once(project, train):
 def test_what_a_kill_left_half_written_is_removed_by_the_next_run(tmp_path, monkeypatch):
     study = small_study(checkpoint_seconds=0)
     monkeypatch.chdir(tmp_path)
-    data = tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+    data = tiny_data(study.prepared_folder(CELL.dataset, 0), TASKS["binary"])
     state = study.state_file(CELL, run_id_of(study, CELL, 0, data.data_hash))
     record = study.record_file(CELL, 0)
     here, dead = socket.gethostname(), 2**22 + 1  # above the largest number of a process
@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(damage, tiny, stops
 def test_a_full_disk_is_an_error_and_no_failed_run(number, mend, tmp_path, monkeypatch):
     study = small_study(checkpoint_seconds=0)
     monkeypatch.chdir(tmp_path)
-    data = tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+    data = tiny_data(study.prepared_folder(CELL.dataset, 0), TASKS["binary"])
     write_bytes, writes = Path.write_bytes, []
 
     def failing(self, content):
@@ -252,7 +252,7 @@ def test_a_full_disk_is_an_error_and_no_failed_run(number, mend, tmp_path, monke
 def test_a_methods_error_is_a_failed_run(error, where, tmp_path, monkeypatch):
     study = small_study()
     monkeypatch.chdir(tmp_path)
-    data = tiny_data(study.prepared_folder(CELL.dataset), TASKS["binary"])
+    data = tiny_data(study.prepared_folder(CELL.dataset, 0), TASKS["binary"])
 
     def raising(*args, **kwargs):
         raise error

@@ -1,4 +1,4 @@
-"""A prepared folder, opened: memory-mapped arrays and their manifest, checked on opening."""
+"""A prepared split, opened: memory-mapped arrays and their manifest, checked on opening."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PreparedData:
     @classmethod
     def open(cls, folder: Path) -> PreparedData:
         """Map the arrays of `folder`; a DataError if one is missing or breaks its manifest."""
-        dataset = folder.name.partition(".")[0]  # the rest is a row limit
+        dataset = folder.parent.name.partition(".")[0]  # the rest is a row limit
         mend = f"run `autoloss prepare {dataset}`, with the --config of the study"
         manifest = read_manifest(folder, Manifest, mend)
         command = f"autoloss prepare {manifest.dataset}"
@@ -60,6 +60,16 @@ class PreparedData:
     def data_hash(self) -> str:
         """Hash of the content, for run records."""
         return self.manifest.data_hash
+
+    def clusters(self) -> Ints | None:
+        """The cluster of each test row, [n]: rows of one number are alike; None without clusters.
+
+        The numbers are the same in every split of a data set.
+        """
+        if self.manifest.cluster is None:
+            return None
+        mend = f"prepare it again: `autoloss prepare {self.manifest.dataset}`"
+        return _map(self.folder / "clusters.npy", (self.manifest.splits["test"],), mend)
 
     def split(self, *names: str) -> Rows:
         """Ids [n, F] and labels [n] of a split, or of splits that follow each other, mapped."""

@@ -65,6 +65,12 @@ def encode_field(
     return id_of[numbers], stats
 
 
+def number_values(raw: pl.Series) -> npt.NDArray[np.int32]:
+    """A number for each distinct value, in order of first appearance; a missing one has its own."""
+    numbered = raw.to_arrow().dictionary_encode(null_encoding="encode")
+    return np.asarray(numbered.indices.to_numpy(), dtype=np.int32)
+
+
 def texts(values: pl.Series) -> pl.Series:
     """Values as the text that they are in the raw file: ids of equal counts are in its order."""
     if values.dtype == pl.UInt32:  # 8 hexadecimal digits, carried as a number (`HEX`)

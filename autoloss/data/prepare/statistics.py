@@ -51,6 +51,8 @@ class ContentCheck:
             if published and not self.lenient:
                 where = f"correct `expected` in the description of {self.spec.name}"
                 raise DataError(self.spec.name, problem, f"{self.raw.mend}, or {where}")
+            if problem in self.differences:  # by an earlier split
+                continue
             self.differences.append(problem)
             why = "malformed lines were skipped" if published else "the number is inferred"
             self.say(f"{self.spec.name}: warning: {problem} ({why}; preparation goes on)")

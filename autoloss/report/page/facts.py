@@ -26,7 +26,7 @@ def _properties(record: Record) -> Iterator[tuple[str, str]]:
     state = "with uncommitted changes" if origin.dirty else "clean"
     yield "commit", "no checkout" if origin.commit is None else f"{origin.commit}, {state}"
     yield "lock file, SHA-256", origin.lock_hash or "no lock file"
-    yield "data, by hash", f"{record.dataset} {origin.data_hash}"
+    yield "data, by hash", f"{record.dataset} split {record.split} {origin.data_hash}"
     yield from ((name.replace("_", " "), str(value)) for name, value in origin.hardware.items())
     yield from origin.versions.items()
     yield "threads of a run", str(origin.threads)

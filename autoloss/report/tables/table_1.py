@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,8 @@ GROUPS = ()
 ORDER = 1
 NOTE = (
     "Feature values are distinct raw values; embedded ids are what models look up, rare values "
-    "folded. Columns named paper are the paper's, of the set that ours stands for."
+    "folded: by what a split's training rows have, so from the fewest to the most over splits. "
+    "Columns named paper are the paper's, of the set that ours stands for."
 )
 
 
@@ -26,14 +28,17 @@ def make(study: Study, name: str) -> Table:
     """The table of the study's data sets, from what their preparation counted."""
     datasets = dict.fromkeys(cell.dataset for cell in study.all_cells())
     mend = f"run `{snakemake(study, name)}`"
-    manifests = [read_manifest(study.prepared_folder(d), Manifest, mend) for d in datasets]
+    folders = [study.prepared_folder(name, split) for name in datasets for split in study.splits]
+    manifests = [read_manifest(folder, Manifest, mend) for folder in folders]
     return data_table(manifests, load_published(study.root))
 
 
 def data_table(manifests: Sequence[Manifest], published: Published) -> Table:
-    """A row per data set."""
+    """A row per data set, of whose splits the manifests follow each other."""
     rows: list[dict[str, Any]] = []
-    for manifest in manifests:
+    for _, of_splits in groupby(manifests, key=lambda manifest: manifest.dataset):
+        manifest, *others = of_splits
+        ids = [split.statistics.encoded_features for split in (manifest, *others)]
         paper = published.table_1.get(manifest.stands_for, {})
         rows.append(
             {
@@ -41,7 +46,7 @@ def data_table(manifests: Sequence[Manifest], published: Published) -> Table:
                 "interactions": manifest.statistics.interactions,
                 "fields": manifest.statistics.fields,
                 "feature_values": manifest.statistics.feature_values,
-                "embedded_ids": manifest.statistics.encoded_features,
+                "embedded_ids": min(ids) if len(set(ids)) == 1 else f"{min(ids):,}–{max(ids):,}",
                 "classes": manifest.classes,
                 **manifest.splits,
                 "class_shares": _class_shares(manifest),

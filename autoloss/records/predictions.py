@@ -1,0 +1,93 @@
+"""Test predictions that every run keeps, so that any other metric can be computed from them.
+
+`seed_N.predictions.npz` beside a run's record has one array, `logits`: float32, `[n]` for two
+classes and `[n, C]` for more, as the model gave them, row by row as the prepared split has its test
+rows. Labels and clusters are the split's (`PreparedData`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from autoloss.data.load.prepared import Ints, PreparedData
+from autoloss.errors import RecordError
+from autoloss.records.schema import Record
+from autoloss.records.store import MEND, read_limited, read_record, write_bytes
+from autoloss.study.cell import Cell
+from autoloss.study.study import Study
+
+MAX_BYTES = 2**30  # some ten times those of the paper's largest test split
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of a run, row by row of its test split: logits `[n]` or `[n, C]`, labels `[n]`, and which
+    cluster (user) each row is of, `[n]`, if the data set has clusters."""
+
+    logits: Logits
+    labels: Ints
+    clusters: Ints | None
+
+
+def write_predictions(logits: npt.NDArray[np.floating], file: Path) -> str:
+    """Write a run's predictions, atomically; returns SHA-256 of the file."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, logits=logits.astype(np.float32))
+    content = stream.getvalue()
+    write_bytes(content, file)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read(file: Path) -> Logits:
+    """The logits in a file of predictions, `[n]` or `[n, C]`.
+
+    Raises:
+        RecordError: it is missing, or no such file.
+    """
+    return _parse(read_limited(file, MAX_BYTES), str(file))
+
+
+def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
+    """What a run of the study put out for its test split, with what it should have.
+
+    Raises:
+        RecordError: the record or the predictions are missing, damaged, or of two runs.
+        DataError: the split that the run was judged on is not prepared, or not as it was.
+    """
+    record, file = read_record(study.record_file(cell, seed)), study.predictions_file(cell, seed)
+    content = read_limited(file, MAX_BYTES)
+    check_predictions(content, record, str(file))
+    logits = _parse(content, str(file))
+    data = PreparedData.open(study.prepared_folder(cell.dataset, record.split))
+    if data.data_hash != record.provenance.data_hash:
+        raise RecordError(str(file), f"is of other data than those in {data.folder}", MEND)
+    _, labels = data.split("test")
+    if len(logits) != len(labels):
+        raise RecordError(str(file), f"has {len(logits)} rows, expected {len(labels)}", MEND)
+    return Predictions(logits, labels, data.clusters())
+
+
+def check_predictions(content: bytes, record: Record, where: str) -> None:
+    """Whether `content`, a file of predictions, is what `record` says that its run kept.
+
+    Raises:
+        RecordError: it is not.
+    """
+    if hashlib.sha256(content).hexdigest() != record.predictions:
+        raise RecordError(where, "are not the predictions that the run's record names", MEND)
+
+
+def _parse(content: bytes, where: str) -> Logits:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return np.asarray(arrays["logits"], dtype=np.float32)
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise RecordError(where, f"holds no predictions: {error}", MEND) from error

@@ -101,6 +101,7 @@ def _notes(verdicts: Verdicts) -> Iterator[str]:
     yield (
         f"{verdicts.protocol.capitalize()} protocol, {len(seeds)} seeds"
         + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
+        + (f" on {verdicts.splits} splits of the rows" if verdicts.splits > 1 else "")
         + f"; significant is p < {verdicts.alpha:g}, corrected within families of comparisons. "
         f"claims.yaml has SHA-256 {verdicts.claims_sha256[:16]}{commit}."
     )

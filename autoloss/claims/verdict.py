@@ -32,6 +32,7 @@ class Row(Strict):
     minimum: float | None = None
     basis: str = ""
     n: int = 0
+    test_to_train: float = 0.0
     gain: float | None = None
     sd: float | None = None
     low: float | None = None
@@ -116,6 +117,7 @@ class Verdicts(Strict):
     protocol: str
     alpha: float
     seeds: list[int]
+    splits: int = 1
     papers_own: bool
     stand_ins: dict[str, str]
     groups: dict[str, str]

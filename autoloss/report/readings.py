@@ -20,7 +20,7 @@ from autoloss.methods.info import OWN
 from autoloss.metrics import AUC_WEIGHTED, METRICS
 from autoloss.report.frames import parts_of
 from autoloss.report.published import Cells, load_published
-from autoloss.stats import compare, holm
+from autoloss.stats import Splits, compare, holm, splits_of
 from autoloss.study.study import Study
 from autoloss.study.variants import AS_BUILT, DEFAULT, Reading
 
@@ -63,6 +63,7 @@ class Place:
             pairs.iloc[:, 1].to_numpy(),
             higher_is_better=METRICS[self.metric].higher_is_better,
             confidence=self.study.config.statistics.confidence,
+            **self.splits.options(pairs.index),
         )
         interval = {"mean": gain.gain, "low": gain.low, "high": gain.high}
         return {**interval, "p": gain.p_permutation, "p_t": gain.p_t}
@@ -84,6 +85,11 @@ class Place:
     def seeds(self) -> range:
         """All that there should be."""
         return range(self.study.config.study.seeds)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Which split each seed's runs are of."""
+        return splits_of(self.runs)
 
     @cached_property
     def resamples(self) -> NDArray[np.int64]:

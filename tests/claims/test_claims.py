@@ -110,6 +110,35 @@ def test_a_row_is_plain_scipy(tmp_path):
     assert found.summaries[0].median == pytest.approx(np.mean([r.gain for r in found.rows]))
 
 
+@pytest.mark.parametrize(("splits", "n"), [(1, 12), (12, 12), (6, 6)])
+def test_over_splits_a_row_is_plain_scipy_corrected_for_their_overlap(tmp_path, splits, n):
+    """With two seeds to a split, by the mean of the two."""
+    index = planted({"ce": 3, "slf": 4})
+    index = index.assign(split=index["seed"] % splits, test_to_train=0.125)
+    row = judged(tmp_path, index, CLAIM | {"others": ["ce"]}).rows[0]
+    values = index.pivot(index="seed", columns="method", values="auc")
+    seeds = values["autoloss"] - values["ce"]
+    d = (seeds.groupby(seeds.index % splits).mean() if splits > 1 else seeds).to_numpy()
+    rho = 0.125 if splits > 1 else 0.0
+    error = d.std(ddof=1) * np.sqrt(1 / n + rho)
+    low, high = stats.t.interval(0.95, n - 1, d.mean(), error)
+    assert (row.n, row.test_to_train) == (n, rho)
+    assert (row.gain, row.low, row.high) == pytest.approx((d.mean(), low, high))
+    p_t = 2 * stats.t.sf(d.mean() / error, n - 1)
+    assert (row.p_permutation, row.p_t) == pytest.approx((exact_p(d), p_t))
+    assert row.p_holds == pytest.approx(max(exact_p(d), p_t))
+    less = 2 * stats.t.sf(abs(d.mean() - SIZE) / error, n - 1)
+    assert row.p_fails == (1 if d.mean() > SIZE else pytest.approx(max(exact_p(d - SIZE), less)))
+    assert row.resolved == Design(row.sd, SIZE, 1, 0.05, rho).resolved(n)
+
+
+def test_gains_over_several_shares_of_test_rows_are_refused(tmp_path):
+    index = planted({"ce": 3, "slf": 4})
+    index = index.assign(split=index["seed"], test_to_train=0.1 + 0.1 * (index["seed"] == 3))
+    with pytest.raises(RecordError, match=r"one test_to_train above 0, found 0\.1, 0\.2"):
+        judged(tmp_path, index)
+
+
 def exact_p(d):
     """Of the mean, by SciPy's enumeration."""
     kinds = {"permutation_type": "samples", "n_resamples": np.inf}

@@ -107,6 +107,23 @@ def test_changes_gains_and_their_p_are_those_of_the_paired_comparison():
         assert of_auc[f"{p}_holm"].to_numpy() == pytest.approx(corrected, nan_ok=True)
 
 
+def test_changes_over_splits_are_corrected_for_their_overlap():
+    index = runs()
+    index = index.assign(split=index["seed"], test_to_train=0.125)
+    row = row_of(
+        sensitivity_frame(PLAN, index), dataset="ml100k-ctr", metric="auc", reading="xi_zero"
+    )
+    values = index[index["dataset"] == "ml100k-ctr"].pivot(
+        index="seed", columns="method", values="auc"
+    )
+    d = values["autoloss_under_xi_zero"] - values["autoloss"]
+    half = stats.t.isf(0.025, SEEDS - 1) * d.std() * np.sqrt(1 / SEEDS + 0.125)
+    assert row["high"] - row["mean"] == pytest.approx(half)
+    notes = sensitivity_table(PLAN, index).notes
+    assert any(f"on {SEEDS} splits of the rows" in note for note in notes)
+    assert not any("splits" in note for note in sensitivity_table(PLAN, runs()).notes)
+
+
 def test_log_loss_counts_as_a_gain_where_it_falls():
     index = runs()
     changed = index["method"] == "autoloss_under_attached"

@@ -21,7 +21,7 @@ from autoloss.report.frames import cell_of, parts_of, rows_of
 from autoloss.report.published import Published, load_published
 from autoloss.report.table import NUMBERS, Grid, Item, Table, runs_of
 from autoloss.report.tables._anchors import anchor_notes, readings_of
-from autoloss.stats import describe
+from autoloss.stats import describe, splits_of
 from autoloss.study.study import Study
 
 KEYS = ["dataset", "model", "metric", "method"]
@@ -49,7 +49,21 @@ def make(study: Study, name: str) -> Table:
         study.config.statistics.alpha,
         readings_of(study.methods),
     )
-    return replace(table, notes=[*table.notes, *same_runs(index, labels)])
+    return replace(table, notes=[*table.notes, *split_notes(index), *same_runs(index, labels)])
+
+
+def split_notes(index: pd.DataFrame) -> Iterator[str]:
+    """A note on the splits of the rows that the runs are of, where there are several."""
+    by_data = {dataset: splits_of(runs) for dataset, runs in parts_of(index, "dataset")}
+    shares = {splits.test_to_train for splits in by_data.values()} - {0.0}
+    if shares:
+        count = max(splits.of.nunique() for splits in by_data.values())
+        yield (
+            f"The seeds are on {count} splits of the rows, the same for every method: deviations "
+            "have what splits differ by, most of which cancels in a comparison. The t test is "
+            f"corrected for their overlap, with {' or '.join(f'{x:.3g}' for x in sorted(shares))} "
+            "test rows for each training row."
+        )
 
 
 def what_it_is(study: Study, method: str) -> str:

@@ -14,6 +14,7 @@ from autoloss.report.analysis import read_index
 from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.readings import SHOWN, nearest, sensitivity_frame
 from autoloss.report.table import Grid, Item, Table, choice_href
+from autoloss.report.tables._methods import split_notes
 from autoloss.study.study import Study
 from autoloss.study.variants import DEFAULT
 
@@ -33,7 +34,7 @@ def sensitivity_table(study: Study, index: pd.DataFrame) -> Table:
     """The table of an index's runs."""
     frame = sensitivity_frame(study, index)
     grids = [_grid(study, place, part) for place, part in parts_of(frame, "dataset", "model")]
-    return Table(TITLE, grids, list(_notes(study, frame)), frame)
+    return Table(TITLE, grids, [*_notes(study, frame), *split_notes(index)], frame)
 
 
 def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:

@@ -20,6 +20,7 @@ from autoloss.claims import rules
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.power import Design
 from autoloss.claims.questions import Answer, answer, digests, evidence, questions, stand_ins
+from autoloss.claims.rows import Kept, RowErrors, nothing_kept
 from autoloss.claims.schema import FILE, Claim, Registry
 from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Verdicts
 from autoloss.config import StatisticsOptions
@@ -33,11 +34,20 @@ class Asked:
 
     claim: Claim
     reading: str
+    answers: list[Answer]
     measured: list[tuple[Row, rules.Tested | None]]
 
 
-def judge(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) -> Verdicts:
-    """A verdict on every claim, or on each of its readings, from the indexes that there are."""
+def judge(
+    study: Study,
+    registry: Registry,
+    groups: Mapping[str, pd.DataFrame],
+    kept: Kept = nothing_kept,
+) -> Verdicts:
+    """A verdict on every claim, or on each of its readings, from the indexes that there are.
+
+    What `kept` has of the runs' predictions says how much of a deciding gain is the test rows'.
+    """
     alpha, listed = study.config.statistics.alpha, registry.listed
     asked = list(ask(study, registry, groups))
     tests = [test for one in asked for _, test in one.measured if test]
@@ -45,11 +55,16 @@ def judge(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) 
     everything = pd.concat(groups.values()) if groups else pd.DataFrame(columns=["dataset", "seed"])
     by_data = everything.groupby("dataset")
     own = study.is_the_papers(everything["dataset"].unique())
-    verdicts = []
+    verdicts, errors = [], RowErrors(kept)
     for one in asked:
         rows = [_decided(row, next(decisions), alpha) if t else row for row, t in one.measured]
         read_as = listed.readings.get(one.reading, "")
-        verdicts.append(claim_verdict(one.claim, one.reading, read_as, rows, own))
+        verdict = claim_verdict(one.claim, one.reading, read_as, rows, own)
+        for k in {summary.decider for summary in verdict.summaries}:
+            if (splits := one.answers[k].splits) is not None:
+                error = errors.of(rows[k], splits)
+                rows[k] = rows[k].model_copy(update={"test_rows_error": error})
+        verdicts.append(verdict.model_copy(update={"rows": rows}))
     return Verdicts(
         claims_sha256=registry.sha256,
         registered=registered(study.root),
@@ -75,7 +90,7 @@ def ask(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) ->
             rows = questions(study, registry, claim, methods, runs)
             answers = [answer(study, claim, row, runs) for row in rows]
             measured = [measure(claim, *pair, options) for pair in zip(rows, answers, strict=True)]
-            yield Asked(claim, methods[0] if claim.readings else "", measured)
+            yield Asked(claim, methods[0] if claim.readings else "", answers, measured)
 
 
 def registered(root: Path) -> str | None:

@@ -12,6 +12,7 @@ from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Tally, Verdicts
 from autoloss.models import MODELS
 from autoloss.report.runs import label_of
 from autoloss.report.table import Grid, Item, Table, plain_columns, runs_of
+from autoloss.stats.rows import PARTS
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
@@ -115,9 +116,12 @@ def _about(study: Study, claim: ClaimVerdict) -> Iterator[str]:
     yield f"Of {total} comparisons: {', '.join(parts)}{beyond}."
     row = claim.rows[claim.decider]
     if row.gain is not None and row.minimum is not None:
-        metric = MEASURES[row.metric]
+        metric, error = MEASURES[row.metric], row.test_rows_error
+        over_rows = (
+            "" if error is None else f", with a standard error of {error:.4f} over test rows"
+        )
         yield (
-            f"Decided by {name_of(study, row)}: {metric.text(row.gain)}, of interest is "
+            f"Decided by {name_of(study, row)}: {metric.text(row.gain)}{over_rows}; of interest is "
             f"{metric.text(row.minimum)} ({row.basis})."
         )
     for detail in dict.fromkeys(r.detail for r in claim.rows if r.outcome == MISSING):
@@ -143,7 +147,17 @@ def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, I
         "median gain": _signed(summary.metric, summary.median),
         "range": _interval(summary.metric, summary.smallest, summary.largest),
         **_deciding(study, claim.rows[summary.decider]),
+        "s.e. over test rows": _rows_error(claim.rows[summary.decider]),
     }
+
+
+def _rows_error(row: Row) -> Item:
+    """Of a metric of rows; a time is none."""
+    if row.gain is None or row.metric not in PARTS:
+        return Item("–")
+    if row.test_rows_error is None:
+        return Item("not kept")
+    return Item(f"{row.test_rows_error:.4f}", row.test_rows_error)
 
 
 def _counts(tally: Tally) -> dict[str, Item]:

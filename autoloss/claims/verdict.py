@@ -18,7 +18,8 @@ class Row(Strict):
 
     `data` is the paper's data set and `dataset` ours, `published` the paper's gain, `basis` where
     the smallest effect of interest (`minimum`) is from. What the names of numbers mean is in
-    docs/statistics.md. A row that does not decide has no outcome.
+    docs/statistics.md. A row that does not decide has no outcome; `test_rows_error` is that of the
+    comparisons that decide a claim, or its part of a data set and metric.
     """
 
     metric: str
@@ -37,6 +38,7 @@ class Row(Strict):
     sd: float | None = None
     low: float | None = None
     high: float | None = None
+    test_rows_error: float | None = None
     p_permutation: float | None = None
     p_t: float | None = None
     comparisons: int | None = None

@@ -18,14 +18,17 @@ from typer.testing import CliRunner
 
 from autoloss.claims.files import write_verdicts
 from autoloss.claims.judge import judge
-from autoloss.claims.layout import claims_table
+from autoloss.claims.layout import claim_table, claims_table
 from autoloss.claims.power import Design
+from autoloss.claims.rows import nothing_kept
 from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS
 from autoloss.claims.schema import claimed_groups, load_claims
 from autoloss.claims.verdict import read_verdicts
 from autoloss.cli import app
 from autoloss.errors import ConfigError, RecordError
 from autoloss.report.page.page import write_report
+from autoloss.stats.rows import Predicted, auc_parts
+from autoloss.study.cell import Cell
 from tests.studied import tiny_study, working_in
 from tests.tiny import ROOT
 
@@ -247,6 +250,44 @@ def test_metrics_beside_are_shown_and_not_judged(tmp_path):
     assert all(row.p_permutation == 2**-11 and not row.outcome for row in beside)
     assert sum(found.counts.values()) == 2
     assert [summary.metric for summary in found.summaries] == ["auc"]
+
+
+def predictions(cell, seed):
+    """Those of a run: better with AutoLoss, users' rows alike, other rows for odd seeds."""
+    rows = np.random.default_rng(seed % 2)
+    labels, users = rows.integers(0, 2, 400), np.arange(400) // 8
+    noise = np.random.default_rng([seed, len(cell.method)])
+    scores = noise.normal(size=50)[users] + noise.normal(size=400)
+    scores += labels * (1.2 if cell.method == "autoloss" else 1.0)
+    return Predicted(labels, scores, None, users)
+
+
+def test_what_decided_has_its_standard_error_over_kept_test_rows(tmp_path):
+    """Of two splits with six seeds each, which show nothing: CE's is nearest to the minimum."""
+    index = planted({"ce": 6, "slf": 40})
+    index = index.assign(split=index["seed"] % 2, test_to_train=0.125)
+    groups, asked = {"table_2": index}, registry(tmp_path, CLAIM | {"beside": ["logloss"]})
+    (found,) = judge(tiny_study(), asked, groups, predictions).claims
+    ours, other = (Cell("ml100k-ctr", "deepfm", method) for method in ("autoloss", "ce"))
+    squares = []
+    for split in (0, 1):
+        runs = [(predictions(ours, s), predictions(other, s)) for s in range(split, 12, 2)]
+        parts = np.mean([auc_parts(a) - auc_parts(b) for a, b in runs], axis=0)
+        squares.append(np.square(np.add.reduceat(parts, range(0, 400, 8))).sum())
+    expected = np.sqrt(np.mean(squares))
+    errors = {(row.other, row.metric): row.test_rows_error for row in found.rows}
+    assert errors.pop(("ce", "auc")) == pytest.approx(expected)
+    assert set(errors.values()) == {None}
+    table = claim_table(tiny_study(), found)
+    column = [name for _, name in table.grids[0].columns].index("s.e. over test rows") + 1
+    assert table.grids[0].rows[0][column].text == f"{expected:.4f}"
+    assert f"with a standard error of {expected:.4f} over test rows" in " ".join(table.notes)
+    some = lambda cell, seed: predictions(cell, seed) if seed else None  # noqa: E731
+    for kept in (some, nothing_kept):
+        (found,) = judge(tiny_study(), asked, groups, kept).claims
+        table = claim_table(tiny_study(), found)
+        assert table.grids[0].rows[0][column].text == "not kept"
+        assert {row.test_rows_error for row in found.rows} == {None}
 
 
 # --- the registry -----------------------------------------------------------------------------

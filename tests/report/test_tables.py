@@ -17,7 +17,7 @@ from autoloss.report.frames import read_csv
 from autoloss.report.published import load_published
 from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.table import marks_of
-from autoloss.report.tables import make_table
+from autoloss.report.tables import _methods, make_table
 from autoloss.report.tables._anchors import readings_of
 from autoloss.report.tables._methods import last_weights, methods_table, same_runs, what_it_is
 from autoloss.report.tables.table_1 import data_table
@@ -180,6 +180,21 @@ def test_few_seeds_get_no_mark_and_a_note():
     built = table(index(5, {"ce": 0.75, "autoloss": 0.80}))
     assert all(cell.mark == "" for cell in cells(built, ("DeepFM", "AUC")).values())
     assert any("annot be significant with 5 seeds" in note for note in built.notes)
+
+
+def test_the_survey_of_everything_says_that_its_family_is_too_large(monkeypatch):
+    """Of 103 comparisons: 2^-11 times that is above 0.05, and 13 seeds would do."""
+    study = tiny_study()
+    others = {f"m{k}": 0.7 + k / 1000 for k in range(103)}
+    frame = index(12, {**others, "autoloss": 0.9}).assign(digest="")
+    study.methods.update(dict.fromkeys(others, study.methods["slf"]))
+    compared = compare_family(frame, ["autoloss"], list(METRICS))
+    for name, content in (("read_index", frame), ("read_comparisons", compared)):
+        monkeypatch.setattr(_methods, name, lambda study, group, of=content: of)
+    built = make_table(study, "table_2_full")
+    assert built.notes[0].startswith("A survey")
+    assert "Cannot be significant with 12 seeds: a family of 103 needs 13." in built.notes
+    assert not built.legend
 
 
 def test_failed_runs_are_shown_and_make_no_star():

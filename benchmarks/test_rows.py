@@ -3,10 +3,9 @@
     python benchmarks/test_rows.py ml100k-ctr ml100k adult
 
 Trains two seeds of each method at the laptop scale, on prepared data, and prints, by metric, the
-standard error over test rows of a difference between two methods: of AUC by DeLong's components
-(Biometrics 1988; with classes, of their mean), of recalibrated log loss by its rows. Its square is
-the covariance of two seeds' rows, what more seeds do not take away; beside it is that of one
-seed. Where the data have a user, rows are clustered by it. `standard_errors` of
+standard error over test rows of a difference between two methods (autoloss/stats/rows.py). Its
+square is the covariance of two seeds' rows, what more seeds do not take away; beside it is that of
+one seed. Where the data have a user, rows are clustered by it. `standard_errors` of
 configs/claims.yaml are from here.
 """
 
@@ -18,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
-from scipy.stats import rankdata
 
 from autoloss.data.load.prepared import PreparedData
 from autoloss.methods.load import load
+from autoloss.stats.rows import PARTS, Predicted, cluster_sums
 from autoloss.study.study import Study
 from autoloss.training.evaluate import Calibrator, _log_probabilities
 from autoloss.training.loop import Trainer
@@ -31,35 +30,13 @@ METHODS = ("ce", "kl", "autoloss")
 OPTIONS = {"training": {"max_epochs": 4}}
 
 
-def auc_parts(positive, scores):
-    """Each row's influence on the AUC [n]: DeLong's components, over the share of its class."""
-    ranks, among = rankdata(scores), np.empty(len(scores))
-    for rows in (positive, ~positive):
-        among[rows] = rankdata(scores[rows])
-    share = np.where(positive, positive.mean(), 1 - positive.mean())
-    below = (ranks - among) / (len(scores) * (1 - share))  # share of the other class's rows
-    component = np.where(positive, below, 1 - below)
-    return (component - component[positive].mean()) / share
-
-
-def parts(run, task):
-    """Per metric the influence of each test row on a run's value [n]."""
+def predicted(run, task, clusters):
+    """What a run predicts of the test rows, recalibrated on the validation split."""
     labels, logits = run._predict("test")
     calibrator = Calibrator.fit(task, *run._predict("validation"))
     log_p = _log_probabilities(calibrator._features(logits), calibrator.coefficients)
-    scores = logits[:, None] if task.binary else softmax(logits, axis=1)
-    classes = [1] if task.binary else range(task.classes)
-    columns = [auc_parts(labels == c, scores[:, k]) for k, c in enumerate(classes)]
-    return {
-        "auc": np.mean(columns, axis=0),
-        "logloss_calibrated": -log_p[np.arange(len(labels)), labels],
-    }
-
-
-def standard_error(first, second, clusters):
-    """Of a mean of rows [n], which are alike within clusters, from two draws of it."""
-    sums = [np.bincount(clusters, d - d.mean()) for d in (first, second)]
-    return float(np.sqrt(max(0, np.dot(*sums)))) / len(first)
+    scores = logits if task.binary else softmax(logits, axis=1)
+    return Predicted(labels, scores, -log_p[np.arange(len(labels)), labels], clusters)
 
 
 def errors(dataset):
@@ -68,15 +45,16 @@ def errors(dataset):
     data = PreparedData.open(study.prepared_folder(dataset, 0))
     ids, labels = data.split("test")
     users = [k for k, field in enumerate(data.manifest.fields) if field.name == "user"]
-    clusters = ids[:, users[0]] if users else np.arange(len(labels))
+    clusters = ids[:, users[0]] if users else None
     made = {}
     for name in METHODS:
         runs = [Trainer(study.config, data, "deepfm", load(name), seed) for seed in range(2)]
-        made[name] = [run.run() and parts(run, data.task) for run in runs]
-    for metric in ("auc", "logloss_calibrated"):
+        made[name] = [run.run() and predicted(run, data.task, clusters) for run in runs]
+    for metric, parts in PARTS.items():
         for a, b in combinations(METHODS, 2):
-            d = [x[metric] - y[metric] for x, y in zip(made[a], made[b], strict=True)]
-            shared, alone = standard_error(*d, clusters), standard_error(d[0], d[0], clusters)
+            pairs = zip(made[a], made[b], strict=True)
+            first, second = (cluster_sums(parts(x) - parts(y), clusters) for x, y in pairs)
+            shared, alone = (np.sqrt(max(0, first @ other)) for other in (second, first))
             where = f"{dataset}, {len(labels)} rows, {metric}, {a} and {b}"
             yield f"{where}: {shared:.5f} ({alone:.5f})"
 

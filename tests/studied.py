@@ -47,7 +47,7 @@ def run_study(study: Study) -> None:
     for group in GROUPS:
         if group not in APART:
             list(analyse(study, group))
-    for table in ("table_1", "table_2", "table_3", "controls"):
+    for table in ("table_1", "table_2", "table_3", "published", "controls"):
         list(write_table(study, table))
 
 

@@ -17,7 +17,7 @@ from autoloss.report.analysis import read_index
 from autoloss.report.render import to_latex, to_markdown
 from autoloss.study.study import Study
 
-SHOWN = ("gain", "low", "high", "p_holds", "p_fails", "resolved")
+SHOWN = ("gain", "low", "high", "test_rows_error", "p_holds", "p_fails", "resolved")
 
 
 def write_verdicts(study: Study) -> Iterator[Path]:

@@ -20,10 +20,11 @@ from autoloss.claims import rules
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.power import Design
 from autoloss.claims.questions import Answer, answer, digests, evidence, questions, stand_ins
+from autoloss.claims.rows import Kept, RowErrors, nothing_kept
 from autoloss.claims.schema import FILE, Claim, Registry
 from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Verdicts
 from autoloss.config import StatisticsOptions
-from autoloss.stats import compare
+from autoloss.stats import compare, splits_of
 from autoloss.study.study import Study
 
 
@@ -33,22 +34,37 @@ class Asked:
 
     claim: Claim
     reading: str
+    answers: list[Answer]
     measured: list[tuple[Row, rules.Tested | None]]
 
 
-def judge(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) -> Verdicts:
-    """A verdict on every claim, or on each of its readings, from the indexes that there are."""
+def judge(
+    study: Study,
+    registry: Registry,
+    groups: Mapping[str, pd.DataFrame],
+    kept: Kept = nothing_kept,
+) -> Verdicts:
+    """A verdict on every claim, or on each of its readings, from the indexes that there are.
+
+    What `kept` has of the runs' predictions says how much of a deciding gain is the test rows'.
+    """
     alpha, listed = study.config.statistics.alpha, registry.listed
     asked = list(ask(study, registry, groups))
     tests = [test for one in asked for _, test in one.measured if test]
     decisions = iter(rules.decide(tests, alpha))
     everything = pd.concat(groups.values()) if groups else pd.DataFrame(columns=["dataset", "seed"])
+    by_data = everything.groupby("dataset")
     own = study.is_the_papers(everything["dataset"].unique())
-    verdicts = []
+    verdicts, errors = [], RowErrors(kept)
     for one in asked:
         rows = [_decided(row, next(decisions), alpha) if t else row for row, t in one.measured]
         read_as = listed.readings.get(one.reading, "")
-        verdicts.append(claim_verdict(one.claim, one.reading, read_as, rows, own))
+        verdict = claim_verdict(one.claim, one.reading, read_as, rows, own)
+        for k in {summary.decider for summary in verdict.summaries}:
+            if (splits := one.answers[k].splits) is not None:
+                error = errors.of(rows[k], splits)
+                rows[k] = rows[k].model_copy(update={"test_rows_error": error})
+        verdicts.append(verdict.model_copy(update={"rows": rows}))
     return Verdicts(
         claims_sha256=registry.sha256,
         registered=registered(study.root),
@@ -56,6 +72,7 @@ def judge(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) 
         protocol=study.config.protocol,
         alpha=alpha,
         seeds=sorted(map(int, everything["seed"].unique())),
+        splits=max((splits_of(runs).of.nunique() for _, runs in by_data), default=1),
         papers_own=own,
         stand_ins=stand_ins(study, everything),
         groups=digests(groups),
@@ -73,7 +90,7 @@ def ask(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) ->
             rows = questions(study, registry, claim, methods, runs)
             answers = [answer(study, claim, row, runs) for row in rows]
             measured = [measure(claim, *pair, options) for pair in zip(rows, answers, strict=True)]
-            yield Asked(claim, methods[0] if claim.readings else "", measured)
+            yield Asked(claim, methods[0] if claim.readings else "", answers, measured)
 
 
 def registered(root: Path) -> str | None:
@@ -95,16 +112,20 @@ def measure(
     claim: Claim, row: Row, answer: Answer, options: StatisticsOptions
 ) -> tuple[Row, rules.Tested | None]:
     """A row with the numbers of its answer, and what its outcome depends on, if it can have one."""
-    if answer.gains is None:
+    if answer.gains is None or answer.splits is None:
         outcome = rules.OPEN if answer.tried else rules.MISSING
         update = {"n": answer.n, "outcome": outcome if row.decides else "", "detail": answer.reason}
         return row.model_copy(update=update), None
     d = np.asarray(answer.gains, dtype=np.float64)
     if MEASURES[row.metric].counted:
         return row.model_copy(update={"n": answer.n, "gain": float(d.mean())}), None
-    zero = compare(d, np.zeros_like(d), higher_is_better=True, confidence=options.confidence)
+    among = answer.splits.options(answer.gains.index)
+    zero = compare(
+        *(d, np.zeros_like(d)), higher_is_better=True, confidence=options.confidence, **among
+    )
     names = ("n", "gain", "sd", "low", "high", "p_permutation", "p_t")
-    row = row.model_copy(update={name: getattr(zero, name) for name in names})
+    update = {name: getattr(zero, name) for name in names}
+    row = row.model_copy(update=update | {"test_to_train": answer.splits.test_to_train})
     if row.minimum is None:
         return row, None
     return row, rules.Tested(
@@ -112,7 +133,7 @@ def measure(
         family=(claim.family, row.metric),
         minimum=row.minimum,
         zero=zero,
-        least=compare(d, np.full_like(d, row.minimum), higher_is_better=True),
+        least=compare(d, np.full_like(d, row.minimum), higher_is_better=True, **among),
     )
 
 
@@ -120,7 +141,7 @@ def _decided(row: Row, decision: rules.Decision, alpha: float) -> Row:
     """The row with what it comes to, and what its design can find."""
     assert row.sd is not None
     assert row.minimum is not None
-    design = Design(row.sd, row.minimum, decision.of, alpha)
+    design = Design(row.sd, row.minimum, decision.of, alpha, row.test_to_train)
     update: dict[str, Any] = {
         "comparisons": decision.of,
         "p_holds": decision.p_holds,

@@ -12,6 +12,7 @@ from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Tally, Verdicts,
 from autoloss.models import MODELS
 from autoloss.report.runs import label_of
 from autoloss.report.table import Grid, Item, Table, plain_columns, runs_of
+from autoloss.stats.rows import PARTS
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
@@ -103,6 +104,7 @@ def _notes(verdicts: Verdicts) -> Iterator[str]:
     yield (
         f"{verdicts.protocol.capitalize()} protocol, {len(seeds)} seeds"
         + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
+        + (f" on {verdicts.splits} splits of the rows" if verdicts.splits > 1 else "")
         + f"; significant is p < {verdicts.alpha:g}, corrected within families of comparisons. "
         f"claims.yaml has SHA-256 {verdicts.claims_sha256[:16]}{commit}."
     )
@@ -116,9 +118,12 @@ def _about(study: Study, claim: ClaimVerdict) -> Iterator[str]:
     yield f"Of {total} comparisons: {', '.join(parts)}{beyond}."
     row = claim.rows[claim.decider]
     if row.gain is not None and row.minimum is not None:
-        metric = MEASURES[row.metric]
+        metric, error = MEASURES[row.metric], row.test_rows_error
+        over_rows = (
+            "" if error is None else f", with a standard error of {error:.4f} over test rows"
+        )
         yield (
-            f"Decided by {name_of(study, row)}: {metric.text(row.gain)}, of interest is "
+            f"Decided by {name_of(study, row)}: {metric.text(row.gain)}{over_rows}; of interest is "
             f"{metric.text(row.minimum)} ({row.basis})."
         )
     for detail in dict.fromkeys(r.detail for r in claim.rows if r.outcome == MISSING):
@@ -150,7 +155,17 @@ def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, I
         "median gain": _signed(summary.metric, summary.median),
         "range": _interval(summary.metric, summary.smallest, summary.largest),
         **_deciding(study, claim.rows[summary.decider]),
+        "s.e. over test rows": _rows_error(claim.rows[summary.decider]),
     }
+
+
+def _rows_error(row: Row) -> Item:
+    """Of a metric of rows; a time is none."""
+    if row.gain is None or row.metric not in PARTS:
+        return Item("–")
+    if row.test_rows_error is None:
+        return Item("not kept")
+    return Item(f"{row.test_rows_error:.4f}", row.test_rows_error)
 
 
 def _counts(tally: Tally) -> dict[str, Item]:

@@ -14,6 +14,7 @@ from autoloss.claims.schema import Claim, Registry
 from autoloss.claims.verdict import Row
 from autoloss.errors import RecordError
 from autoloss.records.index import CELL, RUN, lacks
+from autoloss.stats import Splits, splits_of
 from autoloss.stats.paired import differences
 from autoloss.study.study import Study
 
@@ -21,13 +22,14 @@ from autoloss.study.study import Study
 class Answer(NamedTuple):
     """The paired gains by seed; or why there are none, and how many seeds have both runs.
 
-    `tried` says that there are runs, though not what a test takes.
+    `tried` says that there are runs, though not what a test takes. With gains come their splits.
     """
 
     gains: pd.Series[float] | None
     n: int
     reason: str = ""
     tried: bool = False
+    splits: Splits | None = None
 
 
 def questions(
@@ -115,7 +117,8 @@ def answer(study: Study, claim: Claim, row: Row, runs: pd.DataFrame) -> Answer:
         return Answer(None, len(ours), "a single seed", tried=True)
     higher = MEASURES[row.metric].higher_is_better
     d = differences(ours.to_numpy(), other.to_numpy(), higher_is_better=higher)
-    return Answer(pd.Series(d, index=ours.index), len(d))
+    splits = splits_of(pd.concat(pair.values()))
+    return Answer(pd.Series(d, index=ours.index), len(d), splits=splits)
 
 
 def _lacking(study: Study, claim: Claim, runs: pd.DataFrame) -> str:

@@ -19,7 +19,8 @@ class Row(Strict):
 
     `data` is the paper's data set and `dataset` ours, `published` the paper's gain, `basis` where
     the smallest effect of interest (`minimum`) is from. What the names of numbers mean is in
-    docs/statistics.md. A row that does not decide has no outcome.
+    docs/statistics.md. A row that does not decide has no outcome; `test_rows_error` is that of the
+    comparisons that decide a claim, or its part of a data set and metric.
     """
 
     metric: str
@@ -33,10 +34,12 @@ class Row(Strict):
     minimum: float | None = None
     basis: str = ""
     n: int = 0
+    test_to_train: float = 0.0
     gain: float | None = None
     sd: float | None = None
     low: float | None = None
     high: float | None = None
+    test_rows_error: float | None = None
     p_permutation: float | None = None
     p_t: float | None = None
     comparisons: int | None = None
@@ -117,6 +120,7 @@ class Verdicts(Strict):
     protocol: str
     alpha: float
     seeds: list[int]
+    splits: int = 1
     papers_own: bool
     stand_ins: dict[str, str]
     groups: dict[str, str]

@@ -1,8 +1,7 @@
-"""The numbers that the paper states (`configs/published.yaml`), to stand beside ours."""
+"""The numbers that the paper states (`configs/published.yaml`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -24,10 +23,6 @@ class Counts(Stated):
     """Table 1: statistics by data set."""
 
     values: dict[str, dict[str, int]]
-
-    def get(self, dataset: str, default: Mapping[str, int]) -> Mapping[str, int]:
-        """A data set's statistics; `default` where the paper has none."""
-        return self.values.get(dataset, default)
 
 
 class Cells(Stated):

@@ -16,17 +16,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from autoloss.claims.measures import DECIDING, MEASURES
 from autoloss.methods.info import OWN
 from autoloss.metrics import AUC_WEIGHTED, METRICS
 from autoloss.report.frames import parts_of
 from autoloss.report.published import Cells, load_published
-from autoloss.stats import compare, holm
+from autoloss.stats import Splits, compare, holm, splits_of
 from autoloss.study.study import Study
 from autoloss.study.variants import AS_BUILT, DEFAULT, Reading
 
 Array = NDArray[np.float64]
 
-SHOWN = ("auc", "logloss")
+KEPT = (*DECIDING, "logloss")  # raw log loss is in the CSV alone
 BASE = "ce"
 COLUMNS = [
     *("dataset", "model", "reading", "choice", "label", "metric", "n", "value"),
@@ -63,6 +64,7 @@ class Place:
             pairs.iloc[:, 1].to_numpy(),
             higher_is_better=METRICS[self.metric].higher_is_better,
             confidence=self.study.config.statistics.confidence,
+            **self.splits.options(pairs.index),
         )
         interval = {"mean": gain.gain, "low": gain.low, "high": gain.high}
         return {**interval, "p": gain.p_permutation, "p_t": gain.p_t}
@@ -86,6 +88,11 @@ class Place:
         return range(self.study.config.study.seeds)
 
     @cached_property
+    def splits(self) -> Splits:
+        """Which split each seed's runs are of."""
+        return splits_of(self.runs)
+
+    @cached_property
     def resamples(self) -> NDArray[np.int64]:
         """The runs as they are, then bootstrap resamples of them: the same for every method."""
         count = len(self.seeds)
@@ -100,7 +107,7 @@ def sensitivity_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     published = load_published(study.root).table_2
     rows = [row for place in _places(study, index, published) for row in _rows(place)]
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    for metric in SHOWN:  # Holm's family: the readings of all data sets, by metric
+    for metric in KEPT:  # Holm's family: the readings of all data sets, by metric
         own = frame["metric"] == metric
         for p in ("p", "p_t"):
             frame.loc[own, f"{p}_holm"] = holm(frame.loc[own, p].to_numpy(dtype=float))
@@ -124,8 +131,9 @@ def _places(study: Study, index: pd.DataFrame, published: Cells) -> Iterator[Pla
     runs = index[index["status"] == "ok"]
     for (dataset, model), cell in parts_of(runs, "dataset", "model"):
         paper = published.of(study.dataset(dataset).stands_for, model)
-        for metric in SHOWN:
-            stated = {str(method): value for method, value in paper.get(metric, {}).items()}
+        for metric in KEPT:
+            values = paper.get(MEASURES[metric].published, {})
+            stated = {str(method): value for method, value in values.items()}
             yield Place(study, cell, metric, stated)
 
 

@@ -77,9 +77,7 @@ def _latex_grid(grid: Grid, caption: str, label: str) -> str:
 
 
 def _latex_heads(grid: Grid) -> list[str]:
-    # Beside our column "paper" is enough: the width of a page is scarce.
-    short = [name.split(",")[0] if name.startswith("paper,") else name for _, name in grid.columns]
-    names = _latex_row(["", *map(latex, short)])
+    names = _latex_row(["", *(latex(name) for _, name in grid.columns)])
     if not grid.tops:
         return [names]
     tops, rules, start = [""], "", 2

@@ -3,10 +3,12 @@
 from autoloss.significance import can_be_significant, seeds_needed, smallest_p
 from autoloss.stats.correction import holm
 from autoloss.stats.paired import Comparison, compare
+from autoloss.stats.splits import Splits, splits_of
 from autoloss.stats.summary import compare_family, describe
 
 __all__ = [
     "Comparison",
+    "Splits",
     "can_be_significant",
     "compare",
     "compare_family",
@@ -14,4 +16,5 @@ __all__ = [
     "holm",
     "seeds_needed",
     "smallest_p",
+    "splits_of",
 ]

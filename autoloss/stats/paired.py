@@ -29,6 +29,7 @@ class Comparison:
     """Ours against another method; `gain` is the mean of the paired differences."""
 
     n: int
+    """Pairs: seeds, or splits where several seeds share one of several."""
     gain: float
     """Mean difference in the metric's good direction: positive means ours is better."""
     sd: float
@@ -53,6 +54,7 @@ def compare(
     *,
     higher_is_better: bool,
     confidence: float = 0.95,
+    splits: ArrayLike | None = None,
     test_to_train: float = 0.0,
 ) -> Comparison:
     """Compare two methods whose i-th values [n] share a seed.
@@ -62,6 +64,8 @@ def compare(
         other: the same of the other method.
         higher_is_better: the metric's good direction.
         confidence: of the interval.
+        splits: which split [n] each pair is of. Of several, those of one are averaged first: they
+            share its rows, so that n is then the number of splits.
         test_to_train: Nadeau and Bengio's rho, test rows for each training row, where every seed
             trains and tests on a split of its own: training sets overlap then, so that differences
             are correlated, which widens t's standard error from sd sqrt(1/n) to sd sqrt(1/n + rho).
@@ -72,6 +76,8 @@ def compare(
     """
     if not 0 <= test_to_train < math.inf:
         raise ValueError(f"test_to_train must be a finite number, 0 or more, found {test_to_train}")
+    if splits is not None:
+        ours, other = _by_split(ours, splits), _by_split(other, splits)
     d = differences(ours, other, higher_is_better=higher_is_better)
     n, gain = len(d), float(d.mean())
     if np.ptp(d) == 0:  # no spread: the interval is a point, and t is 0/0 or gain/0
@@ -94,6 +100,17 @@ def compare(
         effect_size=effect,
         probability_of_improvement=float(np.mean((d > 0) + 0.5 * (d == 0))),
     )
+
+
+def _by_split(values: ArrayLike, splits: ArrayLike) -> Array:
+    """The mean of each split's values; the values themselves where all are of one split."""
+    x, (names, places) = (
+        np.asarray(values, dtype=np.float64),
+        np.unique(splits, return_inverse=True),
+    )
+    if len(names) < 2:
+        return x
+    return np.asarray(np.bincount(places, x) / np.bincount(places))
 
 
 def differences(ours: ArrayLike, other: ArrayLike, *, higher_is_better: bool) -> Array:

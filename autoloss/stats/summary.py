@@ -18,6 +18,7 @@ from autoloss.metrics import METRICS
 from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.stats.correction import holm
 from autoloss.stats.paired import Comparison, compare
+from autoloss.stats.splits import splits_of
 
 CELL = ["dataset", "model", "method"]
 COLUMNS = [
@@ -53,7 +54,6 @@ def compare_family(
     *,
     alpha: float = 0.05,
     confidence: float = 0.95,
-    test_to_train: float = 0.0,
 ) -> pd.DataFrame:
     """Each of `ours` against every other method in every cell, Holm-corrected within each metric.
 
@@ -62,15 +62,15 @@ def compare_family(
     none for Holm.
 
     Args:
-        index: the runs.
+        index: the runs. Of several splits (`split`) each is a pair, with one `test_to_train`.
         ours: the methods that a claim is about.
         metrics: names in `METRICS`.
         alpha: of the two tests that must agree: the exact one, and the corrected t test.
         confidence: of the intervals.
-        test_to_train: as of `compare`.
 
     Raises:
-        RecordError: a method has no run, or not every seed; a run is twice or hollow.
+        RecordError: a method has no run, or not every seed; a run is twice or hollow; or as
+            `splits_of`.
     """
     _check_runs(index, metrics)
     methods = list(index["method"].unique())
@@ -78,27 +78,27 @@ def compare_family(
         if method not in methods:
             raise RecordError("index", f"no run of '{method}'", did_you_mean(method, methods))
     _check_grid(index)
-    options = {"confidence": confidence, "test_to_train": test_to_train}
-    families = [_family(index, ours, metric, alpha, options) for metric in metrics]
+    families = [_family(index, ours, metric, alpha, confidence) for metric in metrics]
     return pd.concat(families, ignore_index=True)
 
 
 def _family(
-    index: pd.DataFrame, ours: Sequence[str], metric: str, alpha: float, options: dict[str, Any]
+    index: pd.DataFrame, ours: Sequence[str], metric: str, alpha: float, confidence: float
 ) -> pd.DataFrame:
     """All comparisons of one metric: what Holm corrects for."""
-    table = pd.DataFrame(list(_comparisons(index, ours, metric, options)), columns=COLUMNS)
+    rows = list(_comparisons(index, ours, metric, confidence))
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "pairs"])
     for p, adjusted in (("p_permutation", "p_holm"), ("p_t", "p_t_holm")):
         table[adjusted] = holm(table[p].to_numpy(dtype=float))
     table["comparisons"] = int(table["p_permutation"].notna().sum())
     table["significant"] = (table["p_holm"] < alpha) & (table["p_t_holm"] < alpha)
     table["best_other"] = table["best_other"].astype(bool)
     table["verdict"] = [_verdict(row, alpha) for row in table.to_dict("records")]
-    return table
+    return table[COLUMNS]
 
 
 def _comparisons(
-    index: pd.DataFrame, ours: Sequence[str], metric: str, options: dict[str, Any]
+    index: pd.DataFrame, ours: Sequence[str], metric: str, confidence: float
 ) -> Iterator[dict[str, Any]]:
     """One row per cell and pair; a row without `p_permutation` was not assessable."""
     higher = METRICS[metric].higher_is_better
@@ -107,10 +107,12 @@ def _comparisons(
     for (dataset, model), cell in values.groupby(["dataset", "model"], sort=False):
         by_seed = cell.pivot(index="seed", columns="method", values="value").sort_index()
         others = [method for method in cell["method"].unique() if method not in ours]
+        splits = splits_of(cell)
+        options = {"confidence": confidence, **splits.options(by_seed.index)}
         best = _best(by_seed[others], higher)
         for method, other in _pairs([method for method in ours if method in by_seed], others):
             row = {"metric": metric, "dataset": dataset, "model": model, "ours": method}
-            row |= {"other": other, "best_other": other == best}
+            row |= {"other": other, "best_other": other == best, "pairs": splits.pairs}
             yield row | _compare_pair(by_seed[method], by_seed[other], higher, options)
 
 
@@ -154,7 +156,8 @@ def _verdict(row: Mapping[Hashable, Any], alpha: float) -> str:
     n, comparisons = row["n"], row["comparisons"]
     if not can_be_significant(n, comparisons, alpha):
         needed = seeds_needed(comparisons, alpha)
-        return f"cannot be significant with {n} seeds: a family of {comparisons} needs {needed}"
+        pairs = f"{n} {row['pairs']}"
+        return f"cannot be significant with {pairs}: a family of {comparisons} needs {needed}"
     return "no difference shown"
 
 

@@ -18,14 +18,17 @@ from typer.testing import CliRunner
 
 from autoloss.claims.files import write_verdicts
 from autoloss.claims.judge import judge
-from autoloss.claims.layout import claims_table
+from autoloss.claims.layout import claim_table, claims_table
 from autoloss.claims.power import Design
+from autoloss.claims.rows import nothing_kept
 from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS
 from autoloss.claims.schema import claimed_groups, load_claims
 from autoloss.claims.verdict import read_verdicts
 from autoloss.cli import app
 from autoloss.errors import ConfigError, RecordError
 from autoloss.report.page.page import write_report
+from autoloss.stats.rows import Predicted, auc_parts
+from autoloss.study.cell import Cell
 from tests.studied import tiny_study, working_in
 from tests.tiny import ROOT
 
@@ -108,6 +111,35 @@ def test_a_row_is_plain_scipy(tmp_path):
     corrected = np.maximum(*(multipletests(p, method="holm")[1] for p in (exact, student)))
     assert [row.p_holds for row in found.rows] == pytest.approx(list(corrected))
     assert found.summaries[0].median == pytest.approx(np.mean([r.gain for r in found.rows]))
+
+
+@pytest.mark.parametrize(("splits", "n"), [(1, 12), (12, 12), (6, 6)])
+def test_over_splits_a_row_is_plain_scipy_corrected_for_their_overlap(tmp_path, splits, n):
+    """With two seeds to a split, by the mean of the two."""
+    index = planted({"ce": 3, "slf": 4})
+    index = index.assign(split=index["seed"] % splits, test_to_train=0.125)
+    row = judged(tmp_path, index, CLAIM | {"others": ["ce"]}).rows[0]
+    values = index.pivot(index="seed", columns="method", values="auc")
+    seeds = values["autoloss"] - values["ce"]
+    d = (seeds.groupby(seeds.index % splits).mean() if splits > 1 else seeds).to_numpy()
+    rho = 0.125 if splits > 1 else 0.0
+    error = d.std(ddof=1) * np.sqrt(1 / n + rho)
+    low, high = stats.t.interval(0.95, n - 1, d.mean(), error)
+    assert (row.n, row.test_to_train) == (n, rho)
+    assert (row.gain, row.low, row.high) == pytest.approx((d.mean(), low, high))
+    p_t = 2 * stats.t.sf(d.mean() / error, n - 1)
+    assert (row.p_permutation, row.p_t) == pytest.approx((exact_p(d), p_t))
+    assert row.p_holds == pytest.approx(max(exact_p(d), p_t))
+    less = 2 * stats.t.sf(abs(d.mean() - SIZE) / error, n - 1)
+    assert row.p_fails == (1 if d.mean() > SIZE else pytest.approx(max(exact_p(d - SIZE), less)))
+    assert row.resolved == Design(row.sd, SIZE, 1, 0.05, rho).resolved(n)
+
+
+def test_gains_over_several_shares_of_test_rows_are_refused(tmp_path):
+    index = planted({"ce": 3, "slf": 4})
+    index = index.assign(split=index["seed"], test_to_train=0.1 + 0.1 * (index["seed"] == 3))
+    with pytest.raises(RecordError, match=r"one test_to_train above 0, found 0\.1, 0\.2"):
+        judged(tmp_path, index)
 
 
 def exact_p(d):
@@ -218,6 +250,44 @@ def test_metrics_beside_are_shown_and_not_judged(tmp_path):
     assert all(row.p_permutation == 2**-11 and not row.outcome for row in beside)
     assert sum(found.counts.values()) == 2
     assert [summary.metric for summary in found.summaries] == ["auc"]
+
+
+def predictions(cell, seed):
+    """Those of a run: better with AutoLoss, users' rows alike, other rows for odd seeds."""
+    rows = np.random.default_rng(seed % 2)
+    labels, users = rows.integers(0, 2, 400), np.arange(400) // 8
+    noise = np.random.default_rng([seed, len(cell.method)])
+    scores = noise.normal(size=50)[users] + noise.normal(size=400)
+    scores += labels * (1.2 if cell.method == "autoloss" else 1.0)
+    return Predicted(labels, scores, None, users)
+
+
+def test_what_decided_has_its_standard_error_over_kept_test_rows(tmp_path):
+    """Of two splits with six seeds each, which show nothing: CE's is nearest to the minimum."""
+    index = planted({"ce": 6, "slf": 40})
+    index = index.assign(split=index["seed"] % 2, test_to_train=0.125)
+    groups, asked = {"table_2": index}, registry(tmp_path, CLAIM | {"beside": ["logloss"]})
+    (found,) = judge(tiny_study(), asked, groups, predictions).claims
+    ours, other = (Cell("ml100k-ctr", "deepfm", method) for method in ("autoloss", "ce"))
+    squares = []
+    for split in (0, 1):
+        runs = [(predictions(ours, s), predictions(other, s)) for s in range(split, 12, 2)]
+        parts = np.mean([auc_parts(a) - auc_parts(b) for a, b in runs], axis=0)
+        squares.append(np.square(np.add.reduceat(parts, range(0, 400, 8))).sum())
+    expected = np.sqrt(np.mean(squares))
+    errors = {(row.other, row.metric): row.test_rows_error for row in found.rows}
+    assert errors.pop(("ce", "auc")) == pytest.approx(expected)
+    assert set(errors.values()) == {None}
+    table = claim_table(tiny_study(), found)
+    column = [name for _, name in table.grids[0].columns].index("s.e. over test rows") + 1
+    assert table.grids[0].rows[0][column].text == f"{expected:.4f}"
+    assert f"with a standard error of {expected:.4f} over test rows" in " ".join(table.notes)
+    some = lambda cell, seed: predictions(cell, seed) if seed else None  # noqa: E731
+    for kept in (some, nothing_kept):
+        (found,) = judge(tiny_study(), asked, groups, kept).claims
+        table = claim_table(tiny_study(), found)
+        assert table.grids[0].rows[0][column].text == "not kept"
+        assert {row.test_rows_error for row in found.rows} == {None}
 
 
 # --- the registry -----------------------------------------------------------------------------

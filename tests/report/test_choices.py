@@ -1,4 +1,4 @@
-"""The ids of open choices (M7, D5, ...): wherever one is shown, it leads to its row."""
+"""The ids of open choices (M7, D5, ...), and the readings of them: each leads to its row."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def table():
     """The sensitivity table of runs that are all alike."""
     rows = [
         {"dataset": cell.dataset, "model": cell.model, "method": cell.method, "seed": seed}
-        | {"status": "ok", "auc": 0.8, "logloss": 0.5, "auc_weighted": 0.8}
+        | {"status": "ok", "auc": 0.8, "auc_weighted": 0.8}
+        | {"logloss": 0.5, "logloss_calibrated": 0.5}
         for cell in STUDY.cells("sensitivity")
         for seed in range(STUDY.config.study.seeds)
     ]
@@ -66,18 +67,19 @@ def test_an_id_on_a_page_leads_to_its_row(page):
     assert not ROWS.keys() & set(alone), "make it a link: [M7](deviations.md#m7)"
 
 
-def test_an_id_in_a_table_leads_to_its_row_in_markdown_and_is_text_in_latex():
+def test_a_reading_in_a_table_leads_to_its_row_in_markdown_and_shows_no_id():
     made = table()
     text = to_markdown(made)
-    links = LINK.findall(text)
-    shown = {reading.choice for reading in STUDY.sensitivity.readings}
-    assert {name for name, _, _ in links} == shown
-    assert all(is_there(*link, ROOT / "results/laptop/tables/sensitivity.md") for link in links)
-    assert not re.search(rf"\(({ID})\)", LINK.sub("", text))
+    links = re.findall(r"\[([^\]]+)\]\(([^)#]*)#(\w+)\)", text)
+    readings = {reading.label: reading.choice for reading in STUDY.sensitivity.readings}
+    assert {label for label, _, _ in links} == readings.keys()
+    page = ROOT / "results/laptop/tables/sensitivity.md"
+    assert all(is_there(readings[label], path, anchor, page) for label, path, anchor in links)
+    assert not ROWS.keys() & set(re.findall(ID, re.sub(r"\(.*?\)", "", text)))
     assert "deviations.md#" not in to_latex(made, "sensitivity")
 
 
-def test_an_id_on_the_page_of_a_study_leads_to_its_row(studied):
+def test_a_reading_on_the_page_of_a_study_leads_to_its_row(studied):
     shown = [{"name": "sensitivity", "table": table(), "links": {}}]
     with working_in(studied), patch.object(report_page, "_tables", lambda runs: shown):
         file = write_report(tiny_study())

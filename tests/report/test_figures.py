@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -148,6 +149,38 @@ def test_a_caption_says_how_many_runs_failed(drawn):
         patch.setattr(_source, "read_index", lambda study, group: index)
         assert len(source.index()) == len(index) - 2
     assert source.caption("Over {seeds}.") == "Over 2 seeds. 2 failed runs are left out."
+
+
+def over_splits(seeds, splits):
+    """Runs of two methods on splits that make most of the difference, each testing on an eighth."""
+    random, rows = np.random.default_rng(0), []
+    level = random.normal(0.75, 0.01, splits)
+    for method, seed in itertools.product(("ce", "autoloss"), range(seeds)):
+        values = dict.fromkeys(("auc", "logloss_calibrated"), level[seed % splits])
+        values = {key: value + random.normal(0, 0.001) for key, value in values.items()}
+        row = {"dataset": "ml100k", "model": "deepfm", "method": method, "seed": seed, **values}
+        row |= {"status": "ok", "run_id": f"{method}-{seed}"}
+        rows.append(row | {"split": seed % splits, "test_to_train": 0.125})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("seeds", "splits"), [(12, 12), (12, 6), (12, 1)])
+def test_intervals_know_of_splits(drawn, monkeypatch, seeds, splits):
+    """Of means and of gains: by plain pandas, a value per split of several."""
+    runs = over_splits(seeds, splits)
+    monkeypatch.setattr(_source, "read_index", lambda study, group: runs)
+    source = Source(drawn, ("table_2",))
+    means = source.summarise(source.index(), ["method"], "auc").set_index("method")
+    gains = drawing("gains").data(source).query("metric == 'auc'").iloc[0]
+    by = "split" if splits > 1 else "seed"
+    values = runs.groupby(["method", by])["auc"].mean().unstack(0)
+    for found, d in ((means.loc["ce"], values["ce"]), (gains, values["autoloss"] - values["ce"])):
+        n, rho = len(d), 0.125 * (splits > 1)
+        half = stats.t.ppf(0.975, n - 1) * d.std() * np.sqrt(1 / n + rho)
+        numbers = [n, d.mean(), d.mean() - half, d.mean() + half]
+        np.testing.assert_allclose(found[["n", "mean", "low", "high"]].astype(float), numbers)
+    caption = source.caption("Over {seeds}, {interval}.")
+    assert (f" on {splits} splits, " in caption) == ("overlap of splits" in caption) == (splits > 1)
 
 
 def test_curves_are_over_all_seeds_after_every_epoch(drawn):

@@ -88,7 +88,8 @@ def test_a_cancelled_job_goes_on_and_every_run_has_the_bits_of_a_local_one(slurm
     cells = {cell for group in study.reported_groups() for cell in study.cells(group)}
     assert len(digests(local.folder)) == study.config.study.seeds * len(cells)
     assert tables(remote.folder) == tables(local.folder)
-    assert set(tables(local.folder)) == {"table_1.csv", "table_2.csv", "table_3.csv"}
+    names = ("table_1", "table_2", "table_3", "published")
+    assert set(tables(local.folder)) == {f"{name}.csv" for name in names}
 
 
 def cancel_in_the_middle(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.stats import binom
 
 from autoloss.errors import RecordError
@@ -29,6 +30,12 @@ def make_index(effects, *, seeds=12, cells=(("ml100k", "deepfm"),), noise=0.001,
 
 def family(index, metrics=METRICS, ours=("autoloss",), **options):
     return compare_family(index, ours, metrics, **options)
+
+
+def over_splits(index, test_to_train, splits=None):
+    """Runs whose seed s has split s mod `splits`, or a split of its own."""
+    split = index["seed"] % splits if splits else index["seed"]
+    return index.assign(split=split, test_to_train=test_to_train)
 
 
 def fail(index, method, seed):
@@ -104,10 +111,52 @@ def test_better_takes_both_tests():
     assert (one_split["verdict"], one_split["p_holm"]) == ("better", 2**-11)
     assert one_split["p_t_holm"] < 1e-6
     # As if the splits overlapped so far that twelve of them are hardly more than one.
-    many = family(index, ["auc"], test_to_train=20.0).iloc[0]
+    many = family(over_splits(index, 20.0), ["auc"]).iloc[0]
     assert (many["verdict"], many["p_holm"]) == ("no difference shown", 2**-11)
     assert many["p_t_holm"] > 0.05
     assert many["low"] < 0 < many["high"]
+
+
+# --- splits ---------------------------------------------------------------------------------
+
+
+def test_one_split_is_as_none_whatever_share_it_tests_on():
+    index = make_index(EFFECTS)
+    pd.testing.assert_frame_equal(family(over_splits(index, 0.125, 1)), family(index))
+
+
+def test_seeds_of_one_split_are_averaged_first_and_splits_are_the_pairs():
+    """Six seeds on three splits, by hand: gains .001 to .006, means .0025, .0035, .0045."""
+    index = make_index({"autoloss": 0.0, "ce": 0.0}, seeds=6, noise=0)
+    ours = index["method"] == "autoloss"
+    index.loc[ours, "auc"] += np.array([1, 2, 3, 4, 5, 6]) / 1000
+    row = family(over_splits(index, 0.125, 3), ["auc"]).iloc[0]
+    assert (row["n"], row["p_permutation"]) == (3, 2 / 2**3)
+    assert (row["gain"], row["sd"]) == pytest.approx((0.0035, 0.001))
+    half = 4.302653 * 0.001 * np.sqrt(1 / 3 + 1 / 8)  # t(.975, 2)
+    assert (row["low"], row["high"]) == pytest.approx((0.0035 - half, 0.0035 + half), abs=1e-9)
+    assert row["verdict"] == "cannot be significant with 3 splits: a family of 1 needs 6"
+
+
+def test_pairs_of_several_splits_and_several_shares_are_refused():
+    index = over_splits(make_index(EFFECTS), 0.125)
+    odd = index.assign(split=index["split"].where(index["method"] != "kl", 3))
+    with pytest.raises(RecordError, match=r"ml100k(.|\n)*seed 0 has runs of splits 0 and more"):
+        family(odd)
+    for share, found in ((0.0, "found 0"), (np.nan, "found none"), (None, "0.125, 0.25")):
+        wrong = index["test_to_train"].where(index["seed"] > 0, 0.25) if share is None else share
+        with pytest.raises(RecordError, match=f"need one test_to_train above 0(.|\n)*{found}"):
+            family(index.assign(test_to_train=wrong))
+
+
+def test_data_sets_have_each_their_own_share():
+    index = make_index(EFFECTS, cells=[("a", "deepfm"), ("b", "deepfm")])
+    share = index["dataset"].map({"a": 0.125, "b": 0.5})
+    table = family(over_splits(index, share), ["auc"]).set_index(["dataset", "other"])
+    for name, value in (("a", 0.125), ("b", 0.5)):
+        row = table.loc[(name, "kl")]
+        half = stats.t.isf(0.025, 11) * row["sd"] * np.sqrt(1 / 12 + value)
+        assert row["high"] - row["gain"] == pytest.approx(half)
 
 
 def test_pairing_is_by_seed_and_not_by_row():
@@ -151,7 +200,7 @@ def test_no_effect_is_called_one_in_five_of_a_hundred_worlds_over_overlapping_sp
         ours = index["method"] == "autoloss"
         shared, own = random.normal(size=1), random.normal(size=12)
         index.loc[ours, "auc"] += 0.001 * (np.sqrt(rho) * shared + np.sqrt(1 - rho) * own)
-        row = family(index, ["auc"], test_to_train=1 / 8).iloc[0]
+        row = family(over_splits(index, 1 / 8), ["auc"]).iloc[0]
         wrong += row["verdict"] in ("better", "worse")
         flips += row["p_holm"] < 0.05
     assert wrong <= binom.isf(0.01, worlds, 0.05)

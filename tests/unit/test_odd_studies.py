@@ -34,7 +34,7 @@ def test_an_odd_study_makes_what_it_can(studied, tmp_path, keys):
             shutil.rmtree(study.results / part)
         for group in set(GROUPS) - set(APART):
             list(analyse(study, group))
-        for table in ("table_1", "table_2", "table_3", "controls"):
+        for table in ("table_1", "table_2", "table_3", "published", "controls"):
             assert all(file.stat().st_size for file in write_table(study, table))
         for figure in study.figures():
             assert all(file.stat().st_size for file in write_figure(study, figure))

@@ -21,7 +21,7 @@ RESULTS, PICTURES = Path("results/laptop"), Path("figures/laptop")
 
 def test_makes_every_table_in_every_format(finished):
     tables = finished.folder / RESULTS / "tables"
-    made = ("table_1", "table_2", "table_3", "controls")
+    made = ("table_1", "table_2", "table_3", "published", "controls")
     names = {f"{name}.{suffix}" for name in made for suffix in ("csv", "md", "tex")}
     assert {path.name for path in tables.iterdir()} == names
     table = pd.read_csv(tables / "table_2.csv")

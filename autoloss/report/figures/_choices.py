@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pandas as pd
 
@@ -42,9 +42,9 @@ def _order(source: Source) -> Callable[[pd.Series[str]], pd.Series[int]]:
     return lambda names: names.map({name: k for k, name in enumerate(datasets)})
 
 
-def most_seeds(summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The means that are over more than half of the seeds."""
-    return summary[summary["n"] > runs["seed"].nunique() / 2].reset_index(drop=True)
+def most_seeds(summary: pd.DataFrame, units: Collection[int]) -> pd.DataFrame:
+    """The means that are over more than half of the seeds, or of what `Source.units` has."""
+    return summary[summary["n"] > len(set(units)) / 2].reset_index(drop=True)
 
 
 def ends_of(frame: pd.DataFrame) -> pd.DataFrame:

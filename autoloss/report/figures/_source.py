@@ -10,7 +10,8 @@ from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.report.analysis import read_index
 from autoloss.report.figures._intervals import t_interval
-from autoloss.report.frames import cell_of, rows_of
+from autoloss.report.frames import cell_of, parts_of, rows_of
+from autoloss.stats import Splits, splits_of
 from autoloss.study.study import Study
 
 
@@ -21,6 +22,7 @@ class Source:
         self.study, self.groups = study, tuple(groups)
         self._taken: dict[str, None] = {}
         self._failed: set[str] = set()
+        self._splits: dict[str, Splits] = {}
 
     @property
     def runs(self) -> list[str]:
@@ -36,6 +38,7 @@ class Source:
         ok = index["status"] == "ok"
         self._failed |= set(index["run_id"][~ok])
         self._taken |= dict.fromkeys(index["run_id"][ok])
+        self._splits |= {name: splits_of(runs) for name, runs in parts_of(index, "dataset")}
         return index[ok]
 
     def records(self, index: pd.DataFrame) -> Iterator[Record]:
@@ -48,14 +51,34 @@ class Source:
     ) -> pd.DataFrame:
         """n, mean and its t-interval over runs, per group of `keys`, in order of appearance.
 
-        That of `shares` stays within 0 and 1.
+        Runs of one split of several are averaged first: n is then the number of splits. The
+        interval of `shares` stays within 0 and 1.
         """
+        if any(splits.pairs == "splits" for splits in self._splits.values()):
+            frame = frame.assign(unit=self.units(frame))
+            frame = frame.groupby([*keys, "unit"], sort=False)[value].mean().reset_index()
         groups = frame.groupby(list(keys), sort=False)[value]
         summary = groups.agg(n="count", mean="mean", error="sem").reset_index()
         mean, error, n = (summary[key] for key in ("mean", "error", "n"))
+        error = error * self.overlap(n)
         ends = t_interval(mean, error, n, self.confidence, shares=shares)
         summary["low"], summary["high"] = ends
         return summary.drop(columns="error")
+
+    def units(self, frame: pd.DataFrame) -> list[int]:
+        """By row what an interval takes for independent: its run's seed, or a split of several."""
+        of = {name: splits.of.to_dict() for name, splits in self._splits.items()}
+        shared = {name for name, splits in self._splits.items() if splits.pairs == "splits"}
+        rows = zip(frame["dataset"], frame["seed"], strict=True)
+        return [of[name][seed] if name in shared else seed for name, seed in rows]
+
+    def overlap(self, n: pd.Series[int]) -> pd.Series[float]:
+        """How much wider the interval of a mean over n splits is for their overlap; 1 for one.
+
+        As that of a gain: sd √(1/n + ρ) over sd / √n, ρ being the largest of the data sets'.
+        """
+        shares = [splits.test_to_train for splits in self._splits.values()]
+        return (1 + n * max(shares, default=0.0)) ** 0.5
 
     @property
     def confidence(self) -> float:
@@ -69,10 +92,12 @@ class Source:
         `{share_interval}` that of a mean of shares.
         """
         seeds, level = self.study.config.study.seeds, f"{self.confidence * 100:g} %"
+        of = max((splits.of.nunique() for splits in self._splits.values()), default=1)
+        over = " corrected for the overlap of splits" if of > 1 else ""
         words = {
-            "seeds": f"{seeds} seed{'s' * (seeds != 1)}",
-            "interval": f"{level} t-interval",
-            "share_interval": f"{level} t-interval of the log odds",
+            "seeds": f"{seeds} seed{'s' * (seeds != 1)}" + f" on {of} splits" * (of > 1),
+            "interval": f"{level} t-interval{over}",
+            "share_interval": f"{level} t-interval{over} of the log odds",
         }
         failed = len(self._failed)
         left_out = f" {failed} failed run{'s are' if failed > 1 else ' is'} left out."

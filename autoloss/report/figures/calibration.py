@@ -30,13 +30,14 @@ def data(source: Source) -> pd.DataFrame:
 
     The share that came true is that of all seeds' predictions together, a ratio of two sums over
     seeds; its standard error is that of a ratio (Cochran, Sampling Techniques, 1977, 6.3), from
-    the residuals observed - share · count of the seeds, which share the test rows.
+    the residuals observed - share · count of the seeds, which share the test rows, or of splits.
     """
     rows = [
         {
             "dataset": r.dataset,
             "model": r.model,
             "method": r.method,
+            "seed": r.seed,
             "bin": k,
             "count": count,
             "predicted": count * (r.reliability.predicted[k] or 0),
@@ -47,16 +48,18 @@ def data(source: Source) -> pd.DataFrame:
         for k, count in enumerate(r.reliability.counts)
     ]
     keys, sums = ["dataset", "model", "method", "bin"], ["count", "predicted", "observed"]
-    runs = pd.DataFrame(rows, columns=[*keys, *sums])
+    runs = pd.DataFrame(rows, columns=[*keys, "seed", *sums])
+    runs["unit"] = source.units(runs)
     bins = runs.groupby(keys, sort=False)
     total = bins[sums].transform("sum")
     runs["residual"] = runs["observed"] - total["observed"] / total["count"] * runs["count"]
     frame = bins[sums].sum()
-    frame["n"], frame["sd"] = bins.size(), bins["residual"].std()
+    of_unit = runs.groupby([*keys, "unit"], sort=False)["residual"].sum().groupby(keys, sort=False)
+    frame["n"], frame["sd"] = of_unit.size(), of_unit.std()
     frame = frame[frame["count"] >= FEWEST].reset_index()
     for key in ("predicted", "observed"):
         frame[key] /= frame["count"]
-    error = frame["sd"] * frame["n"] ** 0.5 / frame["count"]
+    error = frame["sd"] * frame["n"] ** 0.5 / frame["count"] * source.overlap(frame["n"])
     interval = t_interval(frame["observed"], error, frame["n"], source.confidence, shares=True)
     frame["low"], frame["high"] = interval
     frame["label"] = [source.study.label(method) for method in frame["method"]]

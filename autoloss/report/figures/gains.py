@@ -12,7 +12,7 @@ from autoloss.report.figures._marks import dots
 from autoloss.report.figures._source import Source
 from autoloss.report.figures._style import GREY, PAGE
 from autoloss.report.frames import parts_of
-from autoloss.stats import compare
+from autoloss.stats import compare, splits_of
 
 TITLE = "Gain over cross-entropy"
 CAPTION = (
@@ -30,6 +30,7 @@ def data(source: Source) -> pd.DataFrame:
     index, options = source.index(), source.study.config.statistics
     rows = []
     for (dataset, model), cell in parts_of(index, "dataset", "model"):
+        splits = splits_of(cell)
         for metric in DECIDING:
             by_seed = cell.pivot(index="seed", columns="method", values=metric)
             for method in cell["method"].unique():
@@ -41,6 +42,7 @@ def data(source: Source) -> pd.DataFrame:
                     pairs[BASE].to_numpy(),
                     higher_is_better=METRICS[metric].higher_is_better,
                     confidence=options.confidence,
+                    **splits.options(pairs.index),
                 )
                 label, interval = source.study.label(method), (gain.gain, gain.low, gain.high)
                 rows.append((dataset, model, method, label, metric, gain.n, *interval))

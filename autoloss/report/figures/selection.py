@@ -32,7 +32,8 @@ def data(source: Source) -> pd.DataFrame:
     sums = runs.groupby([*keys, "seed"], sort=False)[["total", "count"]].sum().reset_index()
     sums["share"] = sums["total"] / sums["count"].where(sums["count"] > 0)
     sums = carried_forward(sums, ["dataset", "method"])
-    frame = most_seeds(source.summarise(sums, keys, "share", shares=True), sums)
+    summary = source.summarise(sums, keys, "share", shares=True)
+    frame = most_seeds(summary, source.units(sums))
     frame["label"] = [source.study.label(method) for method in frame["method"]]
     return frame
 

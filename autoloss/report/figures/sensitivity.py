@@ -7,21 +7,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from autoloss.claims.measures import DECIDING
 from autoloss.methods.info import OWN
 from autoloss.metrics import METRICS
 from autoloss.report.figures._marks import dots
 from autoloss.report.figures._source import Source
 from autoloss.report.figures._style import GREY, PAGE, colour
 from autoloss.report.frames import parts_of, rows_of
-from autoloss.report.readings import SHOWN, sensitivity_frame
+from autoloss.report.readings import sensitivity_frame
 
 TITLE = "Sensitivity to the paper's open choices"
 CAPTION = (
     "Each choice that the paper leaves open, read otherwise, alone. Left: what that changes in "
-    "the test metrics of AutoLoss; to the right is better. Mean of the differences between runs "
-    "of the same seed, over {seeds}, with its {interval}; a mean beyond an axis is written "
-    "at its edge. Right: Spearman's correlation of the order of the methods with the paper's "
-    "Table 2, with the bootstrap interval of its change."
+    "test AUC and recalibrated log loss of AutoLoss; to the right is better. Mean of the "
+    "differences between runs of the same seed, over {seeds}, with its {interval}; a mean beyond "
+    "an axis is written at its edge. Right: Spearman's correlation of the order of the methods in "
+    "AUC with the paper's Table 2, with the bootstrap interval of its change."
 )
 GROUPS = ("sensitivity",)
 ORDER = 10
@@ -41,14 +42,14 @@ def draw(frame: pd.DataFrame) -> Figure:
     parts = figure.subfigures(max(len(datasets), 1), 1, squeeze=False)[:, 0]
     for part, (dataset, rows) in zip(parts, datasets, strict=False):
         part.suptitle(dataset, x=0.01, ha="left", weight="bold", fontsize=7.5)
-        axes = part.subplots(1, len(SHOWN) + 1, width_ratios=[1] * len(SHOWN) + [0.8])
+        axes = part.subplots(1, len(DECIDING) + 1, width_ratios=[1] * len(DECIDING) + [0.8])
         labels = list(dict.fromkeys(rows["label"]))
-        for axis, metric in zip(axes, SHOWN, strict=False):
+        for axis, metric in zip(axes, DECIDING, strict=False):
             shown = rows[(rows["metric"] == metric) & rows["mean"].notna()]
             dots(axis, shown.assign(method=OWN), labels, middle=0)
             axis.axvline(0, color=GREY, linewidth=0.8)  # the reading as built
             axis.set_xlabel(f"change, {METRICS[metric].label}")
-        _orders(axes[-1], rows[rows["metric"] == SHOWN[0]], labels)
+        _orders(axes[-1], rows[rows["metric"] == DECIDING[0]], labels)
         for axis in axes[1:]:
             axis.tick_params(labelleft=False)
     return figure
@@ -63,7 +64,7 @@ def _orders(axis: Axes, rows: pd.DataFrame, labels: list[str]) -> None:
         axis.plot(row["order"], place, color=colour(OWN), marker="s", linestyle="none")
     axis.axvline(0, color=GREY, linewidth=0.8)
     axis.set_xlim(-1.05, 1.05)
-    axis.set_xlabel(f"correlation of order, {METRICS[SHOWN[0]].label}")
+    axis.set_xlabel(f"correlation of order, {METRICS[DECIDING[0]].label}")
     axis.set_yticks(range(len(labels)), labels)
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)

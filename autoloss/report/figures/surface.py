@@ -27,7 +27,8 @@ def data(source: Source) -> pd.DataFrame:
     runs = choices_of(source, "weights", last=True)
     runs = runs[runs["count"] >= FEWEST]
     keys = ["dataset", "method", "class", "bin", "candidate"]
-    frame = most_seeds(source.summarise(runs, keys, "value", shares=True), runs)
+    summary = source.summarise(runs, keys, "value", shares=True)
+    frame = most_seeds(summary, source.units(runs))
     frame["ease"] = (frame["bin"] + 0.5) / runs.attrs["bins"]
     frame["label"] = [source.study.label(method) for method in frame["method"]]
     return frame

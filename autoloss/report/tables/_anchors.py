@@ -10,6 +10,7 @@ from autoloss.data.specs import DatasetSpec
 from autoloss.methods.info import Entry
 from autoloss.models import MODELS
 from autoloss.report.frames import parts_of
+from autoloss.report.published import Cells
 
 BASE, METRIC = "ce", "auc"
 CLOSE = 0.001  # a difference that the paper calls significant (§3.2)
@@ -31,18 +32,19 @@ def anchor_notes(
     readings: Mapping[str, Sequence[str]],
     labels: Mapping[str, str],
     datasets: Mapping[str, DatasetSpec],
+    published: Cells,
 ) -> Iterator[str]:
     """A note for each loss of `readings`: its AUC less CE's under each, and in the paper."""
     cells = parts_of(long[long["metric"] == METRIC], "dataset", "model")
     for loss, methods in readings.items():
         sentences, close = [], []
         for (dataset, model), cell in cells:
-            of = cell.set_index("method")[["mean", "published"]].reindex([BASE, *methods])
-            of = of.astype(float)  # a number that the paper does not have is None
-            gaps = of["mean"][[*methods]] - of["mean"][BASE]
-            paper = of["published"][loss] - of["published"][BASE]
-            if pd.isna(paper) or gaps.isna().any():
+            means = cell.set_index("method")["mean"].reindex([BASE, *methods])
+            gaps = means[[*methods]] - means[BASE]
+            stated = published.of(datasets[dataset].stands_for, model).get(METRIC, {})
+            if not {loss, BASE} <= stated.keys() or gaps.isna().any():
                 continue
+            paper = stated[loss] - stated[BASE]
             where = f"{datasets[dataset].title}, {MODELS[model]}"
             each = [f"{labels[method]} {gaps[method]:+.4f}" for method in methods]
             sentences.append(f"{where}: {', '.join(each)}, paper {paper:+.4f}")

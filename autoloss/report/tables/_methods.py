@@ -1,4 +1,4 @@
-"""Tables of methods by data set, model and metric: marks, the paper's values, last weights."""
+"""Tables of methods by data set, model and metric: means, marks, and last weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from autoloss.report.frames import cell_of, parts_of, rows_of
 from autoloss.report.published import Published, load_published
 from autoloss.report.table import NUMBERS, Grid, Item, Table, runs_of
 from autoloss.report.tables._anchors import anchor_notes, readings_of
-from autoloss.stats import describe
+from autoloss.stats import describe, splits_of
 from autoloss.study.study import Study
 
 KEYS = ["dataset", "model", "metric", "method"]
@@ -49,7 +49,21 @@ def make(study: Study, name: str) -> Table:
         study.config.statistics.alpha,
         readings_of(study.methods),
     )
-    return replace(table, notes=[*table.notes, *same_runs(index, labels)])
+    return replace(table, notes=[*table.notes, *split_notes(index), *same_runs(index, labels)])
+
+
+def split_notes(index: pd.DataFrame) -> Iterator[str]:
+    """A note on the splits of the rows that the runs are of, where there are several."""
+    by_data = {dataset: splits_of(runs) for dataset, runs in parts_of(index, "dataset")}
+    shares = {splits.test_to_train for splits in by_data.values()} - {0.0}
+    if shares:
+        count = max(splits.of.nunique() for splits in by_data.values())
+        yield (
+            f"The seeds are on {count} splits of the rows, the same for every method: deviations "
+            "have what splits differ by, most of which cancels in a comparison. The t test is "
+            f"corrected for their overlap, with {' or '.join(f'{x:.3g}' for x in sorted(shares))} "
+            "test rows for each training row."
+        )
 
 
 def what_it_is(study: Study, method: str) -> str:
@@ -95,7 +109,7 @@ def methods_table(
     alpha: float,
     readings: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Table:
-    """Methods by data set, model and metric, with marks, published values and `last_weights`.
+    """Methods by data set, model and metric, with marks and `last_weights`.
 
     A note says of a loss in `readings` which of these methods is as far from CE as the paper's.
 
@@ -106,12 +120,12 @@ def methods_table(
         ours: the methods that marks are about, each with what it is, in words.
         labels: what methods are called.
         datasets: the descriptions of the data sets.
-        published: the paper's numbers.
+        published: the paper's numbers, for that note.
         alpha: of the tests.
         readings: by loss the methods that weigh it alone.
     """
     product = product_of("table", name)
-    long = _long(product.groups[0], described, comparisons, list(ours), datasets, published)
+    long = _long(described, comparisons, list(ours), datasets)
     grids = [
         _grid(datasets[dataset], part, labels, list(ours))
         for dataset, part in parts_of(long, "dataset")
@@ -119,26 +133,20 @@ def methods_table(
     named = {labels.get(method, method): what for method, what in ours.items()}
     notes = [
         *_notes(long, comparisons, named, alpha),
-        *anchor_notes(long, readings, labels, datasets),
+        *anchor_notes(long, readings, labels, datasets, published.table_2),
     ]
     return Table(product.title, grids, notes, long, list(named))
 
 
 def _long(
-    group: str,
     described: pd.DataFrame,
     comparisons: pd.DataFrame,
     ours: Sequence[str],
     datasets: Mapping[str, DatasetSpec],
-    published: Published,
 ) -> pd.DataFrame:
     """A row per cell and metric; `number` is what marks call a method of ours, if several are."""
     long = described.copy()
     long["stands_for"] = [datasets[dataset].stands_for for dataset in long["dataset"]]
-    long["published"] = [
-        published.value(group, row["stands_for"], row["model"], row["metric"], row["method"])
-        for row in rows_of(long)
-    ]
     best = long.groupby(KEYS[:3], sort=False)["mean"]
     direction = long["metric"].map({m.name: m.higher_is_better for m in METRICS.values()})
     long["best"] = long["mean"] == best.transform("max").where(direction, best.transform("min"))
@@ -166,18 +174,12 @@ def _marks(
 def _grid(
     spec: DatasetSpec, part: pd.DataFrame, labels: Mapping[str, str], ours: Sequence[str]
 ) -> Grid:
-    """A data set's methods: per model and metric our column, and the paper's if it has one; per
-    model the weights.
-    """
+    """A data set's methods: a column per model and metric, and per model the weights."""
     own = {row["method"]: numbered(row["number"]) for row in rows_of(part)}
     columns: dict[tuple[str, str], dict[str, Item]] = {}
     for (model, metric), cells in parts_of(part, "model", "metric"):
-        head, label, rows = MODELS[model], METRICS[metric].label, rows_of(cells)
-        columns[head, label] = {row["method"]: item_of(row) for row in rows}
-        if cells["published"].notna().any():
-            columns[head, f"paper, {label}"] = {
-                row["method"]: _published(row["published"]) for row in rows
-            }
+        place = MODELS[model], METRICS[metric].label
+        columns[place] = {row["method"]: item_of(row) for row in rows_of(cells)}
     for model, cells in parts_of(part, "model"):
         texts = {row["method"]: _weights(row) for row in rows_of(cells)}
         if any(texts.values()):
@@ -226,10 +228,6 @@ def _by_candidate(row: Mapping[str, Any]) -> dict[str, float]:
     return {name: weight for name, weight in named if pd.notna(weight)}
 
 
-def _published(value: float | None) -> Item:
-    return Item("") if value is None or pd.isna(value) else Item(f"{value:.4f}", value)
-
-
 def _lacking(long: pd.DataFrame) -> bool:
     """Whether a cell is without one of the metrics."""
     return bool((long.groupby(KEYS[:2] + KEYS[3:])["metric"].nunique() < len(METRICS)).any())
@@ -269,10 +267,5 @@ def _notes(
         notes.append(
             f"Weights: those of {which}, mean over the last epoch's examples and the seeds. "
             "Where a method learns them and all are alike, it has hardly left its start."
-        )
-    if long["published"].notna().any():
-        notes.append(
-            "Columns named paper are the published values on the data set that ours stands for: "
-            "compare the order of the methods, not the numbers."
         )
     return notes

@@ -7,21 +7,23 @@ from typing import Any
 
 import pandas as pd
 
+from autoloss.claims.measures import DECIDING
 from autoloss.methods.info import OWN
 from autoloss.metrics import METRICS
 from autoloss.models import MODELS
 from autoloss.report.analysis import read_index
 from autoloss.report.frames import parts_of, rows_of
-from autoloss.report.readings import SHOWN, nearest, sensitivity_frame
+from autoloss.report.readings import nearest, sensitivity_frame
 from autoloss.report.table import Grid, Item, Table, choice_href
+from autoloss.report.tables._methods import split_notes
 from autoloss.study.study import Study
-from autoloss.study.variants import DEFAULT
 
 TITLE = "Sensitivity: every open choice read otherwise, one at a time, test split"
 GROUPS = ("sensitivity",)
 ORDER = 6
 IN_ALL = False
 CONFIGS = ("sensitivity.yaml",)
+RANKED = "auc"  # the metric whose order of the methods is shown
 
 
 def make(study: Study, name: str) -> Table:
@@ -33,7 +35,7 @@ def sensitivity_table(study: Study, index: pd.DataFrame) -> Table:
     """The table of an index's runs."""
     frame = sensitivity_frame(study, index)
     grids = [_grid(study, place, part) for place, part in parts_of(frame, "dataset", "model")]
-    return Table(TITLE, grids, list(_notes(study, frame)), frame)
+    return Table(TITLE, grids, [*_notes(study, frame), *split_notes(index)], frame)
 
 
 def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:
@@ -41,28 +43,26 @@ def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:
     spec, alpha = study.dataset(dataset), study.config.statistics.alpha
     columns = [
         (METRICS[metric].label, name)
-        for metric in SHOWN
-        for name in ("change", "gain over CE", "order ρ")
+        for metric in DECIDING
+        for name in ("change", "gain over CE", *["rank correlation"] * (metric == RANKED))
     ]
     body = []
     for _, of_reading in parts_of(part, "reading"):
         rows = {row["metric"]: row for row in rows_of(of_reading)}
         label, choice = of_reading[["label", "choice"]].iloc[0]
-        items = [item for metric in SHOWN for item in _items(rows.get(metric, {}), alpha)]
-        href = choice_href(choice) if choice else ""
-        body.append([Item(f"{label} ({choice})" if choice else label, href=href), *items])
+        items = [item for m in DECIDING for item in _items(m, rows.get(m, {}), alpha)]
+        body.append([Item(label, href=choice_href(choice) if choice else ""), *items])
     title = f"{MODELS[model]}, {spec.title} (stands for {spec.stands_for})"
     return Grid(title, "reading", columns, body)
 
 
-def _items(row: Mapping[str, Any], alpha: float) -> list[Item]:
+def _items(metric: str, row: Mapping[str, Any], alpha: float) -> Iterator[Item]:
     significant = all(row.get(p, 1.0) < alpha for p in ("p_holm", "p_t_holm"))  # NaN: no test
-    order = row.get("order")
-    return [
-        _interval(row, "mean", "low", "high", bold=significant),
-        _interval(row, "over_ce", "over_ce_low", "over_ce_high"),
-        Item("–") if pd.isna(order) else Item(f"{order:+.2f}", order),
-    ]
+    yield _interval(row, "mean", "low", "high", bold=significant)
+    yield _interval(row, "over_ce", "over_ce_low", "over_ce_high")
+    if metric == RANKED:
+        order = row.get("order")
+        yield Item("–") if pd.isna(order) else Item(f"{order:+.2f}", order)
 
 
 def _interval(row: Mapping[str, Any], mean: str, low: str, high: str, bold: bool = False) -> Item:
@@ -74,22 +74,25 @@ def _interval(row: Mapping[str, Any], mean: str, low: str, high: str, bold: bool
 
 def _notes(study: Study, frame: pd.DataFrame) -> Iterator[str]:
     options, label = study.config.statistics, study.label(OWN)
-    seeds, tests = study.config.study.seeds, int((frame["metric"] == SHOWN[0]).sum())
-    tests -= int(((frame["metric"] == SHOWN[0]) & (frame["reading"] == DEFAULT)).sum())
+    seeds, families = study.config.study.seeds, frame.groupby("metric")["p"].count()
+    tests = " or ".join(map(str, sorted({int(families[m]) for m in DECIDING}, reverse=True)))
     yield (
         f"Change: {label} under the reading against {label} as built, paired over {seeds} seeds; "
         f"more is better for every metric. Mean and {options.confidence:.0%} t-interval; "
         f"bold: exact sign-flip and corrected t test, each Holm-corrected over {tests} readings, "
         f"both p < {options.alpha:g}. "
-        "Gain over CE: both under the reading. In brackets: the row of docs/deviations.md."
+        "Gain over CE: both under the reading. A reading leads to its row of docs/deviations.md."
     )
     order = ", ".join(study.label(method) for method in study.sensitivity.order)
-    yield f"Order ρ: Spearman's correlation with the paper's Table 2 of the means of {order}."
+    yield (
+        f"Rank correlation: Spearman's, of the order of the means of {order} with their order in "
+        "the paper's Table 2 (1: the same, -1: turned round)."
+    )
     if frame["order"].notna().any():
         best, correlation, usual = nearest(frame)
         yield (
             f"Nearest to the paper's order in AUC, in the mean over data sets: {best}, "
-            f"ρ = {correlation:+.2f} (as built: {usual:+.2f}). It is the best of "
+            f"with {correlation:+.2f} (as built: {usual:+.2f}). It is the best of "
             f"{frame['reading'].nunique()} looked at, so its lead is flattered; the CSV has "
-            "bootstrap intervals of each change of ρ."
+            "bootstrap intervals of each change of it, and raw log loss."
         )

@@ -1,4 +1,4 @@
-"""Table 1: statistics of the data, beside those of the paper's data they stand for."""
+"""Table 1: statistics of the data. Those of the paper's are in the table `published`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from autoloss.data.manifest import Manifest, read_manifest
-from autoloss.report.published import Published, load_published
 from autoloss.report.table import Grid, Item, Table, plain_columns
 from autoloss.study.study import Study
 from autoloss.target import snakemake
@@ -19,8 +18,7 @@ GROUPS = ()
 ORDER = 1
 NOTE = (
     "Feature values are distinct raw values; embedded ids are what models look up, rare values "
-    "folded: by what a split's training rows have, so from the fewest to the most over splits. "
-    "Columns named paper are the paper's, of the set that ours stands for."
+    "folded: by what a split's training rows have, so from the fewest to the most over splits."
 )
 
 
@@ -29,17 +27,15 @@ def make(study: Study, name: str) -> Table:
     datasets = dict.fromkeys(cell.dataset for cell in study.all_cells())
     mend = f"run `{snakemake(study, name)}`"
     folders = [study.prepared_folder(name, split) for name in datasets for split in study.splits]
-    manifests = [read_manifest(folder, Manifest, mend) for folder in folders]
-    return data_table(manifests, load_published(study.root))
+    return data_table([read_manifest(folder, Manifest, mend) for folder in folders])
 
 
-def data_table(manifests: Sequence[Manifest], published: Published) -> Table:
+def data_table(manifests: Sequence[Manifest]) -> Table:
     """A row per data set, of whose splits the manifests follow each other."""
     rows: list[dict[str, Any]] = []
     for _, of_splits in groupby(manifests, key=lambda manifest: manifest.dataset):
         manifest, *others = of_splits
         ids = [split.statistics.encoded_features for split in (manifest, *others)]
-        paper = published.table_1.get(manifest.stands_for, {})
         rows.append(
             {
                 "dataset": manifest.dataset,
@@ -51,7 +47,6 @@ def data_table(manifests: Sequence[Manifest], published: Published) -> Table:
                 **manifest.splits,
                 "class_shares": _class_shares(manifest),
                 "stands_for": manifest.stands_for,
-                **{f"paper_{name}": value for name, value in paper.items()},
             }
         )
     long = pd.DataFrame(rows)

@@ -1,0 +1,130 @@
+"""What a difference between two runs owes to the test rows that they were judged by.
+
+More seeds take away what initialisation and batches add; the rows of the test split stay. The
+standard error over rows is of a paired difference, of AUC by DeLong's components (Biometrics 44,
+1988), of recalibrated log loss by the rows' losses. Rows of one user are alike, so they count as
+clusters: of AUC as Obuchowski has it (Biometrics 53, 1997), of a mean as usual for clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A run's predictions of the n rows that it was tested on."""
+
+    labels: Labels
+    """The true classes [n]."""
+    scores: Array
+    """What AUC ranks by: of class 1 against class 0 [n], or of each class against the rest
+    [n, C]."""
+    losses: Array | None
+    """-log of the recalibrated probability of the true class [n]; None where there is none."""
+    clusters: Labels | None
+    """Which user each row is of [n]; None where the data have none: each row is a cluster."""
+
+
+def difference_error(
+    pairs: Iterable[tuple[int, Predicted, Predicted]], metric: str
+) -> float | None:
+    """The standard error over test rows of the mean difference between two methods.
+
+    That of one split: of the seeds' mean where all share it, and of several splits the root mean
+    square of each one's. In a mean over splits less of it is left, though not by the root of their
+    number: users and rows recur in them.
+
+    Args:
+        pairs: the split of each seed, and both runs' predictions.
+        metric: `auc` or `logloss_calibrated`.
+
+    Returns:
+        None where a run lacks what the metric takes, or all rows (of a class) are one cluster.
+
+    Raises:
+        ValueError: two runs of a pair, or of a split, are not of the same rows.
+    """
+    by_split: dict[int, list[Array]] = {}
+    rows: dict[int, Predicted] = {}
+    for split, ours, other in pairs:
+        first = rows.setdefault(split, ours)
+        if not all(_same_rows(first, run) for run in (ours, other)):
+            raise ValueError(f"runs of split {split} are not of the same test rows")
+        parts = [PARTS[metric](run) for run in (ours, other)]
+        if parts[0] is None or parts[1] is None:
+            return None
+        by_split.setdefault(split, []).append(parts[0] - parts[1])
+    errors = [
+        error_of(np.mean(parts, axis=0), rows[split].clusters) for split, parts in by_split.items()
+    ]
+    error = float(np.sqrt(np.mean(np.square(errors))))
+    return error if np.isfinite(error) else None
+
+
+def error_of(parts: Array, clusters: Labels | None) -> float:
+    """The standard error of what rows add up to, from each one's part [n] in its deviation."""
+    return float(np.sqrt(np.square(cluster_sums(parts, clusters)).sum()))
+
+
+def cluster_sums(parts: Array, clusters: Labels | None) -> Array:
+    """The sum of each cluster's rows, in the order of clusters; each row's own without any."""
+    if clusters is None:
+        return parts
+    return np.asarray(np.bincount(np.unique(clusters, return_inverse=True)[1], parts))
+
+
+def auc_parts(run: Predicted) -> Array:
+    """Each row's part [n] in the deviation of AUC; with C classes that of one-vs-rest's mean.
+
+    DeLong's components less their mean, over the number of rows of the same side, with the divisor
+    n - 1 of an unbiased variance, n being the clusters that have such rows.
+    """
+    if run.scores.ndim == 1:
+        return _one_auc(run.labels == 1, run.scores, run.clusters)
+    classes = enumerate(run.scores.T)
+    parts = [_one_auc(run.labels == c, scores, run.clusters) for c, scores in classes]
+    return np.asarray(np.mean(parts, axis=0))
+
+
+def _one_auc(positive: NDArray[np.bool_], scores: Array, clusters: Labels | None) -> Array:
+    parts = np.empty(len(scores))
+    for side, sign in ((positive, 1), (~positive, -1)):
+        own, other = sign * scores[side], np.sort(sign * scores[~side])
+        below = np.searchsorted(other, own, "left") + np.searchsorted(other, own, "right")
+        of_side = None if clusters is None else clusters[side]
+        parts[side] = mean_parts(below / 2 / len(other), of_side)
+    return parts
+
+
+def loss_parts(run: Predicted) -> Array | None:
+    """Each row's part [n] in the deviation of the mean recalibrated log loss."""
+    return None if run.losses is None else mean_parts(run.losses, run.clusters)
+
+
+def mean_parts(values: Array, clusters: Labels | None) -> Array:
+    """Each value's part [n] in the deviation of their mean; with unbiased divisors."""
+    count = len(values if clusters is None else np.unique(clusters))
+    divisor = np.sqrt(1 - 1 / count) if count > 1 else np.nan
+    return np.asarray((values - values.mean()) / len(values) / divisor)
+
+
+PARTS: dict[str, Callable[[Predicted], Array | None]] = {
+    "auc": auc_parts,
+    "logloss_calibrated": loss_parts,
+}
+
+
+def _same_rows(one: Predicted, other: Predicted) -> bool:
+    if one.clusters is None or other.clusters is None:
+        alike = one.clusters is other.clusters
+    else:
+        alike = np.array_equal(one.clusters, other.clusters)
+    return alike and np.array_equal(one.labels, other.labels)

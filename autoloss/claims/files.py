@@ -9,6 +9,7 @@ import pandas as pd
 
 from autoloss.claims.judge import judge
 from autoloss.claims.layout import LEGEND, claim_table, claims_table, paper_table
+from autoloss.claims.rows import kept_by
 from autoloss.claims.rules import MISSING, MIXED, OUTCOMES
 from autoloss.claims.schema import claimed_groups, load_claims
 from autoloss.claims.verdict import Verdicts
@@ -27,7 +28,7 @@ def write_verdicts(study: Study) -> Iterator[Path]:
         for group in claimed_groups(study)
         if study.index_file(group).exists()
     }
-    verdicts = judge(study, load_claims(study.root), groups)
+    verdicts = judge(study, load_claims(study.root), groups, kept_by(study))
     texts = {
         "verdicts.json": verdicts.model_dump_json(indent=1) + "\n",
         "verdicts.md": _markdown(study, verdicts),

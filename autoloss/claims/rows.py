@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+from scipy.special import softmax
+
 from autoloss.claims.verdict import Row
+from autoloss.records.predictions import read_run
 from autoloss.stats import Splits
 from autoloss.stats.rows import PARTS, Predicted, difference_error
 from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 
 Kept = Callable[[Cell, int], Predicted | None]  # a run's predictions, by its cell and seed
 
@@ -16,6 +21,21 @@ Kept = Callable[[Cell, int], Predicted | None]  # a run's predictions, by its ce
 def nothing_kept(cell: Cell, seed: int) -> Predicted | None:
     """Of a study that has kept no predictions."""
     return None
+
+
+def kept_by(study: Study) -> Kept:
+    """What a study's runs have kept, where the splits that they were tested on are here too."""
+
+    def kept(cell: Cell, seed: int) -> Predicted | None:
+        split = study.prepared_folder(cell.dataset, study.split_of(seed))
+        if not study.predictions_file(cell, seed).exists() or not split.exists():
+            return None
+        run = read_run(study, cell, seed)
+        logits = run.logits.astype(np.float64)
+        scores = logits if logits.ndim == 1 else softmax(logits, axis=1)
+        return Predicted(run.labels, scores, run.losses, run.clusters)
+
+    return kept
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Test predictions that every run keeps, so that any other metric can be computed from them.
 
-`seed_N.predictions.npz` beside a run's record has one array, `logits`: float32, `[n]` for two
-classes and `[n, C]` for more, as the model gave them, row by row as the prepared split has its test
-rows. Labels and clusters are the split's (`PreparedData`).
+`seed_N.predictions.npz` beside a run's record has `logits`: float32, `[n]` for two classes and
+`[n, C]` for more, as the model gave them, row by row as the prepared split has its test rows; and
+`calibration`, the map that was fitted on validation (`Calibrator.affine`), which a run that has
+trained on validation lacks. Labels and clusters are the split's (`PreparedData`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_softmax
 
 from autoloss.data.load.prepared import Ints, PreparedData
 from autoloss.errors import RecordError
@@ -25,6 +27,7 @@ from autoloss.study.study import Study
 
 MAX_BYTES = 2**30  # some ten times those of the paper's largest test split
 Logits = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,37 @@ class Predictions:
     cluster (user) each row is of, `[n]`, if the data set has clusters."""
 
     logits: Logits
+    calibration: Array | None
     labels: Ints
     clusters: Ints | None
 
+    @property
+    def losses(self) -> Array | None:
+        """-log of the recalibrated probability of the true class, `[n]`."""
+        if self.calibration is None:
+            return None
+        columns = self.logits.reshape(len(self.labels), -1).astype(np.float64)
+        odds = np.column_stack((columns, np.ones(len(columns)))) @ self.calibration
+        log_p = log_softmax(np.column_stack((np.zeros(len(odds)), odds)), axis=1)
+        return np.asarray(-log_p[np.arange(len(odds)), self.labels])
 
-def write_predictions(logits: npt.NDArray[np.floating], file: Path) -> str:
+
+def write_predictions(
+    logits: npt.NDArray[np.floating], calibration: Array | None, file: Path
+) -> str:
     """Write a run's predictions, atomically; returns SHA-256 of the file."""
+    arrays: dict[str, npt.NDArray[np.floating]] = {"logits": logits.astype(np.float32)}
+    if calibration is not None:
+        arrays["calibration"] = calibration
     stream = io.BytesIO()
-    np.savez_compressed(stream, logits=logits.astype(np.float32))
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
     content = stream.getvalue()
     write_bytes(content, file)
     return hashlib.sha256(content).hexdigest()
 
 
-def read(file: Path) -> Logits:
-    """The logits in a file of predictions, `[n]` or `[n, C]`.
+def read(file: Path) -> tuple[Logits, Array | None]:
+    """The logits in a file of predictions, `[n]` or `[n, C]`, and their calibration.
 
     Raises:
         RecordError: it is missing, or no such file.
@@ -65,14 +84,14 @@ def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
     record, file = read_record(study.record_file(cell, seed)), study.predictions_file(cell, seed)
     content = read_limited(file, MAX_BYTES)
     check_predictions(content, record, str(file))
-    logits = _parse(content, str(file))
+    logits, calibration = _parse(content, str(file))
     data = PreparedData.open(study.prepared_folder(cell.dataset, record.split))
     if data.data_hash != record.provenance.data_hash:
         raise RecordError(str(file), f"is of other data than those in {data.folder}", MEND)
     _, labels = data.split("test")
     if len(logits) != len(labels):
         raise RecordError(str(file), f"has {len(logits)} rows, expected {len(labels)}", MEND)
-    return Predictions(logits, labels, data.clusters())
+    return Predictions(logits, calibration, labels, data.clusters())
 
 
 def check_predictions(content: bytes, record: Record, where: str) -> None:
@@ -85,9 +104,9 @@ def check_predictions(content: bytes, record: Record, where: str) -> None:
         raise RecordError(where, "are not the predictions that the run's record names", MEND)
 
 
-def _parse(content: bytes, where: str) -> Logits:
+def _parse(content: bytes, where: str) -> tuple[Logits, Array | None]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return np.asarray(arrays["logits"], dtype=np.float32)
+            return np.asarray(arrays["logits"], dtype=np.float32), arrays.get("calibration")
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise RecordError(where, f"holds no predictions: {error}", MEND) from error

@@ -114,6 +114,13 @@ class Calibrator:
         )
         return replace(start, coefficients=optimum.x.reshape(start.coefficients.shape))
 
+    @property
+    def affine(self) -> Array:
+        """`[outputs + 1, C-1]`: logits, a column of ones last, times it are log odds to class 0."""
+        slopes = np.einsum("ij,jk->ik", self.whitening, self.coefficients[:-1])
+        intercept = self.coefficients[-1] - np.einsum("i,ij->j", self.mean, slopes)
+        return np.vstack((slopes, intercept))
+
     def logloss(self, labels: Labels, logits: Array) -> float:
         """Mean of -log(probability of the true class) after scaling."""
         log_p = _log_probabilities(self._features(logits), self.coefficients)

@@ -161,6 +161,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.reliability: Reliability | None = None
         self.predictions: Array | None = None
+        self.calibration: Array | None = None
         self._saved_at = time.monotonic()
         if state and (saved := checkpoint.load_last(state, self.device, report)):
             self.load_state(saved)
@@ -289,7 +290,8 @@ class Trainer:
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Metrics of the current weights on validation and test.
 
-        Sets `reliability` and `predictions` (logits `[n]` or `[n, C]`), both on test.
+        Sets `reliability` and `predictions` (logits `[n]` or `[n, C]`), both on test, and
+        `calibration`, the affine map that recalibrates them.
 
         Of a run that has trained on validation only those on test, none of them recalibrated.
         """
@@ -299,6 +301,7 @@ class Trainer:
         self.predictions = predicted["test"][1]
         unseen = predicted.get("validation")
         calibrator = Calibrator.fit(self.task, *unseen) if unseen else None
+        self.calibration = calibrator.affine if calibrator else None
         return {
             name: judge_fully(self.task, calibrator, *split) for name, split in predicted.items()
         }

@@ -221,7 +221,7 @@ class Runner:
         if trainer is None or trainer.predictions is None:
             file.unlink(missing_ok=True)
             return None
-        return write_predictions(trainer.predictions, file)
+        return write_predictions(trainer.predictions, trainer.calibration, file)
 
     def _budget(self, cell: Cell, phases: Sequence[Progress], stopped_by_limit: bool) -> Budget:
         """What a run cost, all its phases together, and what its cell's search did."""

@@ -38,6 +38,10 @@ def test_two_classes(study, seed):
     test = record.metrics["test"]
     assert roc_auc_score(kept.labels, kept.logits) == pytest.approx(test["auc"], abs=1e-12)
     assert log_loss(kept.labels, p) == pytest.approx(test["logloss"], abs=1e-12)
+    (slope,), (intercept,) = kept.calibration
+    p = 1 / (1 + np.exp(-(slope * kept.logits.astype(float) + intercept)))
+    assert log_loss(kept.labels, p) == pytest.approx(test["logloss_calibrated"], abs=1e-9)
+    assert kept.losses.mean() == pytest.approx(test["logloss_calibrated"], abs=1e-9)
 
 
 def test_five_classes(study):
@@ -48,6 +52,11 @@ def test_five_classes(study):
     p /= p.sum(axis=1, keepdims=True)
     auc = roc_auc_score(kept.labels, p, multi_class="ovr")
     assert auc == pytest.approx(record.metrics["test"]["auc"], abs=1e-12)
+    odds = kept.logits.astype(float) @ kept.calibration[:-1] + kept.calibration[-1]
+    p = np.exp(np.column_stack((np.zeros(80), odds)))
+    found = log_loss(kept.labels, p / p.sum(axis=1, keepdims=True))
+    assert found == pytest.approx(record.metrics["test"]["logloss_calibrated"], abs=1e-9)
+    assert kept.losses.mean() == pytest.approx(found, abs=1e-12)
 
 
 def test_each_test_row_has_its_cluster(study):
@@ -58,8 +67,11 @@ def test_each_test_row_has_its_cluster(study):
 
 def test_what_is_written_is_read_to_the_bit(tmp_path):
     logits = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32)
-    write_predictions(logits.astype(float), tmp_path / "a.npz")
-    assert (read(tmp_path / "a.npz") == logits).all()
+    for calibration in (None, np.random.default_rng(1).normal(size=(6, 4))):
+        write_predictions(logits.astype(float), calibration, tmp_path / "a.npz")
+        kept, of = read(tmp_path / "a.npz")
+        assert (kept == logits).all()
+        assert (of is None) if calibration is None else (of == calibration).all()
     assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
 
 

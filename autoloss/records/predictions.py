@@ -23,7 +23,6 @@ from autoloss.records.store import MEND, read_limited, read_record, write_bytes
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
-MAX_BYTES = 2**30  # some ten times those of the paper's largest test split
 Logits = npt.NDArray[np.float32]
 
 
@@ -52,7 +51,7 @@ def read(file: Path) -> Logits:
     Raises:
         RecordError: it is missing, or no such file.
     """
-    return _parse(read_limited(file, MAX_BYTES), str(file))
+    return _parse(read_limited(file), str(file))
 
 
 def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
@@ -63,7 +62,7 @@ def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
         DataError: the split that the run was judged on is not prepared, or not as it was.
     """
     record, file = read_record(study.record_file(cell, seed)), study.predictions_file(cell, seed)
-    content = read_limited(file, MAX_BYTES)
+    content = read_limited(file)
     check_predictions(content, record, str(file))
     logits = _parse(content, str(file))
     data = PreparedData.open(study.prepared_folder(cell.dataset, record.split))

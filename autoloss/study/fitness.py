@@ -29,6 +29,10 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
     if options.name in scales - {config.scale}:
         problem = f"is '{options.name}', another scale's name: results would stand among its own"
         raise ConfigError("study.name", problem, "choose another")
+    first, last = options.first_seed, options.first_seed + options.seeds - 1
+    if first <= config.tuning.seed <= last:
+        problem = f"is {config.tuning.seed}, also the seed of a run: those are {first} to {last}"
+        raise ConfigError("tuning.seed", problem, "choose a seed that no run has")
     models = *options.models, *options.control_models
     models += tuple(pair.model for pair in (options.source, *options.targets))
     named = *(options.methods or ()), *config.methods

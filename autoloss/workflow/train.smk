@@ -7,7 +7,8 @@ LEARNED = [
     if study.entry(name).info.learns_on != "nothing"
     and not study.entry(name).info.searches
 ]
-FIXED = [name for name in METHODS if name not in LEARNED]
+SEARCHED = [name for name in METHODS if study.entry(name).info.searches]
+FIXED = [name for name in METHODS if name not in (*LEARNED, *SEARCHED)]
 
 # What a job asks a scheduler for. On one machine autoloss/leases.py hands the GPUs out.
 GPUS = 0 if study.config.training.device == "cpu" else 1
@@ -24,7 +25,7 @@ rule search:
         f"logs/{study.name}/search/{{dataset}}/{{model}}/{{method}}.log",
     benchmark:
         f"logs/{study.name}/search/{{dataset}}/{{model}}/{{method}}.jsonl"
-    priority: 2
+    priority: 3
     conda:
         "../../environment.yml"
     threads: study.config.training.threads
@@ -52,6 +53,7 @@ rule train:
         f"logs/{study.name}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.jsonl"
     wildcard_constraints:
         method=either(FIXED),
+    priority: 1
     conda:
         "../../environment.yml"
     threads: study.config.training.threads
@@ -71,4 +73,11 @@ rule train:
 use rule train as train_learned with:
     wildcard_constraints:
         method=either(LEARNED),
-    priority: 1
+    priority: 2
+
+
+# Last: where the search chose one candidate alone, that one's runs are taken if they are there.
+use rule train as train_searched with:
+    wildcard_constraints:
+        method=either(SEARCHED),
+    priority: 0

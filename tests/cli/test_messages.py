@@ -124,4 +124,4 @@ def test_an_unprepared_data_set_is_named_by_its_own_name(tmp_path):
     from autoloss.data.load.prepared import PreparedData
 
     with pytest.raises(DataError, match="`autoloss prepare ml100k-ctr`"):
-        PreparedData.open(tmp_path / "ml100k-ctr.3000")
+        PreparedData.open(tmp_path / "ml100k-ctr.3000" / "split_0")

@@ -78,6 +78,8 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(path, data):
         (("training", "monitor"), "accuracy"),
         (("training", "device"), "gpu"),
         (("study", "seeds"), 0),
+        (("study", "first_seed"), -1),
+        (("study", "splits"), 0),
         (("study", "datasets"), []),
         (("model", "dropout"), 1.0),
         (("losses", "hinge_on"), "score"),

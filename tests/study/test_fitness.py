@@ -89,6 +89,7 @@ def test_every_method_of_a_plan_can_be_built_with_its_candidates(names, trials):
             },
             r"methods\.autoloss_ce\.criterion(.|\n)*of autoloss_ce: what methods\.autoloss says",
         ),
+        ({"study": {"first_seed": 990, "seeds": 12}}, "990 to 1001(.|\n)*seed that no run has"),
         ({"methods": {"autoloss": {"tau_floor": -1.0}}}, r"^methods\.autoloss\.tau_floor"),
     ],
 )

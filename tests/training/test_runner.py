@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from autoloss.config import overlay
 from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import MachineError, RecordError, UserError
 from autoloss.methods.load import load
@@ -142,6 +143,22 @@ def test_the_index_has_a_row_per_run_and_refuses_holes_and_strangers(study):
     )
     with pytest.raises(RecordError, match="the configuration asks for"):
         build_index(study, [CELL])
+
+
+def test_a_study_may_begin_at_another_seed(tmp_path, monkeypatch):
+    """Its runs, on splits of their own, are what they are in a study of more seeds."""
+    monkeypatch.chdir(tmp_path)
+    keys = {"first_seed": 5, "seeds": 2, "splits": 2, "seeds_per_job": 2}
+    study = Study(overlay(tiny_config(), {"study": keys}, "test"), ROOT)
+    tiny_splits(study, CELL.dataset, 2)
+    assert study.shards() == [(5, 6)]
+    Runner(study, lambda line: None).train_shard(CELL, 5, 6)
+    index = build_index(study, [CELL])
+    assert list(index["seed"]) == list(index["split"]) == [5, 6]
+    more = Study(overlay(study.config, {"study": {"seeds": 3, "splits": 3}}, "test"), ROOT)
+    tiny_splits(more, CELL.dataset, 2)
+    monkeypatch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("trained again"))
+    Runner(more, lambda line: None).train_shard(CELL, 5, 6)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_a_project_and_an_interpreter_below_an_odd_path_work(tmp_path):
     config = ("--configfile", Project(folder).config())
     (folder / ".venv").symlink_to(sys.prefix)
     snakemake = [str(folder / ".venv/bin/python"), "-m", "snakemake", "--cores", "1"]
-    made = "data/prepared/adult/manifest.json"
+    made = "data/prepared/adult/split_0/manifest.json"
     for more in ([], ["-n"]):
         status, text = run([*snakemake, made, *more, *config], folder, folder)
         assert status == 0, text

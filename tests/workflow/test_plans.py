@@ -193,7 +193,8 @@ def test_data_sets_whose_names_have_capitals_and_underscores_are_prepared_and_tr
     done = project.snakemake(runs, "--configfile", config)
     assert done.returncode == 0, done.stdout
     assert set(pd.read_parquet(project.folder / runs)["dataset"]) == {"KuaiRec_v2"}
-    assert (project.folder / "data" / "prepared" / "KuaiRec_v2.300" / "manifest.json").exists()
+    prepared = project.folder / "data" / "prepared" / "KuaiRec_v2.300"
+    assert (prepared / "split_0" / "manifest.json").exists()
 
 
 def test_a_method_that_raises_is_named_last_and_one_that_diverges_is_a_result(project):

@@ -227,7 +227,10 @@ def test_an_edited_record_is_found_and_made_anew_to_the_same_bits(copy):
 def test_another_machines_runs_are_taken_and_not_trained_again(finished, project):
     project.make_default()
     data = ("ml100k", "ml100k-ctr", "adult")
-    assert project.snakemake(*(f"data/prepared/{d}/manifest.json" for d in data)).returncode == 0
+    assert (
+        project.snakemake(*(f"data/prepared/{d}/split_0/manifest.json" for d in data)).returncode
+        == 0
+    )
     assert ": Training " in project.snakemake("-n").stdout
     merged = project.autoloss("merge", str(finished.folder / RESULTS))
     assert merged.returncode == 0, merged.stdout
@@ -262,7 +265,7 @@ def test_a_wrong_key_ends_before_the_dag_with_one_message(project, keys, message
 
 
 def test_an_edited_description_prepares_its_data_anew_by_its_date_alone(project):
-    made, by_date = "data/prepared/adult/manifest.json", ("--rerun-triggers", "mtime")
+    made, by_date = "data/prepared/adult/split_0/manifest.json", ("--rerun-triggers", "mtime")
     config = ("--configfile", project.config())
     assert project.snakemake(made, *config).returncode == 0
     assert "Nothing to be done" in project.snakemake(made, "-n", *by_date, *config).stdout

@@ -279,7 +279,7 @@ def test_what_decided_has_its_standard_error_over_kept_test_rows(tmp_path):
     assert errors.pop(("ce", "auc")) == pytest.approx(expected)
     assert set(errors.values()) == {None}
     table = claim_table(tiny_study(), found)
-    column = [name for _, name in table.grids[0].columns].index("s.e. over test rows") + 1
+    column = [name for _, name in table.grids[0].columns].index("standard error over test rows") + 1
     assert table.grids[0].rows[0][column].text == f"{expected:.4f}"
     assert f"with a standard error of {expected:.4f} over test rows" in " ".join(table.notes)
     some = lambda cell, seed: predictions(cell, seed) if seed else None  # noqa: E731

@@ -106,8 +106,8 @@ def _notes(verdicts: Verdicts) -> Iterator[str]:
         "mixed if some hold and some fail, and cannot be told if none fails but some are open. By "
         "AUC and recalibrated log loss, or time. The comparison shown is the one that decided, "
         "not the average; its interval is not corrected, its p is. The smallest gain found is the "
-        "true one that these runs would find, in that comparison, with a chance of 0.8. Rules and "
-        "limits: docs/statistics.md, Verdicts."
+        "true one that these runs would find, in that comparison, with a chance of 0.8. The rules, "
+        "where each threshold comes from, and what the study cannot support: docs/statistics.md."
     )
     if not verdicts.papers_own:
         pairs = [f"{ours} for {paper}" for ours, paper in verdicts.stand_ins.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -21,9 +22,11 @@ ORIGINS = {"paper": "The paper's claims", "reviewers": "What reviewers would ask
 LEGEND = (
     "Of interest is the smallest gain that would bear the claim out. A comparison holds if a gain "
     "is significant and estimated to be of interest, and fails if it is significantly less than "
-    "that. Both p are Holm-corrected, the 95 % interval is not. Found is the smallest true gain "
-    "that these runs find with a chance of 0.8; beside it are the chance that the paper's gain is "
-    "found, and the seeds that would find it with 0.8. Costs are ratios: ×0.80 is a fifth less."
+    "that. Both p are Holm-corrected, the 95 % interval is not. The smallest gain found is the "
+    "true one that these runs find with a chance of 0.8; beside it are the chance that the paper's "
+    "gain is found if it is true here, and the seeds that would find it with 0.8. The standard "
+    "error over test rows is that of the comparison that decided, from the runs' kept predictions. "
+    "Costs are ratios: ×0.80 is a fifth less."
 )
 HOW_MANY = {HOLDS: "hold", FAILS: "fail", OPEN: "open", MISSING: "not attempted"}
 
@@ -38,7 +41,22 @@ def claims_table(study: Study, verdicts: Verdicts) -> Table:
         for origin, heading in ORIGINS.items()
     }
     grids = [_grid(heading, listed) for heading, listed in rows.items() if listed]
-    return Table("Verdicts", [replace(g, words=True) for g in grids], list(_notes(verdicts)))
+    notes, grids = list(_notes(verdicts)), [replace(grid, words=True) for grid in grids]
+    return Table("Verdicts", grids, notes, lead=summary(verdicts))
+
+
+def summary(verdicts: Verdicts) -> str:
+    """What the paper's claims came to, those of two readings counted twice, and which hold."""
+    paper = [claim for claim in verdicts.claims if claim.origin == "paper"]
+    words = Counter(claim.outcome for claim in paper)
+    if not paper:
+        return "No claim is the paper's."
+    counts = [f"{WORDS[name][verdicts.papers_own]} {words[name]}" for name in WORDS if words[name]]
+    hold = [f"“{claim.title}”" for claim in paper if claim.outcome == HOLDS]
+    return (
+        f"Of {len(paper)} verdicts on the paper's claims: {', '.join(counts)}."
+        f" What holds: {'; '.join(hold) or 'none of them'}."
+    )
 
 
 def paper_table(verdicts: Verdicts) -> Table:
@@ -90,8 +108,8 @@ def _notes(verdicts: Verdicts) -> Iterator[str]:
         "mixed if some hold and some fail, and cannot be told if none fails but some are open. By "
         "AUC and recalibrated log loss, or time. The comparison shown is the one that decided, "
         "not the average; its interval is not corrected, its p is. The smallest gain found is the "
-        "true one that these runs would find, in that comparison, with a chance of 0.8. Rules and "
-        "limits: docs/statistics.md, Verdicts."
+        "true one that these runs would find, in that comparison, with a chance of 0.8. The rules, "
+        "where each threshold comes from, and what the study cannot support: docs/statistics.md."
     )
     if not verdicts.papers_own:
         pairs = [f"{ours} for {paper}" for ours, paper in verdicts.stand_ins.items()]
@@ -155,7 +173,7 @@ def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, I
         "median gain": _signed(summary.metric, summary.median),
         "range": _interval(summary.metric, summary.smallest, summary.largest),
         **_deciding(study, claim.rows[summary.decider]),
-        "s.e. over test rows": _rows_error(claim.rows[summary.decider]),
+        "standard error over test rows": _rows_error(claim.rows[summary.decider]),
     }
 
 
@@ -200,9 +218,11 @@ def _rows(study: Study, claim: ClaimVerdict) -> Iterator[dict[str, Item]]:
             "of interest": _signed(row.metric, row.minimum),
             "p, any gain": _p(row.p_holds),
             "p, less than of interest": _p(row.p_fails),
-            "found": _signed(row.metric, row.resolved),
-            "paper's found": Item("" if row.chance is None else f"{row.chance:.2f}", row.chance),
-            "seeds": _seeds(row),
+            "smallest gain found": _signed(row.metric, row.resolved),
+            "chance of the paper's": Item(
+                "" if row.chance is None else f"{row.chance:.2f}", row.chance
+            ),
+            "seeds for that": _seeds(row),
         }
 
 

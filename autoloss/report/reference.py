@@ -21,12 +21,12 @@ from autoloss.records.index import COSTS, RUN, build_index
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record, read_search, write_text
 from autoloss.report.analysis import made
-from autoloss.report.catalogue import tables
+from autoloss.report.catalogue import figures, tables
 from autoloss.report.escape import markdown
 from autoloss.report.frames import cell_of, parts_of, read_csv, rows_of
 from autoloss.report.render import MARKDOWN_MARKS, legend, markdown_item
 from autoloss.report.runs import label_of
-from autoloss.report.table import meanings
+from autoloss.report.table import marks_of, meanings
 from autoloss.report.tables._methods import item_of, numbered
 from autoloss.study.groups import FULL, GROUPS
 from autoloss.study.study import Study
@@ -42,10 +42,8 @@ OF_RESULTS = (  # the files of a reference
 )
 OF_FIGURES = tuple(f"*.{suffix}" for suffix in ("pdf", "png", "csv", "json"))
 README, RESULTS_PAGE = Path("README.md"), Path("docs/results.md")
-LEGEND = (
-    "Mean ± standard deviation over seeds, the best mean in bold. Marks, by tests paired by seed "
-    "and Holm-corrected (docs/statistics.md):"
-)
+LEGEND = "Mean ± standard deviation over seeds, the best mean in bold."
+MARKED = "Marks, by tests paired by seed and Holm-corrected (docs/statistics.md):"
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 
@@ -202,8 +200,11 @@ def _headline(study: Study, root: Path) -> list[str]:
         name = markdown(label_of(study, method)) + numbers[method]
         lines.append(f"| {name} | {' | '.join(texts)} |")
     ours = [method for method, number in numbers.items() if number] or study.ours("table_2")[:1]
-    meaning = meanings([label_of(study, method) for method in ours])
-    parts = ["\n".join(lines), " ".join([LEGEND, *legend(meaning, MARKDOWN_MARKS, markdown)])]
+    used = {kind for row in rows_of(table) for kind in marks_of(row["mark"])}
+    every = meanings([label_of(study, method) for method in ours])
+    meaning = {kind: text for kind, text in every.items() if kind in used}
+    marks = [MARKED, *legend(meaning, MARKDOWN_MARKS, markdown)] if meaning else []
+    parts = ["\n".join(lines), " ".join([LEGEND, *marks])]
     gains = pictures / "gains.json"
     if (root / gains).exists():
         about = json.loads((root / gains).read_text(encoding="utf-8"))
@@ -218,10 +219,12 @@ def _everything(study: Study, root: Path) -> list[str]:
     files = [root / results / "tables" / f"{name}.md" for name in tables()]
     parts = [_verdicts(verdicts)] if verdicts.exists() else []
     parts += [file.read_text(encoding="utf-8").strip() for file in files if file.exists()]
-    for file in sorted((root / pictures).glob("*.json")):
-        about = json.loads(file.read_text(encoding="utf-8"))
-        parts += [f"### {about['title']}", _picture(about["title"], f"../{pictures}/{file.stem}")]
-        parts.append(about["caption"])
+    for name in figures():  # as on the report's page
+        file = root / pictures / f"{name}.json"
+        if file.exists():
+            about = json.loads(file.read_text(encoding="utf-8"))
+            parts += [f"### {about['title']}", _picture(about["title"], f"../{pictures}/{name}")]
+            parts.append(about["caption"])
     return parts
 
 

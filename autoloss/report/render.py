@@ -12,8 +12,8 @@ LATEX_MARKS = {"star": "$^{*}$", "worse": "$^{\\downarrow}$", "better": "$^{\\up
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub Markdown: a heading, its grids, and the notes."""
-    parts = [f"### {markdown(table.title)}"]
+    """GitHub Markdown: a heading, what the table shows, its grids, and the notes."""
+    parts = [f"### {markdown(table.title)}", *filter(None, [markdown(table.lead)])]
     for grid in table.grids:
         parts += [f"**{markdown(grid.caption)}**"] if grid.caption else []
         parts.append(_markdown_grid(grid))
@@ -44,7 +44,8 @@ def _linked(item: Item) -> str:
 
 def to_latex(table: Table, label: str) -> str:
     """A `table*` per grid, for `\\usepackage{booktabs,graphicx}`; notes in the last caption."""
-    notes = " ".join([*map(latex, table.notes), *legend(table.legend, LATEX_MARKS, latex)])
+    texts = map(latex, filter(None, (table.lead, *table.notes)))
+    notes = " ".join([*texts, *legend(table.legend, LATEX_MARKS, latex)])
     title = table.title.split(": ", 1)[-1]  # LaTeX numbers tables itself
     environments = []
     for k, grid in enumerate(table.grids, start=1):

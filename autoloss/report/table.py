@@ -64,7 +64,8 @@ class Grid:
 class Table:
     """A table: its grids, the notes that a reader needs to judge it, and its long form.
 
-    `ours` are the labels of the methods that its marks are about.
+    `ours` are the labels of the methods that its marks are about. `lead` is what it shows, in a
+    sentence, before all else.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Table:
     notes: Sequence[str] = ()
     long: pd.DataFrame = field(default_factory=pd.DataFrame)
     ours: Sequence[str] = ()
+    lead: str = ""
 
     @property
     def legend(self) -> dict[str, str]:

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax  # type: ignore[import-untyped]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.integer]
+
+LEAST = 1e-15  # probability that a recalibrated log loss counts with, as autoloss.training.evaluate
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,28 @@ class Predicted:
     """-log of the recalibrated probability of the true class [n]; None where there is none."""
     clusters: Labels | None
     """Which user each row is of [n]; None where the data have none: each row is a cluster."""
+
+    @classmethod
+    def by(
+        cls,
+        labels: Labels,
+        logits: Array,
+        clusters: Labels | None = None,
+        recalibration: Array | None = None,
+    ) -> Predicted:
+        """From a model's logits, `[n]` of two classes or `[n, C]` of more.
+
+        `recalibration` `[outputs + 1, C - 1]` takes logits and a 1 to recalibrated log odds against
+        class 0; without it there are no recalibrated losses.
+        """
+        columns = np.asarray(logits, dtype=np.float64).reshape(len(labels), -1)
+        scores = columns[:, 0] if columns.shape[1] == 1 else softmax(columns, axis=1)
+        losses = None
+        if recalibration is not None:
+            odds = columns @ recalibration[:-1] + recalibration[-1]
+            log_p = log_softmax(np.column_stack((np.zeros(len(odds)), odds)), axis=1)
+            losses = -log_p[np.arange(len(labels)), labels].clip(min=np.log(LEAST))
+        return cls(np.asarray(labels), scores, losses, clusters)
 
 
 def difference_error(

@@ -279,7 +279,7 @@ def test_what_decided_has_its_standard_error_over_kept_test_rows(tmp_path):
     assert errors.pop(("ce", "auc")) == pytest.approx(expected)
     assert set(errors.values()) == {None}
     table = claim_table(tiny_study(), found)
-    column = [name for _, name in table.grids[0].columns].index("s.e. over test rows") + 1
+    column = [name for _, name in table.grids[0].columns].index("standard error over test rows") + 1
     assert table.grids[0].rows[0][column].text == f"{expected:.4f}"
     assert f"with a standard error of {expected:.4f} over test rows" in " ".join(table.notes)
     some = lambda cell, seed: predictions(cell, seed) if seed else None  # noqa: E731
@@ -533,6 +533,7 @@ def test_a_method_without_recalibration_gets_no_verdict_by_it(tmp_path):
 # --- the committed run, by pandas and SciPy alone ----------------------------------------------
 
 
+@pytest.mark.parametrize("splits", [None, 1, 12, 6])
 @pytest.mark.parametrize(
     ("ours", "others", "minimum"),
     [
@@ -541,28 +542,35 @@ def test_a_method_without_recalibration_gets_no_verdict_by_it(tmp_path):
         ("ce", ("focal", "hinge"), {"logloss_calibrated": 0.0004}),
     ],
 )
-def test_three_verdicts_recomputed_from_a_table_of_runs(tmp_path, ours, others, minimum):
-    """Holm, both tests and the rules, written anew here: on MovieLens clicks with DeepFM."""
+def test_three_verdicts_recomputed_from_a_table_of_runs(tmp_path, ours, others, minimum, splits):
+    """Holm, both tests and the rules, written anew here: on MovieLens clicks with DeepFM.
+
+    Of the runs as they are, and as if they were of so many splits of 8 tenths to 1.
+    """
     ((metric, size),) = minimum.items()
     runs = pd.read_csv(
         ROOT / "results/reference/laptop/runs.csv", keep_default_na=False, na_values=[""]
     )
     cell = runs[(runs["dataset"] == "ml100k-ctr") & (runs["model"] == "deepfm")]
+    if splits:
+        cell = cell.assign(split=cell["seed"] % splits, test_to_train=0.125)
     claim = CLAIM | {"methods": [ours], "others": list(others), "metrics": [metric]}
     claim["minimum"] = {"effects": minimum, "why": "a test"}
     found = judged(tmp_path, cell, claim)
-    values = cell[cell["method"].isin((ours, *others))].pivot(
-        index="seed", columns="method", values=metric
-    )
+    several = "split" in cell and cell["split"].nunique() > 1
+    unit, rho = ("split", cell["test_to_train"].iloc[0]) if several else ("seed", 0.0)
+    values = cell[cell["method"].isin((ours, *others))].astype({metric: float})
+    values = values.groupby([unit, "method"])[metric].mean().unstack("method")
     sign = 1 if metric == "auc" else -1
-    gains = [sign * (values[ours] - values[other]).astype(float) for other in others]
+    gains = [sign * (values[ours] - values[other]) for other in others]
+    error = [d.std() * np.sqrt(1 / len(d) + rho) for d in gains]
     p = {}
     for name, shift in (("holds", 0.0), ("fails", size)):
         side = [1 if (name == "holds") == (d.mean() > shift) else 0 for d in gains]
         exact = [exact_p(d - shift) if s else 1.0 for d, s in zip(gains, side, strict=True)]
         t = [
-            stats.ttest_1samp(d, shift).pvalue if s else 1.0
-            for d, s in zip(gains, side, strict=True)
+            2 * stats.t.sf(abs(d.mean() - shift) / e, len(d) - 1) if s else 1.0
+            for d, e, s in zip(gains, error, side, strict=True)
         ]
         p[name] = np.maximum(*(multipletests(one, method="holm")[1] for one in (exact, t)))
     words = [
@@ -572,5 +580,7 @@ def test_three_verdicts_recomputed_from_a_table_of_runs(tmp_path, ours, others, 
     assert [row.outcome for row in found.rows] == words
     assert [row.p_holds for row in found.rows] == pytest.approx(list(p["holds"]))
     assert [row.p_fails for row in found.rows] == pytest.approx(list(p["fails"]))
+    half = [stats.t.ppf(0.975, len(d) - 1) * e for d, e in zip(gains, error, strict=True)]
+    assert [(row.high - row.low) / 2 for row in found.rows] == pytest.approx(half)
     together = FAILS if FAILS in words else HOLDS if OPEN not in words else OPEN
     assert found.outcome == (MIXED if {HOLDS, FAILS} <= set(words) else together)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from scipy import stats
 from autoloss.claims.power import WANTED, Design
 from autoloss.claims.rules import HOLDS
 from benchmarks import verdict_power as power_of
+from tests.tiny import ROOT
 
 ALPHA = 0.05
 
@@ -44,6 +48,26 @@ def found(n, comparisons, effect, minimum, *, rho=0.0, samples=6000):
 def test_stated_power_is_within_3_hundredths_of_a_simulation(n, comparisons, effect, minimum, rho):
     stated = Design(1.0, minimum, comparisons, ALPHA, rho).chance(effect, n)
     assert stated == pytest.approx(found(n, comparisons, effect, minimum, rho=rho), abs=0.03)
+
+
+def stated_in_the_docs():
+    """The rows of docs/statistics.md, "What the rules find", that have a true gain."""
+    text = (ROOT / "docs" / "statistics.md").read_text()
+    row = re.compile(r"^\| (one|one a seed) \| (.+) \|$", re.MULTILINE)
+    table = [(splits, *map(float, cells.split(" | "))) for splits, cells in row.findall(text)]
+    return [row for row in table if row[3] > 0]
+
+
+def test_the_powers_of_the_docs_are_within_3_hundredths_of_a_simulation():
+    table = stated_in_the_docs()
+    assert {row[:2] for row in table} == set(product(("one", "one a seed"), (1, 8, 32, 64)))
+    for splits, comparisons, minimum, gain, stated, holds, *_ in table:
+        rho, m = power_of.OVERLAP * (splits == "one a seed"), int(comparisons)
+        simulated = found(power_of.SEEDS, m, gain, minimum, rho=rho)
+        assert stated == pytest.approx(simulated, abs=0.03), (splits, m, minimum, gain)
+        assert stated == pytest.approx(holds, abs=0.04)  # of 1,000 studies, whole families
+        design = Design(1.0, minimum, m, ALPHA, rho)
+        assert stated == pytest.approx(design.chance(gain, power_of.SEEDS), abs=0.0051)
 
 
 def test_stated_power_is_within_3_hundredths_of_the_rules_over_whole_families():

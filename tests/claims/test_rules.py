@@ -138,6 +138,39 @@ def test_without_effect_at_most_one_study_in_twenty_has_a_finding(comparisons, t
         assert share <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
 
 
+def over_real_splits(worlds, comparisons, rows=400):
+    """Gains [worlds, comparisons, 12] of equally good models, fitted and judged on real splits.
+
+    Each of 12 splits takes 8 tenths of a world's rows to fit a slope on one feature of several
+    that are alike, and 1 to judge it: ours has the first feature, each other one of the rest.
+    """
+    rng, gains = np.random.default_rng(comparisons), []
+    for _ in range(worlds):
+        x = rng.normal(size=(rows, comparisons + 1))
+        y = x.sum(axis=1, keepdims=True) / np.sqrt(comparisons + 1) + rng.normal(size=(rows, 1))
+        place = rng.random((power_of.SEEDS, rows)).argsort(axis=1)
+        train, test = place < 0.8 * rows, place >= 0.9 * rows
+        slope = (train @ (x * y)) / (train @ x**2)
+        squares = slope**2 * (test @ x**2) - 2 * slope * (test @ (x * y))  # less that of y
+        gains.append((squares[:, 1:] - squares[:, :1]).T)
+    d = np.array(gains)
+    return d / np.sqrt(d.var(axis=2, ddof=1).mean())
+
+
+@pytest.mark.parametrize(("comparisons", "worlds"), [(1, 2000), (8, 600)])
+def test_over_real_splits_at_most_one_study_in_twenty_says_that_a_claim_holds(comparisons, worlds):
+    """Whatever is of interest; and twice as many or more without the correction."""
+    d = over_real_splits(worlds, comparisons)
+    for minimum in (1e-9, 0.5):
+        found = power_of.outcomes(d, minimum, power_of.OVERLAP)
+        assert (found == HOLDS).any(axis=1).mean() <= 0.05
+        uncorrected = power_of.outcomes(d, minimum)
+        assert (uncorrected == HOLDS).any(axis=1).mean() > 0.07
+    # What is shared beyond chance is what the correction takes it to be: 1/8 of the variance.
+    shared = d.mean(axis=2).var() - 1 / power_of.SEEDS
+    assert shared == pytest.approx(power_of.OVERLAP, abs=0.025)
+
+
 def test_the_exact_test_alone_would_err_over_overlapping_splits():
     d = power_of.planted(np.random.default_rng(1), 1500, 1, power_of.SEEDS, 0.0, power_of.OVERLAP)
     p = np.array([one.p_permutation for one in power_of.statistics(d[:, 0])])

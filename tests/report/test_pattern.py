@@ -35,6 +35,10 @@ def test_verdicts_are_counted_not_written():
         "1 could not be assessed, for failed runs."
     )
     assert [item.text for item in found.grid.rows[0]][:6] == ["CE", "2", "1", "1", "1", "1"]
+    raw = comparisons(["worse"] * 6).assign(metric="logloss")
+    with_raw = outcomes(study, "table_2", pd.concat([comparisons(mixed), raw]))
+    assert with_raw.summary == found.summary  # it says little of losses that are not calibrated
+    assert [item.text for item in with_raw.grid.rows[0]][6:8] == ["0", "6"]
     all_won = outcomes(study, "table_2", comparisons(["better"] * 3))
     assert [item.text for item in all_won.grid.rows[-1]][:3] == [
         "the best other of each cell",

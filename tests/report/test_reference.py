@@ -47,9 +47,15 @@ def test_the_headline_numbers_our_methods_where_marks_do(tmp_path):
     assert any("↓ significantly worse than the method of that number;" in line for line in lines)
 
 
+def test_a_headline_without_marks_has_no_legend_of_marks(tmp_path):
+    lines = headline(tmp_path, [row | {"mark": ""} for row in ROWS])
+    assert not any("Marks" in line or "↓" in line for line in lines)
+
+
 def test_the_headline_says_what_a_mean_is_of(tmp_path):
     lines = headline(tmp_path, ROWS)
-    assert any("↓ significantly worse than AutoLoss;" in line for line in lines)
+    (legend,) = (line for line in lines if line.startswith("Mean ± standard"))
+    assert legend.endswith("(docs/statistics.md): ↓ significantly worse than AutoLoss.")  # alone
     assert [line for line in lines if line.startswith("| ")] == [
         "| test AUC | mine\\_, DeepFM |",
         "| CE | 0.7500 ± 0.0125 ↓ |",

@@ -1,7 +1,12 @@
-"""The rows of a table, recomputed by plain pandas and scipy from the committed runs."""
+"""Numbers of tables, recomputed by plain pandas, scipy and scikit-learn.
+
+From the committed runs, as they are and as if they were of one split and of several, and from the
+predictions of a run. (Verdicts likewise: tests/claims/test_claims.py.)
+"""
 
 from __future__ import annotations
 
+import io
 import itertools
 import statistics
 
@@ -9,40 +14,61 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.preprocessing import StandardScaler
 
+from autoloss.methods.load import load
 from autoloss.report.frames import read_csv
 from autoloss.stats import compare_family, describe
-from tests.tiny import ROOT
+from autoloss.stats.rows import Predicted
+from autoloss.training.evaluate import Calibrator
+from autoloss.training.loop import Trainer
+from tests.tiny import ROOT, tiny_config, tiny_data
 
 REFERENCE = ROOT / "results" / "reference" / "laptop"
 OURS = ["autoloss", "autoloss_ce"]
 OTHERS = ["focal", "kl", "hinge", "ce", "bohb", "grid", "slf", "darts", "melu"]
 PAIRS = [*((own, other) for own in OURS for other in OTHERS), tuple(OURS)]
-SIGNS = np.array(list(itertools.product([1.0, -1.0], repeat=12)))
 RISES = {"auc": 1, "logloss": -1, "logloss_calibrated": -1}
 
 
+CASES = ("as they are", "one split", "a split a seed", "two seeds a split")
+
+
+def of_case(table, case):
+    """Runs with the splits of a case, by a file as `runs.csv` is."""
+    if case != CASES[0]:
+        split = {"one split": 0 * table["seed"], "two seeds a split": table["seed"] // 2}
+        table = table.assign(split=split.get(case, table["seed"]), test_to_train=0.125)
+    return read_csv(io.StringIO(table.to_csv(index=False)))
+
+
 @pytest.fixture(scope="module")
-def runs():
+def cells():
     """Two cells of Table 2, both readings of AutoLoss among their methods."""
     table = read_csv(REFERENCE / "runs.csv")
     kept = table["method"].isin([*OURS, *OTHERS]) & table["model"].isin(["deepfm", "ipnn"])
     return table[kept & (table["dataset"] == "ml100k-ctr")]
 
 
-def by_hand(runs, metric, test_to_train):
-    """By model, ours and other: gain, deviation, interval, both p; then both corrected."""
+def by_hand(runs, metric):
+    """By model, ours and other: n, gain, deviation, interval, both p; then both corrected."""
+    several = "split" in runs and runs["split"].nunique() > 1
+    unit, rho = ("split", runs["test_to_train"].iloc[0]) if several else ("seed", 0.0)
     rows = {}
     for model, (own, other) in itertools.product(["deepfm", "ipnn"], PAIRS):
-        cell = runs[runs["model"] == model].set_index(["method", "seed"])[metric]
-        d = RISES[metric] * (cell[own] - cell[other]).sort_index().to_numpy()
+        cell = runs[runs["model"] == model]
+        means = cell.groupby(["method", unit])[metric].mean().unstack("method")
+        d = (RISES[metric] * (means[own] - means[other])).to_numpy()
         d = d.round(13)  # 13 significant digits of values between 0.1 and 1, as documented
         n, gain, sd = len(d), d.mean(), d.std(ddof=1)
-        p = np.mean(np.abs(SIGNS @ d) >= abs(d.sum()) - 1e-12)
-        t = stats.t(n - 1, scale=sd * np.sqrt(1 / n + test_to_train))
+        signs = np.array(list(itertools.product([1.0, -1.0], repeat=n)))
+        p = np.mean(np.abs(signs @ d) >= abs(d.sum()) - 1e-12)
+        t = stats.t(n - 1, scale=sd * np.sqrt(1 / n + rho))
         half = t.isf(0.025)
-        rows[model, own, other] = [gain, sd, gain - half, gain + half, p, 2 * t.sf(abs(gain))]
-    table = pd.DataFrame(rows, index=["gain", "sd", "low", "high", "p_permutation", "p_t"]).T
+        rows[model, own, other] = [n, gain, sd, gain - half, gain + half, p, 2 * t.sf(abs(gain))]
+    table = pd.DataFrame(rows, index=["n", "gain", "sd", "low", "high", "p_permutation", "p_t"]).T
     table["p_holm"], table["p_t_holm"] = stepped(table["p_permutation"]), stepped(table["p_t"])
     return table
 
@@ -53,27 +79,28 @@ def stepped(p):
     return (ordered * np.arange(len(p), 0, -1)).cummax().clip(upper=1).reindex(p.index)
 
 
-@pytest.mark.parametrize("test_to_train", [0.0, 0.125])
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("metric", RISES)
-def test_every_comparison_of_both_readings_is_that_of_plain_scipy(runs, metric, test_to_train):
-    if test_to_train:
-        runs = runs.assign(split=runs["seed"], test_to_train=test_to_train)
+def test_every_comparison_of_both_readings_is_that_of_plain_scipy(cells, metric, case):
+    runs = of_case(cells, case)
     made = compare_family(runs, OURS, [metric])
-    assert set(made["n"]) == {12}
     assert set(made["comparisons"]) == {2 * len(PAIRS)}
     made = made.set_index(["model", "ours", "other"])
-    hand = by_hand(runs, metric, test_to_train).reindex(made.index)
+    hand = by_hand(runs, metric).reindex(made.index)
     for column in hand:
         np.testing.assert_allclose(made[column], hand[column], rtol=0, atol=1e-12, err_msg=column)
     clear = (hand["p_holm"] < 0.05) & (hand["p_t_holm"] < 0.05)
     words = np.where(hand["gain"] > 0, "better", "worse")
-    assert made["verdict"].to_list() == np.where(clear, words, "no difference shown").tolist()
+    possible = 2.0 ** (1 - hand["n"]) * len(hand) < 0.05
+    nothing = np.where(possible, "no difference shown", "cannot be significant")
+    said = made["verdict"].str.replace(r"(cannot be significant) .*", r"\1", regex=True)
+    assert said.to_list() == np.where(clear, words, nothing).tolist()
 
 
-def test_means_and_deviations_are_those_of_the_runs(runs):
+def test_means_and_deviations_are_those_of_the_runs(cells):
     """As the code makes them, and as the committed table has them."""
     committed = read_csv(REFERENCE / "tables" / "table_2.csv")
-    made = describe(runs, list(RISES))
+    made = describe(cells, list(RISES))
     assert len(made) == 3 * 2 * len(OURS + OTHERS)
     keys, all_runs = ["dataset", "model", "method"], read_csv(REFERENCE / "runs.csv")
     for table in (made, committed):
@@ -83,3 +110,33 @@ def test_means_and_deviations_are_those_of_the_runs(runs):
             assert row.n == len(values)
             assert row.mean == pytest.approx(statistics.fmean(values), rel=0, abs=1e-12)
             assert row.sd == pytest.approx(statistics.stdev(values), rel=0, abs=1e-12)
+
+
+# --- from predictions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("classes", "model"), [(2, "deepfm"), (5, "ipnn")])
+def test_auc_and_recalibrated_log_loss_are_those_of_a_runs_predictions(tmp_path, classes, model):
+    """By scikit-learn, whose logistic regression without penalty is the recalibration.
+
+    The logits are the trainer's own, in float32 as they are kept.
+    """
+    data = tiny_data(tmp_path / "data", classes)
+    trainer = Trainer(tiny_config(), data, model, load("ce"), 0)
+    metrics = trainer.run()["test"]
+    (fit_labels, fit_logits), (labels, logits) = map(trainer._predict, ("validation", "test"))
+    calibrator = Calibrator.fit(data.task, fit_labels, fit_logits)
+    weights = calibrator.whitening @ calibrator.coefficients[:-1]
+    recalibration = np.vstack((weights, calibrator.coefficients[-1] - calibrator.mean @ weights))
+    kept = Predicted.by(labels, logits.astype(np.float32), recalibration=recalibration)
+    many = {} if classes == 2 else {"multi_class": "ovr", "average": "macro"}
+    auc = roc_auc_score(labels, kept.scores, **many)
+    assert metrics["auc"] == pytest.approx(auc, abs=1e-6)
+    columns = [x.reshape(len(x), -1) for x in (fit_logits, logits)]
+    scale = StandardScaler().fit(columns[0])
+    fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000)
+    fit.fit(scale.transform(columns[0]), fit_labels)
+    recalibrated = fit.predict_proba(scale.transform(columns[1]))
+    expected = log_loss(labels, recalibrated, labels=range(classes))
+    assert metrics["logloss_calibrated"] == pytest.approx(expected, abs=1e-5)
+    assert kept.losses.mean() == pytest.approx(expected, abs=1e-5)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autoloss.claims.layout import LEGEND, claim_table, claims_table, paper_table
 from autoloss.claims.questions import digests
-from autoloss.claims.rules import WORDS
 from autoloss.claims.schema import FILE
 from autoloss.claims.verdict import Verdicts, read_verdicts
 from autoloss.report.runs import Runs
@@ -20,7 +18,6 @@ from autoloss.report.table import Table
 class Section:
     """All verdicts: the claims in short, what the paper states, and the comparisons of each."""
 
-    summary: str
     claims: Table
     paper: Table
     details: Sequence[tuple[str, Table]]
@@ -35,22 +32,12 @@ def verdicts(runs: Runs) -> Section | None:
         return None
     study, judged = runs.study, read_verdicts(file)
     return Section(
-        summary(judged),
         claims_table(study, judged),
         paper_table(judged),
         [(claim.anchor, claim_table(study, claim)) for claim in judged.claims],
         LEGEND,
         list(_warnings(runs, judged)),
     )
-
-
-def summary(judged: Verdicts) -> str:
-    """One sentence: what the paper's claims came to, those of two readings counted twice."""
-    words = Counter(claim.outcome for claim in judged.claims if claim.origin == "paper")
-    if not words:
-        return "No claim is the paper's."
-    counts = [f"{words[name]} {WORDS[name][judged.papers_own]}" for name in WORDS if words[name]]
-    return f"Of {words.total()} verdicts on the paper's claims: {', '.join(counts)}."
 
 
 def _warnings(runs: Runs, judged: Verdicts) -> Iterator[str]:

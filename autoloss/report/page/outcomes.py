@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from autoloss.claims.measures import DECIDING
 from autoloss.metrics import METRICS
 from autoloss.report.analysis import read_comparisons
 from autoloss.report.catalogue import figures, tables
@@ -36,6 +37,7 @@ ELSEWHERE = {  # said of a whole group only where it occurred
 class Outcomes:
     """Comparisons of a group and a method of ours: one sentence on all, and counts in a grid."""
 
+    group: str
     title: str
     summary: str
     grid: Grid
@@ -70,7 +72,7 @@ def outcomes(study: Study, group: str, comparisons: pd.DataFrame) -> Outcomes:
     body = [[Item(label), *_counts(part, shown, f"#{group}")] for label, part in parts]
     caption = f"{ours} against each other method: number of cells"
     grid = Grid(caption, "against", columns, body)
-    return Outcomes(f"{title_of(group)}: {ours}", _summary(study, ours, counted), grid)
+    return Outcomes(group, f"{title_of(group)}: {ours}", _summary(study, ours, counted), grid)
 
 
 def _counts(part: pd.DataFrame, shown: list[str], href: str) -> Iterator[Item]:
@@ -83,18 +85,22 @@ def _counts(part: pd.DataFrame, shown: list[str], href: str) -> Iterator[Item]:
 
 
 def _summary(study: Study, ours: str, counted: pd.DataFrame) -> str:
-    """One sentence on the comparisons with CE, or on all where there is none with CE."""
+    """One sentence on the comparisons with CE, or on all where there is none with CE.
+
+    By the metrics that decide a claim: raw log loss says little of losses that are not calibrated.
+    """
+    counted = counted[counted["metric"].isin(DECIDING)]
     with_ce = counted[counted["other"] == CE]
     part, whom = (with_ce, label_of(study, CE)) if len(with_ce) else (counted, "the other methods")
     cells = len(part[["dataset", "model"]].drop_duplicates())
-    metrics, counts = part["metric"].nunique(), Counter(part["outcome"])
+    counts = Counter(part["outcome"])
     others = [text.format(counts[o]) for o, text in ELSEWHERE.items() if counts[o]]
     said = [f"in {counts[NONE]} no difference is shown", *others]
     return (
         f"Against {whom}, {ours} is significantly better in {counts[BETTER]} of "
         f"{_many(len(part), 'comparison')} and significantly worse in {counts[WORSE]}; "
         f"{'; '.join(said)}. ({_many(cells, 'cell').capitalize()}, each a data set and a model, by "
-        f"{_many(metrics, 'metric')}.)"
+        "AUC and recalibrated log loss.)"
     )
 
 

@@ -52,6 +52,7 @@ def write_report(study: Study) -> Path:
 def _content(study: Study) -> dict[str, Any]:
     """What the template shows, section by section."""
     runs = read_runs(study)
+    outcomes = all_outcomes(runs)
     drawn = list(pictures(study, runs.records.keys()))
     cells = runs.cells()
     return {
@@ -61,7 +62,8 @@ def _content(study: Study) -> dict[str, Any]:
         "runs": len(runs.records),
         "notes": runs.left_out,
         "verdicts": verdicts(runs),
-        "outcomes": all_outcomes(runs),
+        "outcomes": outcomes,
+        "findings": [outcome for outcome in outcomes if outcome.group == outcomes[0].group],
         "tables": list(_tables(runs)),
         "marks_of": marks_of,
         "meanings": meanings([label_of(study, method) for method in study.ours("table_2")]),

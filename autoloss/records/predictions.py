@@ -25,6 +25,7 @@ from autoloss.records.store import MEND, read_limited, read_record, write_bytes
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
+MAX_BYTES = 2**30  # some ten times those of the paper's largest test split
 Logits = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
@@ -70,7 +71,7 @@ def read(file: Path) -> tuple[Logits, Array | None]:
     Raises:
         RecordError: it is missing, or no such file.
     """
-    return _parse(read_limited(file), str(file))
+    return _parse(read_limited(file, MAX_BYTES), str(file))
 
 
 def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
@@ -81,7 +82,7 @@ def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
         DataError: the split that the run was judged on is not prepared, or not as it was.
     """
     record, file = read_record(study.record_file(cell, seed)), study.predictions_file(cell, seed)
-    content = read_limited(file)
+    content = read_limited(file, MAX_BYTES)
     check_predictions(content, record, str(file))
     logits, calibration = _parse(content, str(file))
     data = PreparedData.open(study.prepared_folder(cell.dataset, record.split))

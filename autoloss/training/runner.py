@@ -35,20 +35,13 @@ from autoloss.records.schema import (
     Weights,
 )
 from autoloss.records.shards import write_shard
-from autoloss.records.store import (
-    read_record,
-    read_search,
-    remove_temporaries,
-    write_bytes,
-    write_record,
-)
+from autoloss.records.store import read_record, read_search, remove_temporaries, write_record
 from autoloss.study import identity
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
-from autoloss.training.equal import equal_run
 from autoloss.training.loop import Progress, Trainer, refit_state
 from autoloss.training.pace import Beat, Listener
 
@@ -113,29 +106,7 @@ class Runner:
                 held.about["last"] = line.removeprefix(f"{name}: ")
                 self.report(line)
 
-            if equal := equal_run(self.study, cell, seed, data.data_hash):
-                return self._take(cell, seed, run_id, *equal)
             return replace(self, report=say)._train(cell, seed, run_id, data, listen)
-
-    def _take(
-        self, cell: Cell, seed: int, run_id: str, record: Record, predictions: bytes
-    ) -> Record:
-        """A run that another cell's equals: its predictions and record, under this one's name."""
-        study = with_chosen(self.study, cell)
-        self.report(f"{cell} seed {seed}: is the run of {record.method}, not trained again")
-        write_bytes(predictions, self.study.predictions_file(cell, seed))
-        code = identity.code(self.study, cell)
-        taken = record.model_copy(
-            update={
-                "run_id": run_id,
-                "method": cell.method,
-                "config": identity.run_config(study, cell, self.study),
-                "budget": record.budget.model_copy(update=self._search_cost(cell)),
-                "provenance": record.provenance.model_copy(update={"code": code}),
-            }
-        )
-        write_record(taken, self.study.record_file(cell, seed))
-        return taken
 
     def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
         """What killed processes left half-written of this run; nobody writes it now."""
@@ -254,6 +225,7 @@ class Runner:
 
     def _budget(self, cell: Cell, phases: Sequence[Progress], stopped_by_limit: bool) -> Budget:
         """What a run cost, all its phases together, and what its cell's search did."""
+        search = read_search(self.study.search_file(cell)) if self.study.searches(cell) else None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sums: dict[str, Any] = {
             name: sum(getattr(done, name) for done in phases) for name in ("epoch", *SUMMED)
@@ -264,13 +236,8 @@ class Runner:
             peak_memory_mb=round(peak, 1),
             stopped_by_limit=stopped_by_limit,
             **sums,
-            **self._search_cost(cell),
+            **(search.cost if search else {}),
         )
-
-    def _search_cost(self, cell: Cell) -> dict[str, Any]:
-        """What a cell's search cost, by the names that `Budget` has; nothing without one."""
-        searched = self.study.searches(cell)
-        return read_search(self.study.search_file(cell)).cost if searched else {}
 
     def _saved(self, cell: Cell, seed: int, run_id: str, method: Method) -> Controller | None:
         """Write the controller of a method that has learned one."""

@@ -7,8 +7,7 @@ LEARNED = [
     if study.entry(name).info.learns_on != "nothing"
     and not study.entry(name).info.searches
 ]
-SEARCHED = [name for name in METHODS if study.entry(name).info.searches]
-FIXED = [name for name in METHODS if name not in (*LEARNED, *SEARCHED)]
+FIXED = [name for name in METHODS if name not in LEARNED]
 
 # What a job asks a scheduler for. On one machine autoloss/leases.py hands the GPUs out.
 GPUS = 0 if study.config.training.device == "cpu" else 1
@@ -25,7 +24,7 @@ rule search:
         f"logs/{study.name}/search/{{dataset}}/{{model}}/{{method}}.log",
     benchmark:
         f"logs/{study.name}/search/{{dataset}}/{{model}}/{{method}}.jsonl"
-    priority: 3
+    priority: 2
     conda:
         "../../environment.yml"
     threads: study.config.training.threads
@@ -53,7 +52,6 @@ rule train:
         f"logs/{study.name}/train/{{dataset}}/{{model}}/{{method}}_{{first}}-{{last}}.jsonl"
     wildcard_constraints:
         method=either(FIXED),
-    priority: 1
     conda:
         "../../environment.yml"
     threads: study.config.training.threads
@@ -73,11 +71,4 @@ rule train:
 use rule train as train_learned with:
     wildcard_constraints:
         method=either(LEARNED),
-    priority: 2
-
-
-# Last: where the search chose one candidate alone, that one's runs are taken if they are there.
-use rule train as train_searched with:
-    wildcard_constraints:
-        method=either(SEARCHED),
-    priority: 0
+    priority: 1

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-from scipy.special import softmax
-
 from autoloss.claims.verdict import Row
 from autoloss.records.predictions import read_run
 from autoloss.stats import Splits
@@ -31,9 +28,7 @@ def kept_by(study: Study) -> Kept:
         if not study.predictions_file(cell, seed).exists() or not split.exists():
             return None
         run = read_run(study, cell, seed)
-        logits = run.logits.astype(np.float64)
-        scores = logits if logits.ndim == 1 else softmax(logits, axis=1)
-        return Predicted(run.labels, scores, run.losses, run.clusters)
+        return Predicted.by(run.labels, run.logits, run.clusters, run.calibration)
 
     return kept
 

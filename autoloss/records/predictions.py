@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 from autoloss.data.load.prepared import Ints, PreparedData
 from autoloss.errors import RecordError
@@ -39,16 +38,6 @@ class Predictions:
     calibration: Array | None
     labels: Ints
     clusters: Ints | None
-
-    @property
-    def losses(self) -> Array | None:
-        """-log of the recalibrated probability of the true class, `[n]`."""
-        if self.calibration is None:
-            return None
-        columns = self.logits.reshape(len(self.labels), -1).astype(np.float64)
-        odds = np.column_stack((columns, np.ones(len(columns)))) @ self.calibration
-        log_p = log_softmax(np.column_stack((np.zeros(len(odds)), odds)), axis=1)
-        return np.asarray(-log_p[np.arange(len(odds)), self.labels])
 
 
 def write_predictions(

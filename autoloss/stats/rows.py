@@ -39,7 +39,7 @@ class Predicted:
     def by(
         cls,
         labels: Labels,
-        logits: Array,
+        logits: NDArray[np.floating],
         clusters: Labels | None = None,
         recalibration: Array | None = None,
     ) -> Predicted:

@@ -22,7 +22,6 @@ from autoloss.methods.load import load
 from autoloss.report.frames import read_csv
 from autoloss.stats import compare_family, describe
 from autoloss.stats.rows import Predicted
-from autoloss.training.evaluate import Calibrator
 from autoloss.training.loop import Trainer
 from tests.tiny import ROOT, tiny_config, tiny_data
 
@@ -125,10 +124,8 @@ def test_auc_and_recalibrated_log_loss_are_those_of_a_runs_predictions(tmp_path,
     trainer = Trainer(tiny_config(), data, model, load("ce"), 0)
     metrics = trainer.run()["test"]
     (fit_labels, fit_logits), (labels, logits) = map(trainer._predict, ("validation", "test"))
-    calibrator = Calibrator.fit(data.task, fit_labels, fit_logits)
-    weights = calibrator.whitening @ calibrator.coefficients[:-1]
-    recalibration = np.vstack((weights, calibrator.coefficients[-1] - calibrator.mean @ weights))
-    kept = Predicted.by(labels, logits.astype(np.float32), recalibration=recalibration)
+    given = trainer.predictions.astype(np.float32)
+    kept = Predicted.by(labels, given, recalibration=trainer.calibration)
     many = {} if classes == 2 else {"multi_class": "ovr", "average": "macro"}
     auc = roc_auc_score(labels, kept.scores, **many)
     assert metrics["auc"] == pytest.approx(auc, abs=1e-6)

@@ -2,6 +2,7 @@
 
     python benchmarks/peers.py > docs/performance.md
 
+First of all the paper's configuration, by this project alone, its methods in turns in one process.
 The workers of a group are trained in turn, round after round, so that a slow minute of the machine
 hits all of them. Each is started GROUPS times: where its memory comes to lie makes one as much as a
 tenth slower than another for as long as it lives. Speeds are medians over the rounds of all, each
@@ -109,6 +110,29 @@ def measure(settings: list[Setting], rounds: int) -> dict[Setting, Result]:
     return results
 
 
+def in_the_papers_configuration(rounds: int) -> str:
+    """A table of `papers_configuration.py`'s methods, their times relative to the first one's."""
+    command = [sys.executable, str(HERE / "papers_configuration.py"), str(rounds)]
+    found = [
+        json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        for _ in range(GROUPS)
+    ]
+    first, *_ = found[0]["seconds"]
+    rows = []
+    for name in found[0]["seconds"]:
+        seconds = [median(one["seconds"][name]) for one in found]
+        ratios = [s / median(one["seconds"][first]) for s, one in zip(seconds, found, strict=True)]
+        spread = f"{median(ratios):.3f} [{min(ratios):.3f}, {max(ratios):.3f}]"
+        rows.append(f"| {name} | {found[0]['batch'] / median(seconds):,.0f} | {spread} |")
+    return "\n".join(
+        [
+            f"### The paper's configuration, {found[0]['values']:,} values\n",
+            "| | examples/s | time, relative [lowest, highest of the processes] |\n|---|---:|---:|",
+            *rows,
+        ]
+    )
+
+
 def against_peers(network: str, vocabulary: str, rounds: int) -> str:
     """A table of systems; ratios to the fastest peer."""
     systems = ("autoloss:ce/deferred", "autoloss:ce/dense", *PEERS)
@@ -152,6 +176,7 @@ def page(rounds: int) -> str:
         f"torch {version('torch')}; medians of {GROUPS} x {rounds} rounds of {task.TRAIN:,} "
         "examples."
     )
+    parts.append(in_the_papers_configuration(rounds))
     for network in task.NETWORKS:
         parts += [against_peers(network, vocabulary, rounds) for vocabulary in ("100k", "1m")]
     head = "| | examples/s | time, relative |\n|---|---:|---:|"

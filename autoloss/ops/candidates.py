@@ -21,41 +21,25 @@ def _reference(logits: Tensor, labels: Tensor, *constants: Any) -> Tensor:
 
 def _forward(logits: Tensor, labels: Tensor, kinds: Tensor, *constants: Any) -> Any:
     """Values and their slopes along the logits, `[B, n]` or `[B, n, C]`, in one pass."""
-    *numbers, definition = constants
+    *numbers, _ = constants  # the last is for the reference
     labels, n = labels.long().contiguous(), len(kinds)
     values = logits.new_empty(len(labels), n)
     slopes = logits.new_empty(len(labels), n, *logits.shape[1:])
     given: Any = (n, kinds, *numbers, labels, logits.contiguous(), values, slopes)
     if logits.dim() == 1:
         kernels.binary(len(labels), *given)
-        return values, (logits, slopes), (labels, definition)
+        return values, (slopes,), ()
     outside = torch.zeros(1, dtype=torch.int64)
     kernels.classes(len(labels), *given, logits.shape[1], outside)
     if outside:
         raise IndexError(f"a label is not one of 0 to {logits.shape[1] - 1}")
-    return values, (logits, slopes), (labels, definition)
+    return values, (slopes,), ()
 
 
-def _backward(wants: Wants, gradient: Tensor, logits: Tensor, slopes: Tensor, *_: Any) -> Any:
+def _backward(wants: Wants, gradient: Tensor, slopes: Tensor) -> Gradients:
     """Of the logits, from that of the values, `[B, n]`."""
-    gradient = gradient if logits.dim() == 1 else gradient.unsqueeze(-1)
+    gradient = gradient if slopes.dim() == 2 else gradient.unsqueeze(-1)
     return ((slopes * gradient).sum(dim=1),)
-
-
-def _second(wants: Wants, along: Any, results: Any, *given: Any) -> Gradients:
-    """Of the gradient, in which `backward` is linear, and of the logits by the definition."""
-    gradient, logits, slopes, labels, definition = given
-    (v,), of_gradient, of_logits = along, None, None
-    if wants(0):
-        of_gradient = slopes * v.unsqueeze(1)
-        of_gradient = of_gradient if logits.dim() == 1 else of_gradient.sum(dim=-1)
-    if wants(1):
-        with torch.enable_grad():
-            logits = logits.detach().requires_grad_()
-            values = definition(labels, logits)
-            (slope,) = torch.autograd.grad(values, logits, gradient, create_graph=True)
-            (of_logits,) = torch.autograd.grad(slope, logits, v)
-    return of_gradient, of_logits
 
 
 # Values `[B, n]` of losses that the kernel knows, from logits `[B]` or `[B, C]`.
@@ -63,4 +47,4 @@ def _second(wants: Wants, along: Any, results: Any, *given: Any) -> Gradients:
 # Inputs: logits; labels `[B]`; kinds `int32[n]`, numbers of `autoloss.ops.kernels.losses`; gamma
 # of focal; smoothing of kl and the sum of q log q of its targets q; and the losses' definition by
 # torch's operations, `(labels, logits) -> [B, n]`.
-candidate_losses = Operation("Candidates", _reference, _forward, _backward, second=_second)
+candidate_losses = Operation("Candidates", _reference, _forward, _backward)

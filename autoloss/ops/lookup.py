@@ -7,38 +7,19 @@ hypergradient needs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from autoloss.ops.kernels import tables as kernels
-from autoloss.ops.operation import Gradients, Operation, Wants
 
 
-def _reference(values: Tensor, places: Tensor) -> Tensor:
-    """By `index_select`: its gradient is faster than an embedding's."""
+def lookup(values: Tensor, places: Tensor) -> Tensor:
+    """`values[places]`, `[R, dim]` and `[B, F]` -> `[B, F, dim]`.
+
+    By `index_select`: its gradient is faster than an embedding's.
+    """
     return values.index_select(0, places.flatten()).view(*places.shape, values.shape[1])
-
-
-def _forward(values: Tensor, places: Tensor) -> Any:
-    return _reference(values, places), (places,), (len(values),)
-
-
-def _backward(wants: Wants, gradient: Tensor, places: Tensor, rows: int) -> Gradients:
-    batch, fields, dim = gradient.shape
-    sums = gradient.new_zeros(rows, dim)
-    kernels.sums(fields, batch, dim, places, gradient.contiguous(), sums)
-    return (sums,)
-
-
-def _second(wants: Wants, along: Any, results: Any, *given: Any) -> Gradients:
-    """Of the gradient: the look-up itself is the transpose of `backward`."""
-    return (_reference(along[0], given[1]),)
-
-
-# `values[places]`, `[R, dim]` and `[B, F]` -> `[B, F, dim]`; fields have rows of their own.
-lookup = Operation("LookUp", _reference, _forward, _backward, second=_second)
 
 
 def slots_for(table: Tensor, batches: Sequence[Tensor], slots: Tensor | None) -> Tensor | None:

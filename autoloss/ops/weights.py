@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from autoloss.ops.kernels import weights as kernels
-from autoloss.ops.kernels.runtime import fits
 from autoloss.ops.operation import Gradients, Operation, Wants
 from autoloss.ops.random import gumbel
 
@@ -38,9 +37,6 @@ gumbel_softmax = Operation("GumbelSoftmax", _reference, _forward, _backward, smo
 
 def tally(weights: Tensor, sums: Tensor, selected: Tensor) -> None:
     """Add means of weights `[B, n]` to sums `[n]`, shares in which each is largest to others."""
-    if fits(weights):
-        kernels.tally(1, *weights.shape, weights.contiguous(), sums, selected)
-        return
     sums += weights.mean(dim=0)
     counts = torch.bincount(weights.argmax(dim=-1), minlength=weights.shape[1])
     selected += counts / len(weights)

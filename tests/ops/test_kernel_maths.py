@@ -13,7 +13,7 @@ from autoloss.ops.kernels.lanes import LANES, load, root, spread, store, total
 from autoloss.ops.kernels.random import words
 from autoloss.ops.kernels.runtime import FAST, Kernel, fits
 from autoloss.ops.kernels.transpose import transposed
-from autoloss.ops.kernels.weights import gumbel_softmax, tally
+from autoloss.ops.kernels.weights import gumbel_softmax
 from tests.interpreter import printed_by
 
 
@@ -92,14 +92,6 @@ def test_gumbel_softmax_of_what_is_no_number_is_none():
     gumbel_softmax(2, 2, scores, 3, 1.0, weights)
     assert weights[0].isnan().all()
     assert not weights[1].isnan().any()
-
-
-def test_a_tally_counts_means_and_largest_ones():
-    weights = torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]])
-    means, shares = torch.ones(3), torch.zeros(3)
-    tally(1, 2, 3, weights, means, shares)
-    torch.testing.assert_close(means, torch.tensor([1.25, 1.625, 1.125]))
-    torch.testing.assert_close(shares, torch.tensor([0.5, 0.5, 0.0]))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (37, 21), (128, 64), (200, 16)])

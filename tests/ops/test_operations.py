@@ -23,7 +23,6 @@ from autoloss.ops.hidden import hidden
 from autoloss.ops.inner_products import inner_products
 from autoloss.ops.kernels import losses as kinds
 from autoloss.ops.linear import linear
-from autoloss.ops.lookup import lookup
 from autoloss.ops.operation import Operation, asking_for
 from autoloss.ops.tower import tower
 from autoloss.ops.weights import gumbel_softmax
@@ -105,7 +104,6 @@ CASES = {
         tower, lambda n: [normal(n, 20), *parameters(20, 40, 17, 1)], lambda n: [[KEPT, KEPT]]
     ),
     "tower of 5": Case(tower, lambda n: [normal(n, 5), *parameters(5, 8, 5)], lambda n: [[KEPT]]),
-    "look-up": Case(lookup, lambda n: [normal(7, 20)], lambda n: [places(n)]),
     "factorise": Case(factorise, lambda n: [normal(7, 20), normal(7, 2)], lambda n: [places(n)]),
     "pair sum": Case(pair_sum, lambda n: [normal(n, 3, 4)]),
     "inner products": Case(inner_products, lambda n: [normal(7, 20)], lambda n: [places(n)]),

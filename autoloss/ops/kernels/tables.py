@@ -145,16 +145,6 @@ def _sum(rows, places, size, to):
 
 
 @Kernel
-def sums(fields: int, n: int, dim: int, places: Address, looked_up: Address, to: Address):
-    """Add `looked_up` `[B, F, dim]` up by row, to `[R, dim]`."""
-    first, last = share(fields)
-    places = longs(places, n, fields)
-    for i in range(n):
-        for f in range(first, last):
-            _add(to + 4 * dim * places[i, f], looked_up + 4 * dim * (i * fields + f), dim)
-
-
-@Kernel
 def factors(
     examples: int, fields: int, dim: int, outputs: int, places: Address, values: Address,
     linear: Address, rows: int, embedded: Address, totals: Address, pairs: Address, first: Address,

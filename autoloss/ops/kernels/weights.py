@@ -1,4 +1,4 @@
-"""Weights `[B, n]` of the candidates: Gumbel-softmax (paper Eq. 10) and what they add up to."""
+"""Weights `[B, n]` of the candidates: Gumbel-softmax (paper Eq. 10)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,3 @@ def gumbel_softmax(rows: int, n: int, scores: Address, seed: int, steep: float, 
             total += to[k]
         for k in range(i, i + n):
             to[k] /= total
-
-
-@Kernel
-def tally(tasks: int, rows: int, n: int, weights_at: Address, sums: Address, all_shares: Address):
-    """Add the weights' means to sums `[n]`, and how often each is largest to others; one task."""
-    means, shares = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    for i in range(rows):
-        weights, largest = floats(weights_at + 4 * n * i, n), 0
-        for k in range(n):
-            means[k] += weights[k]
-            largest = k if weights[k] > weights[largest] else largest
-        shares[largest] += 1
-    sums, all_shares = floats(sums, n), floats(all_shares, n)
-    for k in range(n):
-        sums[k] += means[k] / rows
-        all_shares[k] += shares[k] / rows

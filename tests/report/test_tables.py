@@ -286,6 +286,11 @@ def test_table_1_shows_the_data_beside_the_papers():
     assert row["paper_interactions"] == 45840617
     assert row["class_shares"] == "50.0% / 50.0%"
     assert "45,840,617" in to_markdown(built)
+    assert row["embedded_ids"] == 25
+    fewer = manifest.statistics.model_copy(update={"encoded_features": 1023})
+    split = manifest.model_copy(update={"split": 1, "statistics": fewer})
+    built = data_table([manifest, split], load_published(ROOT))
+    assert list(built.long["embedded_ids"]) == ["25–1,023"]  # one row, all its splits
 
 
 def test_a_method_without_recalibration_has_a_dash_no_mark_and_a_note():

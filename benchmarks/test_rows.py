@@ -43,9 +43,8 @@ def errors(dataset):
     """The lines of one data set."""
     study = Study.load(OPTIONS, ROOT)
     data = PreparedData.open(study.prepared_folder(dataset, 0))
-    ids, labels = data.split("test")
-    users = [k for k, field in enumerate(data.manifest.fields) if field.name == "user"]
-    clusters = ids[:, users[0]] if users else None
+    _, labels = data.split("test")
+    clusters = data.clusters()
     made = {}
     for name in METHODS:
         runs = [Trainer(study.config, data, "deepfm", load(name), seed) for seed in range(2)]

@@ -459,6 +459,28 @@ def test_nothing_that_is_fitted_sees_validation_or_test_rows(values, data):
     assert stats.size == other.size
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_other_validation_and_test_rows_leave_the_arrays_of_training(
+    raw, tmp_path, monkeypatch, number
+):
+    frame = toy_frame(1000)
+    monkeypatch.setitem(formats(), "toy", lambda _: frame)
+    made = preparing.prepare(dataset(), raw, {number: tmp_path / "one"})[number]
+    rows, train = np.load(tmp_path / "one" / "rows.npy"), made.splits["train"]
+    unseen = np.isin(np.arange(1000), rows[train:])
+    other = frame.with_columns(
+        pl.when(pl.Series(unseen)).then(pl.lit("new")).otherwise("user").alias("user"),
+        pl.when(pl.Series(unseen)).then(pl.lit("59")).otherwise("age").alias("age"),
+        pl.when(pl.Series(unseen)).then(None).otherwise("genres").alias("genres"),
+    )
+    monkeypatch.setitem(formats(), "toy", lambda _: other)
+    again = preparing.prepare(dataset(), raw, {number: tmp_path / "two"})[number]
+    before, after = (np.load(tmp_path / name / "ids.npy") for name in ("one", "two"))
+    assert (before[:train] == after[:train]).all()
+    assert (before[train:] != after[train:]).any()
+    assert [f.size for f in made.fields] == [f.size for f in again.fields]
+
+
 def test_clusters_number_the_test_rows_values_alike_in_every_split(raw, tmp_path, monkeypatch):
     monkeypatch.setitem(formats(), "toy", lambda _: toy_frame(1000))
     folders = {k: tmp_path / "out" / f"split_{k}" for k in range(3)}

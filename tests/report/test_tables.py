@@ -310,6 +310,12 @@ def test_table_1_shows_what_preparation_counted():
     assert (row["interactions"], row["feature_values"], row["train"]) == (460, 25, 300)
     assert row["class_shares"] == "50.0% / 50.0%"
     assert (row["stands_for"], len(built.grids[0].columns)) == ("Criteo", 10)
+    assert row["embedded_ids"] == 25
+    manifest = tiny_manifest("tiny", 2, 460, {})
+    fewer = manifest.statistics.model_copy(update={"encoded_features": 1023})
+    split = manifest.model_copy(update={"split": 1, "statistics": fewer})
+    built = data_table([manifest, split])
+    assert list(built.long["embedded_ids"]) == ["25–1,023"]  # one row, all its splits
 
 
 def test_a_method_without_recalibration_has_a_dash_no_mark_and_a_note():

@@ -16,13 +16,11 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
 from autoloss.data.load.prepared import PreparedData
 from autoloss.methods.load import load
 from autoloss.stats.rows import PARTS, Predicted, cluster_sums
 from autoloss.study.study import Study
-from autoloss.training.evaluate import Calibrator, _log_probabilities
 from autoloss.training.loop import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -30,25 +28,19 @@ METHODS = ("ce", "kl", "autoloss")
 OPTIONS = {"training": {"max_epochs": 4}}
 
 
-def predicted(run, task, clusters):
-    """What a run predicts of the test rows, recalibrated on the validation split."""
-    labels, logits = run._predict("test")
-    calibrator = Calibrator.fit(task, *run._predict("validation"))
-    log_p = _log_probabilities(calibrator._features(logits), calibrator.coefficients)
-    scores = logits if task.binary else softmax(logits, axis=1)
-    return Predicted(labels, scores, -log_p[np.arange(len(labels)), labels], clusters)
-
-
 def errors(dataset):
     """The lines of one data set."""
     study = Study.load(OPTIONS, ROOT)
-    data = PreparedData.open(study.prepared_folder(dataset, 0))
+    data = PreparedData.open(study.prepared_folder(dataset, study.splits[0]))
     _, labels = data.split("test")
     clusters = data.clusters()
     made = {}
     for name in METHODS:
-        runs = [Trainer(study.config, data, "deepfm", load(name), seed) for seed in range(2)]
-        made[name] = [run.run() and predicted(run, data.task, clusters) for run in runs]
+        made[name] = []
+        for seed in study.seeds[:2]:
+            run = Trainer(study.config, data, "deepfm", load(name), seed)
+            run.run()
+            made[name].append(Predicted.by(labels, run.predictions, clusters, run.calibration))
     for metric, parts in PARTS.items():
         for a, b in combinations(METHODS, 2):
             pairs = zip(made[a], made[b], strict=True)

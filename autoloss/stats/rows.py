@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax  # type: ignore[import-untyped]
 
 Array = NDArray[np.float64]
-Labels = NDArray[np.integer]
+Labels = NDArray[np.integer[Any]]
 
 LEAST = 1e-15  # probability that a recalibrated log loss counts with, as autoloss.training.evaluate
 
@@ -39,7 +40,7 @@ class Predicted:
     def by(
         cls,
         labels: Labels,
-        logits: NDArray[np.floating],
+        logits: NDArray[np.floating[Any]],
         clusters: Labels | None = None,
         recalibration: Array | None = None,
     ) -> Predicted:

@@ -130,11 +130,11 @@ def seconds(trainer: Trainer, entry: Entry | None) -> float:
 
 
 def ratio(trainer: Trainer, entry: Entry, budget: float) -> Ratio:
-    """In rounds, one at least, for `budget` seconds."""
+    """In rounds for `budget` seconds, one for each part at least; in a single one for none."""
     seconds(trainer, entry)
     rounds: list[tuple[float, float]] = []
     end = time.monotonic() + budget
-    while not rounds or time.monotonic() < end:
+    while len(rounds) < (PARTS if budget else 1) or time.monotonic() < end:
         if len(rounds) % 2:
             rounds.append((seconds(trainer, entry), seconds(trainer, None)))
         else:

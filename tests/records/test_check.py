@@ -16,16 +16,7 @@ from autoloss.records.store import MAX_BYTES, read_record, read_search, seal, wr
 from autoloss.report.check import check_study
 from autoloss.study.cell import Cell
 from autoloss.training.runner import Runner
-from tests.studied import BOHB, CE, FROZEN, OURS, tiny_study, working_in
-
-
-@pytest.fixture
-def study(studied, tmp_path):
-    """The tiny study's runs in a folder of their own, as the current one."""
-    for part in ("results", "data"):
-        shutil.copytree(studied / part, tmp_path / part)
-    with working_in(tmp_path):
-        yield tiny_study()
+from tests.studied import BOHB, CE, FROZEN, OURS
 
 
 def found(study):

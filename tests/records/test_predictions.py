@@ -17,17 +17,8 @@ from autoloss.records.store import read_record
 from autoloss.study.cell import Cell
 from autoloss.training.loop import Trainer
 from autoloss.training.runner import Runner
-from tests.studied import CE, tiny_study, working_in
+from tests.studied import CE
 from tests.tiny import ROOT
-
-
-@pytest.fixture
-def study(studied, tmp_path):
-    """The tiny study's runs in a folder of their own, as the current one."""
-    for part in ("results", "data"):
-        shutil.copytree(studied / part, tmp_path / part)
-    with working_in(tmp_path):
-        yield tiny_study()
 
 
 @pytest.mark.parametrize("seed", [0, 1])

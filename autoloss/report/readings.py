@@ -85,7 +85,7 @@ class Place:
     @property
     def seeds(self) -> range:
         """All that there should be."""
-        return range(self.study.config.study.seeds)
+        return self.study.seeds
 
     @cached_property
     def splits(self) -> Splits:

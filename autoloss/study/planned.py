@@ -52,16 +52,19 @@ def notes(study: Study) -> list[str]:
 
 def _too_few_seeds(study: Study) -> list[str]:
     """A sentence on the families in which no comparison can be significant, if there are."""
-    seeds, alpha = study.config.study.seeds, study.config.statistics.alpha
+    asked, alpha = study.config.study, study.config.statistics.alpha
+    # Seeds that share one of several splits are one pair.
+    name = "splits" if 1 < asked.splits < asked.seeds else "seeds"
+    pairs: int = getattr(asked, name)
     families = {g: study.comparisons(g) for g in GROUPS if g not in APART}
-    short = {g: m for g, m in families.items() if not can_be_significant(seeds, m, alpha)}
+    short = {g: m for g, m in families.items() if not can_be_significant(pairs, m, alpha)}
     if not short:
         return []
     largest = max(short.values())
     return [
-        f"No comparison can be significant in {', '.join(short)} with study.seeds: {seeds}: of the "
-        f"{largest} comparisons by a metric that the largest has, Holm needs "
-        f"{seeds_needed(largest, alpha)} seeds."
+        f"No comparison can be significant in {', '.join(short)} with study.{name}: {pairs}: of "
+        f"the {largest} comparisons by a metric that the largest has, Holm needs "
+        f"{seeds_needed(largest, alpha)} {name}."
     ]
 
 

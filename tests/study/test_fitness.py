@@ -143,6 +143,7 @@ def test_seeds_that_cannot_show_anything_are_said_when_a_study_is_planned(tmp_pa
     """Twelve seeds are enough for 102 comparisons, 2^-11 each; eleven for 51."""
 
     def said(**keys):
+        keys["study"] = {"splits": 1} | keys["study"]
         return [note for note in notes(planned(tmp_path, **keys)) if "can be significant" in note]
 
     def largest(**keys):
@@ -152,6 +153,10 @@ def test_seeds_that_cannot_show_anything_are_said_when_a_study_is_planned(tmp_pa
     most = largest()
     assert 51 < most <= 102
     assert not said(study={"seeds": 12})
+    assert not said(study={"seeds": 12, "splits": 20})
+    (note,) = said(study={"seeds": 24, "splits": 6})  # seeds of one split are no pairs of their own
+    assert "with study.splits: 6: of" in note
+    assert note.endswith("needs 12 splits.")
     (note,) = said(study={"seeds": 11})
     assert note.startswith("No comparison can be significant in table_2")
     assert f"of the {most} comparisons by a metric that the largest has, Holm needs 12" in note

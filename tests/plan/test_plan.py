@@ -162,7 +162,7 @@ def test_a_cell_that_was_not_measured_takes_the_nearest_and_says_so():
 
 
 def test_a_hundred_thousand_jobs_can_be_planned():
-    large = study(study={"seeds": 1500, "seeds_per_job": 1})
+    large = study(study={"seeds": 1500, "seeds_per_job": 1, "first_seed": 2000})
     found = plan(large, resources(64))
     assert found["jobs"] > 97_000
 
@@ -201,7 +201,7 @@ def test_prepared_data_are_taken_as_they_are(tmp_path):
         size = data_size(of, "adult")
         assert (size.known, size.field_sizes) == ("prepared", (12, 9, 4))
         assert size.splits["train"] == 300
-        (of.prepared_folder("adult", 0) / "manifest.json").write_text('{"half')
+        (of.prepared_folder("adult", of.splits[0]) / "manifest.json").write_text('{"half')
         assert data_size(of, "adult").known == "described, in part"
 
 

@@ -10,7 +10,6 @@ import pytest
 from autoloss.errors import RecordError
 from autoloss.records.chosen import run_id_of
 from autoloss.records.index import build_index
-from autoloss.records.predictions import read
 from autoloss.records.schema import Failure
 from autoloss.records.store import MAX_BYTES, read_record, read_search, seal, write_record
 from autoloss.report.check import check_study
@@ -168,7 +167,7 @@ def test_a_controller_that_is_lost_or_another_is_found_and_so_is_one_taken_from_
 
 def test_predictions_that_are_lost_or_others_are_found_and_made_anew(study):
     file, other = study.predictions_file(CE, 0), study.predictions_file(CE, 1)
-    before = read(file)
+    before = file.read_bytes()
     shutil.copy(file, other)
     file.unlink()
     report = check_study(study)
@@ -178,7 +177,7 @@ def test_predictions_that_are_lost_or_others_are_found_and_made_anew(study):
     }
     assert set(report.remove()) == {other, study.shard_file(CE, 0, 1)}
     Runner(study, lambda line: None).train_shard(CE, 0, 1)
-    assert (read(file) == before).all()
+    assert file.read_bytes() == before
     assert check_study(study).sound
 
 

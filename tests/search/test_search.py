@@ -234,7 +234,7 @@ def test_a_run_is_another_when_its_search_chose_otherwise(plan):
     study = plan()
     file = search(study, GRID, silent)
     before = run_id_of(study, GRID, 0, "data")
-    chosen = {"method.weights": [0.25] * 4}
+    chosen = {"method.weights": [0.1, 0.2, 0.3, 0.4]}  # of no grid
     write_record(read_search(file).model_copy(update={"chosen": chosen}), file)
     assert run_id_of(study, GRID, 0, "data") != before
     assert identity.search_key(study, GRID) != identity.search_key(plan(tuning={"seed": 7}), GRID)

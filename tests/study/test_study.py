@@ -187,7 +187,7 @@ def test_shards_cover_every_seed_once():
     for seeds, step in ((12, 12), (12, 5), (1, 3), (7, 1)):
         shards = study(study={"seeds": seeds, "seeds_per_job": step}).shards()
         covered = [seed for first, last in shards for seed in range(first, last + 1)]
-        assert covered == list(range(seeds))
+        assert covered == list(range(100, 100 + seeds))
 
 
 def test_a_run_is_rerun_for_what_can_change_it_and_nothing_else():

@@ -15,7 +15,7 @@ def test_the_census_of_kernels_takes_out_each_and_prints_a_row():
     assert done.returncode == 0, done.stderr
     head, _, *rows = done.stdout.splitlines()
     assert head.count("paper, ") == head.count("laptop, ") == 2
-    assert len(rows) == len({row.split("|")[1] for row in rows}) >= 20
+    assert len(rows) == len({row.split("|")[1] for row in rows}) >= 18
     for row in rows:
         ratios = [float(number) for number in re.findall(r"\d+\.\d{3}", row)]
         assert len(ratios) == 12

@@ -73,6 +73,7 @@ def judge(
         alpha=alpha,
         seeds=sorted(map(int, everything["seed"].unique())),
         splits=max((splits_of(runs).of.nunique() for _, runs in by_data), default=1),
+        max_rows=study.config.study.max_rows,
         papers_own=own,
         stand_ins=stand_ins(study, everything),
         groups=digests(groups),

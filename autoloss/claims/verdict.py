@@ -12,6 +12,8 @@ from autoloss.strict import Strict
 from autoloss.study.layout import Layout
 
 MEND = "run `snakemake --cores all claims`"
+# What verdicts have in common where those of the tuned protocol stand beside them.
+SHARED = ("claims_sha256", "scale", "alpha", "seeds", "splits", "max_rows", "stand_ins")
 
 
 class Row(Strict):
@@ -121,6 +123,7 @@ class Verdicts(Strict):
     alpha: float
     seeds: list[int]
     splits: int = 1
+    max_rows: int | None = None
     papers_own: bool
     stand_ins: dict[str, str]
     groups: dict[str, str]
@@ -138,15 +141,17 @@ def read_tuned(study: Layout, verdicts: Verdicts) -> Verdicts | None:
     """What the tuned study has beside these verdicts: None without any, or if these are its own.
 
     Raises:
-        RecordError: they are of other claims.
+        RecordError: they are of other claims, rows, seeds or splits, or of no tuned study.
     """
     file = tuned_file(study)
     if study.config.protocol == "tuned" or not file.exists():
         return None
     tuned = read_verdicts(file)
-    if tuned.claims_sha256 != verdicts.claims_sha256:
+    asked = {name: getattr(verdicts, name) for name in SHARED} | {"protocol": "tuned"}
+    if others := [name for name, value in asked.items() if getattr(tuned, name) != value]:
+        problem = f"has another {others[0]} than the verdicts beside which it stands"
         mend = f"run `snakemake --cores all tuned` again, or move {file} away"
-        raise RecordError(str(file), "rests on another configs/claims.yaml", mend)
+        raise RecordError(str(file), problem, mend)
     return tuned
 
 

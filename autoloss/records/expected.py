@@ -17,7 +17,8 @@ def prepared_hash(study: Study, dataset: str, split: int) -> str | None:
     """The hash of a split's prepared arrays; None where they are not here (or no more).
 
     Raises:
-        RecordError: they were prepared by another description or code than the study's.
+        RecordError: they were prepared by another description or code than the study's, or are of
+            another split.
     """
     folder = study.prepared_folder(dataset, split)
     try:
@@ -27,6 +28,10 @@ def prepared_hash(study: Study, dataset: str, split: int) -> str | None:
     if manifest.key not in (None, identity.preparation_key(study, dataset)):
         problem = f"was prepared by another description of {dataset}, or by other code"
         raise RecordError(str(folder), problem, f"run `{snakemake(study, str(folder / MANIFEST))}`")
+    if (manifest.dataset, manifest.split) != (dataset, split):
+        problem = f"holds split {manifest.split} of {manifest.dataset}"
+        mend = f"delete it, then run `{snakemake(study, str(folder / MANIFEST))}`"
+        raise RecordError(str(folder), problem, mend)
     return manifest.data_hash
 
 

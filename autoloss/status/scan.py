@@ -201,10 +201,8 @@ def _controller_run(study: Study, cell: Cell) -> str | None:
 def _mark_stale(study: Study, cell: Cell, runs: list[Run], hashes: dict[int, str | None]) -> None:
     """Runs of another configuration, code or data will be repeated.
 
-    All identities are compared only where the first and the last seed's do not agree.
+    Of each split all identities are compared only where the first and last seed's do not agree.
     """
-    if not runs:
-        return
 
     def is_stale(run: Run) -> bool:
         data_hash = hashes[study.split_of(run.seed)]
@@ -215,10 +213,14 @@ def _mark_stale(study: Study, cell: Cell, runs: list[Run], hashes: dict[int, str
         except UserError:
             return True  # what it was made with, its search or controller, is not there any more
 
-    first, last = is_stale(runs[0]), is_stale(runs[-1])
+    by_split: dict[int, list[Run]] = {}
     for run in runs:
-        if first if first == last else is_stale(run):
-            run.state = "stale"
+        by_split.setdefault(study.split_of(run.seed), []).append(run)
+    for own in by_split.values():
+        first, last = is_stale(own[0]), is_stale(own[-1])
+        for run in own:
+            if first if first == last else is_stale(run):
+                run.state = "stale"
 
 
 def _why(record: dict[str, Any]) -> str:

@@ -29,6 +29,13 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
     if options.name in scales - {config.scale}:
         problem = f"is '{options.name}', another scale's name: results would stand among its own"
         raise ConfigError("study.name", problem, "choose another")
+    if (options.name or "").endswith("-tuned"):
+        problem = f"is '{options.name}': the results of a tuned study stand under such a name"
+        raise ConfigError("study.name", problem, "choose another")
+    if options.seeds > options.splits and options.seeds % options.splits:
+        problem = f"is {options.seeds}: some of {options.splits} splits have more seeds than others"
+        mend = "give a multiple of study.splits, or no more seeds than splits"
+        raise ConfigError("study.seeds", problem, mend)
     first, last = options.first_seed, options.first_seed + options.seeds - 1
     if first <= config.tuning.seed <= last:
         problem = f"is {config.tuning.seed}, also the seed of a run: those are {first} to {last}"

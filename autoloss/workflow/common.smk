@@ -54,6 +54,12 @@ def run_key(wildcards):
     return identity.run_key(study, cell_of(wildcards))
 
 
+def splits_of_seeds(wildcards):
+    """A job's splits by seed: another number of them may be the same files, dealt otherwise."""
+    seeds = range(int(wildcards.first), int(wildcards.last) + 1)
+    return ",".join(str(study.split_of(seed)) for seed in seeds)
+
+
 def search_key(wildcards):
     return identity.search_key(study, cell_of(wildcards))
 

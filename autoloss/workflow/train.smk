@@ -59,6 +59,7 @@ rule train:
         gpu=GPUS,
     params:
         key=run_key,
+        splits=splits_of_seeds,
     message:
         "Training {wildcards.method} on {wildcards.dataset} with {wildcards.model}, "
         "seeds {wildcards.first} to {wildcards.last}"

@@ -485,9 +485,11 @@ def test_the_tuned_studys_verdict_stands_first_where_it_was_made_of_the_same_cla
         for row in grid.rows:
             (claim,) = (one for one in found.claims if one.title == row[0].text)
             assert (row[1].text, row[2].text) == (f"tuned {claim.id}", claim.verdict)
-    file.write_text(tuned.model_copy(update={"claims_sha256": "0" * 64}).model_dump_json())
-    with pytest.raises(RecordError, match="another configs"):
-        claims_table(tiny_study(), found)
+    others = {"claims_sha256": "0" * 64, "seeds": [7, 8], "splits": 3, "max_rows": 10}
+    for name, value in {**others, "protocol": "published"}.items():
+        file.write_text(tuned.model_copy(update={name: value}).model_dump_json())
+        with pytest.raises(RecordError, match=f"another {name} than"):
+            claims_table(tiny_study(), found)
     shutil.rmtree(file.parent)
 
 

@@ -201,3 +201,15 @@ def test_a_method_that_searches_may_keep_weights_as_it_likes(options):
     entry = discover()["bohb"]
     own = replace(entry, info=replace(entry.info, name="mine", options=options, tune={}))
     check_config(load_config({"scale": "smoke"}, ROOT), ROOT, {**discover(), "mine": own})
+
+
+@pytest.mark.parametrize(
+    ("study", "named"),
+    [
+        ({"name": "mine-tuned"}, "study.name"),
+        ({"seeds": 5, "splits": 2}, "study.seeds"),  # a mean over seeds is not one over splits
+    ],
+)
+def test_what_would_be_read_as_something_else_is_refused(tmp_path, study, named):
+    with pytest.raises(ConfigError, match=named):
+        planned(tmp_path, study=study)

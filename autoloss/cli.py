@@ -117,13 +117,15 @@ def train(
     dataset: str,
     model: str,
     method: str,
-    seeds: Annotated[str, typer.Option(help="First and last seed, as in 0-11.")] = "0-0",
+    seeds: Annotated[
+        str | None, typer.Option(help="First and last, as in 0-11; the study's first if left out.")
+    ] = None,
     config: Configured = None,
     key: Key = None,
 ) -> None:
     """Train the runs of a cell that are not there yet, and write their records."""
     study = study_of(config)
-    first, last = seed_range(study, seeds)
+    first, last = seed_range(study, seeds) if seeds else (study.seeds[0],) * 2
     cell = cell_of(study, dataset, model, method)
     require_plan(key, identity.run_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):

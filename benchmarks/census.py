@@ -171,7 +171,7 @@ def page(found: Mapping[str, Mapping[str, list[Ratio]]]) -> str:
     lines = [f"| taken out | {' | '.join(heads)} | |", "|---|" + "---:|" * len(heads) + "---|"]
     for name, largest in sorted(best(found).items(), key=lambda item: -item[1]):
         cells = [f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in columns[name]]
-        mark = "below 2 % everywhere" if largest < LITTLE else ""
+        mark = "below 2 % everywhere" if round(largest, 3) < LITTLE else ""  # as it is printed
         lines.append(f"| {name} | {' | '.join(cells)} | {mark} |")
     return "\n".join(lines)
 

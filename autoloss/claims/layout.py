@@ -40,8 +40,8 @@ def claims_table(study: Study, verdicts: Verdicts) -> Table:
         heading: [_claim(study, claim, words) for claim in ranked if claim.origin == origin]
         for origin, heading in ORIGINS.items()
     }
-    grids = [_grid(heading, listed) for heading, listed in rows.items() if listed]
-    notes, grids = list(_notes(study, verdicts)), [replace(grid, words=True) for grid in grids]
+    grids = [replace(_grid(heading, of), words=True) for heading, of in rows.items() if of]
+    notes = list(_notes(verdicts, bool(tuned)))
     return Table("Verdicts", grids, notes, lead=summary(verdicts))
 
 
@@ -101,7 +101,7 @@ def _grid(caption: str, rows: Sequence[Mapping[str, Item]]) -> Grid:
     return Grid(caption, corner, plain_columns(*names), [list(row.values()) for row in rows])
 
 
-def _notes(study: Study, verdicts: Verdicts) -> Iterator[str]:
+def _notes(verdicts: Verdicts, beside_tuned: bool) -> Iterator[str]:
     """What a reader needs to know of all verdicts."""
     yield (
         "A claim holds if each of its comparisons holds, does not if some fail and none holds, is "
@@ -117,7 +117,7 @@ def _notes(study: Study, verdicts: Verdicts) -> Iterator[str]:
             f"Here stand {', '.join(pairs)}, or the scale is not the paper's: a verdict is on the "
             "claim in this study, and neither confirms nor refutes the paper's numbers."
         )
-    if read_tuned(study, verdicts):
+    if beside_tuned:
         yield (
             "All tuned is the verdict of the tuned study, whose own page has what decided it; all "
             "other columns are of published values."

@@ -40,7 +40,6 @@ class Template(Learned):
             "every": ("choice", 1, 3, 7),
             "lr": ("log", 0.0001, 0.1),
             "xi_over_lr": ("log", 0.1, 1000.0),
-            "criterion": ("choice", "ce", "mixture"),
         },
     )
 

@@ -17,7 +17,10 @@ SHARES = ("dropout", "betas")
 # Options that no method searches in the tuned protocol, and why.
 UNTUNED = {
     **dict.fromkeys(
-        ("updates", "look_ahead", "hypergradient", "detach", "straight_through", "tau_unit"),
+        (
+            *("updates", "look_ahead", "hypergradient", "criterion"),
+            *("detach", "straight_through", "tau_unit"),
+        ),
         "a reading of the paper or an estimator, no hyper-parameter",
     ),
     **dict.fromkeys(("hidden", "dropout"), "the weighting's architecture, as published"),
@@ -26,8 +29,7 @@ UNTUNED = {
     "weights": "what the method's own search finds",
     "controller": "the file of a trained controller",
 }
-LOOK_AHEAD = ("xi_over_lr", "criterion")  # tuned where there is one
-LEARNING = ("every", "lr", "weight_decay", *LOOK_AHEAD)  # tuned where the weighting learns
+LEARNING = ("every", "lr", "weight_decay", "xi_over_lr")  # tuned where the weighting learns
 
 
 def lineage(name: str, methods: Mapping[str, Entry]) -> list[str]:
@@ -143,8 +145,8 @@ def idle_of(info: Info, options: Mapping[str, Any]) -> dict[str, str]:
         idle["weights"] = "the method's search finds them"
     if info.frozen:
         idle["controller"] = f"each run takes that of its run of {info.frozen}"
-        learning = (*LEARNING, "betas", "dropout", "hypergradient", "updates", "look_ahead")
-        idle |= dict.fromkeys(learning, "the controller is held still")
+        step = ("criterion", "betas", "dropout", "hypergradient", "updates", "look_ahead")
+        idle |= dict.fromkeys((*LEARNING, *step), "the controller is held still")
     elif options.get("hypergradient") == "direct":
         ahead = ("xi_over_lr", "look_ahead")
         idle |= dict.fromkeys(ahead, "with hypergradient: direct there is no look-ahead")
@@ -164,7 +166,7 @@ def tuning_of(
     is like.
     """
     options = options_of(info, {}, methods) if options is None else options
-    dead = {*(LEARNING if info.frozen else ()), *(() if _looks_ahead(options) else LOOK_AHEAD)}
+    dead = {*(LEARNING if info.frozen else ()), *(() if _looks_ahead(options) else ("xi_over_lr",))}
     domains = {
         key: domain_at(domain, options[key])
         for key, domain in _declared(info, methods).items()
@@ -176,7 +178,8 @@ def tuning_of(
 def _declared(info: Info, methods: Mapping[str, Entry]) -> dict[str, Domain]:
     base = methods[info.base].info if info.base else None
     declared = {**(_declared(base, methods) if base else {}), **info.tune}
-    return {key: domain for key, domain in declared.items() if key not in _taken_out(info)}
+    out = {"criterion", *_taken_out(info)}
+    return {key: domain for key, domain in declared.items() if key not in out}
 
 
 def _taken_out(info: Info) -> dict[str, str]:

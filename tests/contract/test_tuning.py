@@ -12,7 +12,7 @@ from autoloss.folder import entries
 from autoloss.methods.discover import discover
 from autoloss.methods.fixed import BudgetSpentError, Searched
 from autoloss.methods.load import load
-from autoloss.methods.options import LEARNING, LOOK_AHEAD, loss_options_of, options_of, untuned_of
+from autoloss.methods.options import LEARNING, loss_options_of, options_of, untuned_of
 from autoloss.search.tuning import tune
 from autoloss.study.study import Study
 from autoloss.training.loop import Trainer
@@ -26,18 +26,18 @@ OWN = {
     "ce": set(),
     "bohb": set(),
     "slf": {"lr", "tau_slope"},
-    "melu": {"lr", "every", "xi_over_lr", "criterion"},
-    "darts": {"lr", "every", "xi_over_lr", "criterion", "weight_decay"},
+    "melu": {"lr", "every", "xi_over_lr"},
+    "darts": {"lr", "every", "xi_over_lr", "weight_decay"},
     "darts_first": {"lr", "every", "weight_decay"},
-    "al2": {"lr", "every", "xi_over_lr", "criterion"},
-    "autoloss": {"lr", "every", "xi_over_lr", "criterion", "tau_slope"},
+    "al2": {"lr", "every", "xi_over_lr"},
+    "autoloss": {"lr", "every", "xi_over_lr", "tau_slope"},
     "autoloss_ce": {"lr", "every", "xi_over_lr", "tau_slope"},
     "autoloss_direct": {"lr", "every", "tau_slope"},
     "autoloss_frozen": {"tau_slope"},
     "slf_frozen": {"tau_slope"},
     "darts_ce": {"lr", "every", "xi_over_lr", "weight_decay"},
     "melu_mixture": {"lr", "every", "xi_over_lr"},
-    "melu_published": {"every", "criterion"},
+    "melu_published": {"every"},
 }
 
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -79,7 +79,7 @@ def test_every_option_is_searched_or_there_is_a_reason(name):
     options, reasons = options_of(entry.info, {}, METHODS), untuned_of(entry.info, METHODS)
     assert all(reason.strip() for reason in reasons.values())
     reasoned = {*reasons, *(LEARNING if entry.info.frozen else ())}
-    reasoned |= {*LOOK_AHEAD} if options.get("hypergradient") == "direct" else set()
+    reasoned |= {"xi_over_lr"} if options.get("hypergradient") == "direct" else set()
     own = {key for key in options if f"method.{key}" in space}
     assert own == {*options} - reasoned
     weighed = entry.needs or STUDY.config.losses.candidates
@@ -115,13 +115,13 @@ def test_what_a_variant_or_the_configuration_settles_is_in_no_space():
     gone = {
         "autoloss_every_3": {"method.every"},
         "autoloss_under_hinge_logit": {"losses.hinge_on"},
-        "autoloss_under_xi_zero": {"method.xi_over_lr", "method.criterion"},
-        "autoloss_under_criterion_ce": {"method.criterion"},
+        "autoloss_under_xi_zero": {"method.xi_over_lr"},
+        "autoloss_under_criterion_ce": set(),
     }
     for variant, keys in gone.items():
         assert everything - {*STUDY.search_space(variant)} == keys
     direct = tuned(methods={"darts": {"hypergradient": "direct"}})
-    assert not {"method.xi_over_lr", "method.criterion"} & {*direct.search_space("darts")}
+    assert "method.xi_over_lr" not in direct.search_space("darts")
     flat = tuned(methods={"slf": {"tau_slope": 0.0}})
     assert "method.tau_slope" not in flat.search_space("slf")
 

@@ -154,8 +154,10 @@ def test_a_variant_inherits_the_options_of_losses():
 def test_a_variant_inherits_what_is_tuned_but_for_what_it_takes_out():
     methods = discover()
     tuned = tuning_of(methods["autoloss"].info, methods)
-    own = tuning_of(methods["autoloss_ce"].info, methods)
-    assert own == {key: domain for key, domain in tuned.items() if key != "criterion"}
+    same = tuning_of(methods["autoloss_ce"].info, methods)
+    assert same == tuned  # their criteria, which set them apart, are in no space
+    direct = tuning_of(methods["autoloss_direct"].info, methods)
+    assert direct == {key: domain for key, domain in tuned.items() if key != "xi_over_lr"}
 
 
 def test_a_new_baseline_is_the_template_under_its_name(project):

@@ -32,7 +32,10 @@ def formula(name: str) -> Formula:
 
 
 class CandidateLosses:
-    """The n candidates of a study, in order: `(labels [B], logits) -> [B, n]`."""
+    """The n candidates of a study, in order: `(labels [B], logits) -> [B, n]`.
+
+    Of a stack labels are `[S, B]`, and the values `[S, B, n]`.
+    """
 
     def __init__(
         self, task: Task, options: LossOptions, names: Sequence[str] | None = None
@@ -41,6 +44,7 @@ class CandidateLosses:
         self.names = tuple(options.candidates if names is None else names)
         require_known(self.names, LOSSES, "loss", "losses.candidates")
         self._formulas = {name: formula(name) for name in self.names}
+        self._parts: dict[tuple[str, ...], CandidateLosses] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,14 +55,19 @@ class CandidateLosses:
         Raises:
             ConfigError: one is neither, so that a run's identity has not its constants.
         """
-        known = {*self.options.candidates, *self.names, "ce"}
-        require_known(names, known, "candidate", "losses.candidates")
-        return CandidateLosses(self.task, self.options, names)
+        if names not in self._parts:
+            known = {*self.options.candidates, *self.names, "ce"}
+            require_known(names, known, "candidate", "losses.candidates")
+            self._parts[names] = CandidateLosses(self.task, self.options, names)
+        return self._parts[names]
 
     def __call__(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Losses `[B, n]` of every example under every candidate."""
         values = self._values(labels, logits)
-        return values if self._units is None else values / self._units.to(values)
+        if (units := self._units) is None:
+            return values
+        vars(self)["_units"] = units = units.to(values)  # once: a device would be waited for
+        return values / units
 
     def _values(self, labels: Tensor, logits: Tensor) -> Tensor:
         names, kinds, o = *self._known, self.options

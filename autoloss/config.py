@@ -165,6 +165,10 @@ class TrainingOptions(Strict):
     table_updates: Literal["auto", "dense", "deferred"] = "auto"
     device: str = Field(pattern=r"^(cpu|cuda(:\d+)?|auto)$")
     jobs_per_gpu: Positive = Field(default=1, description="jobs that share a GPU of this machine")
+    stack: Literal["auto"] | Positive = Field(
+        default="auto",
+        description="a job's seeds that train at once; auto: all on a GPU (cuda), 1 on a CPU",
+    )
     threads: Positive = Field(description="threads of one job, on the CPU")
     checkpoint_seconds: Number = Field(ge=0, description="at most so often, between two steps")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -67,7 +68,7 @@ class FunctionalModel:
         moves_statistics: let `current` be the model's own pass, running statistics included.
 
     `params` are these parameters themselves, but leaves `[R, dim]` for tables that are cut;
-    `rows` `[R]` says which rows they are.
+    `rows` `[R]` says which rows they are. Of a stack of runs ids are `[S, B, F]`.
     """
 
     def __init__(
@@ -103,6 +104,20 @@ class FunctionalModel:
             self._values[name] = values.requires_grad_(name in self.params)
             if name in self.params:
                 self.params[name] = values
+
+    def owners(self) -> dict[str, Tensor]:
+        """Of a stack, the run of each row, `[R]`, for each table in `params`; else nothing.
+
+        The row that is nobody's is counted with the last run's.
+        """
+        owners = {}
+        for name, table in self._parts.tables.items():
+            if table.bounds.dim() > 1 and name in self.params:
+                every = torch.arange(len(table.weight), device=table.weight.device)
+                rows, ends = self.rows if name in self.tables else every, table.bounds[:, -1]
+                runs = torch.bucketize(rows, ends.contiguous(), right=True)
+                owners[name] = runs.clamp_max(len(ends) - 1)
+        return owners
 
     def current(self, draw: Draw) -> Tensor:
         """Logits of the first batch at `params`."""

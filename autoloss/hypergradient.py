@@ -42,6 +42,9 @@ class OuterProblem:
     draw (dropout, Gumbel noise) is fixed per call. `params` are leaves that require gradients;
     `move` is the look-ahead step. An estimator that looks ahead leaves dL_train/dW at `params` in
     `descent`.
+
+    Of a stack of runs both losses are `[S]`, and parameters `[S, ...]`; but tables lie one under
+    the other, and for these `owners` names the run of each row, `[R]`.
     """
 
     train_loss: Callable[[Params], Tensor]
@@ -49,7 +52,13 @@ class OuterProblem:
     params: Params
     weighting: Sequence[Tensor]
     move: Move = along_gradient
+    owners: Callable[[], Params] = dict
     descent: Params = field(default_factory=dict, init=False)
+
+
+def total(loss: Tensor) -> Tensor:
+    """What is differentiated: of a stack the sum, in which each run's gradient is its own."""
+    return loss.sum() if loss.dim() else loss
 
 
 def direct(problem: OuterProblem, xi: float) -> Gradients:
@@ -74,25 +83,49 @@ def finite_difference(problem: OuterProblem, xi: float) -> Gradients:
     current = {name: value.detach() for name, value in problem.params.items()}
     gradients = _model_gradients(problem, create_graph=False)
     gradients = {name: gradient.requires_grad_() for name, gradient in gradients.items()}
+    loss = problem.val_loss(problem.move(current, gradients, xi))
     both = torch.autograd.grad(
-        problem.val_loss(problem.move(current, gradients, xi)),
+        total(loss),
         [*gradients.values(), *problem.weighting],
         allow_unused=True,
         materialize_grads=True,
     )
     n = len(gradients)
     toward, at_ahead = dict(zip(gradients, both[:n], strict=True)), both[n:]
-    norm = torch.stack([u.norm() for u in toward.values()]).norm()
+    owners = problem.owners() if loss.dim() else {}
+    norm = _norm(toward, owners, loss)
     eps = 0.01 / norm.clamp_min(torch.finfo(norm.dtype).tiny)
 
     def moved(sign: int) -> Gradients:
-        point = {name: value + sign * eps * toward[name] for name, value in current.items()}
+        point = {
+            name: value + sign * _spread(eps, value, owners.get(name)) * toward[name]
+            for name, value in current.items()
+        }
         return _with_respect_to_weighting(problem.train_loss(point), problem)
 
     return tuple(
-        value + (plus - minus) / (2 * eps)
+        value + (plus - minus) / (2 * _spread(eps, value))
         for value, plus, minus in zip(at_ahead, moved(+1), moved(-1), strict=True)
     )
+
+
+def _norm(vectors: Params, owners: Params, loss: Tensor) -> Tensor:
+    """Of all together, shaped as the loss: of a stack each run's own."""
+    if not loss.dim():
+        return torch.stack([u.norm() for u in vectors.values()]).norm()
+    squares = torch.zeros_like(loss)
+    for name, u in vectors.items():
+        own = u.square().reshape(len(u), -1).sum(dim=1)
+        squares = squares.index_add(0, owners[name], own) if name in owners else squares + own
+    return squares.sqrt()
+
+
+def _spread(each: Tensor, value: Tensor, owners: Tensor | None = None) -> Tensor:
+    """A number, of a stack `[S]`, as a factor of `value`."""
+    if not each.dim():
+        return each
+    each = each if owners is None else each.index_select(0, owners)
+    return each.view(-1, *[1] * (value.dim() - 1))
 
 
 ESTIMATORS: dict[str, Callable[[OuterProblem, float], Gradients]] = {
@@ -104,7 +137,7 @@ ESTIMATORS: dict[str, Callable[[OuterProblem, float], Gradients]] = {
 
 def _model_gradients(problem: OuterProblem, *, create_graph: bool) -> Params:
     gradients = torch.autograd.grad(
-        problem.train_loss(problem.params),
+        total(problem.train_loss(problem.params)),
         list(problem.params.values()),
         create_graph=create_graph,
         retain_graph=True,  # it may be the coming inner step's own
@@ -119,5 +152,5 @@ def _model_gradients(problem: OuterProblem, *, create_graph: bool) -> Params:
 def _with_respect_to_weighting(loss: Tensor, problem: OuterProblem) -> Gradients:
     with asking_for(problem.weighting):
         return torch.autograd.grad(
-            loss, list(problem.weighting), allow_unused=True, materialize_grads=True
+            total(loss), list(problem.weighting), allow_unused=True, materialize_grads=True
         )

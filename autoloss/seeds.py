@@ -9,13 +9,14 @@ the same bits. Only initial values come from torch's generator: see `seeded`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
+from torch import Tensor
 
-from autoloss.ops.random import word
+from autoloss.ops.random import Seed, word
 
 
 def derive_seed(seed: int, *address: str | int) -> int:
@@ -24,18 +25,40 @@ def derive_seed(seed: int, *address: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-class Draw(NamedTuple):
-    """The noise of one pass: of inner step `t`, for a role of a run, which the key stands for."""
+class Seeds:
+    """Those of a stack's runs; keys derived of them lie on `device`, made once for each role."""
 
-    t: int
-    key: int
+    def __init__(self, each: Sequence[int], device: torch.device) -> None:
+        self.each, self.device = tuple(each), device
+        self._keys: dict[tuple[str, ...], Tensor] = {}
+
+    def keys(self, *role: str) -> Tensor:
+        """`int64[S]`: for each run what `derive_seed` gives."""
+        if role not in self._keys:
+            keys = [derive_seed(seed, *role) for seed in self.each]
+            self._keys[role] = torch.tensor(keys, device=self.device)
+        return self._keys[role]
+
+
+# A step: a number, or of a stack `int64[]` on its device, so that what is drawn follows it there.
+Time = int | Tensor
+
+
+class Draw(NamedTuple):
+    """The noise of one pass: of inner step `t`, for a role of a run, which the key stands for.
+
+    Of a stack the key is `int64[S]`, and each run draws what it draws alone.
+    """
+
+    t: Time
+    key: Seed
 
     @classmethod
-    def of(cls, t: int, seed: int, *role: str) -> Self:
+    def of(cls, t: Time, seed: int | Seeds, *role: str) -> Self:
         """That of step `t` in this role of the run with this seed."""
-        return cls(t, derive_seed(seed, *role))
+        return cls(t, seed.keys(*role) if isinstance(seed, Seeds) else derive_seed(seed, *role))
 
-    def seed(self, k: int) -> int:
+    def seed(self, k: int) -> Any:
         """The seed for what draws k-th in the pass: 0 is the relaxation, dropout is 1, 2, ..."""
         return word(word(self.key, self.t), k)
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autoloss.methods.contract import Method, Step
+from autoloss.methods.contract import Method, Step, mixture
 from autoloss.methods.info import Info
-from autoloss.seeds import Draw
+from autoloss.seeds import Draw, Time
 
 
 class DWA(Method):
@@ -55,23 +55,29 @@ class DWA(Method):
         return self.current
 
     def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
+        self, labels: Tensor, logits: Tensor, t: Time, role: str = "inner"
     ) -> tuple[Tensor, Tensor]:
         """As for any method; the losses are added to this epoch's."""
         losses = self.candidates(labels, logits)
-        self.history[0] += losses.detach().mean(dim=0)
-        return (self.current * losses).sum(dim=-1).mean(), self.current
+        self.history[..., 0, :] += losses.detach().mean(dim=-2)
+        return mixture(self.current, losses), self.current
+
+    def kind(self, t: int) -> int:
+        """Which epoch begins, if one does: the first three are each another."""
+        epoch, position = divmod(t, self.steps_per_epoch)
+        return 0 if position else min(epoch, 2)
 
     def before_step(self, step: Step) -> bool:
         """At the start of an epoch, weights from the two before."""
         epoch, position = divmod(step.t, self.steps_per_epoch)
         if position or not epoch:
             return False
-        self.history.copy_(torch.roll(self.history, 1, dims=0))
-        self.history[0] = 0
+        self.history.copy_(torch.roll(self.history, 1, dims=-2))
+        self.history[..., 0, :] = 0
         if epoch < 2:
             return False
         tiny = torch.finfo(self.history.dtype).tiny  # two epochs of loss 0 are no fall
-        rate = (self.history[1] + tiny) / (self.history[2] + tiny)
-        self.current = len(rate) * (rate / self.options["temperature"]).softmax(dim=-1)
+        rate = (self.history[..., 1, :] + tiny) / (self.history[..., 2, :] + tiny)
+        shares = (rate / self.options["temperature"]).softmax(dim=-1)
+        self.current.copy_(rate.shape[-1] * shares)
         return True

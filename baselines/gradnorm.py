@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autoloss.hypergradient import total
 from autoloss.methods.contract import Step
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Parametric
@@ -76,18 +77,28 @@ class GradNorm(Parametric):
         if step.t == 0:
             self.initial.copy_(losses)
         (scores,) = self.weighting.parameters()
-        weights = len(norms) * scores.softmax(dim=-1)
+        weights = norms.shape[-1] * scores.softmax(dim=-1)
         with torch.no_grad():
             rate = losses / self.initial
-            target = (weights * norms).mean() * (rate / rate.mean()) ** self.options["alpha"]
+            slowness = rate / rate.mean(dim=-1, keepdim=True)
+            mean = (weights * norms).mean(dim=-1, keepdim=True)
+            target = mean * slowness ** self.options["alpha"]
         (scores.grad,) = torch.autograd.grad((weights * norms - target).abs().sum(), [scores])
         self.optimizer.step()
         return True
+
+    def kind(self, t: int) -> bool:
+        """The first step is another."""
+        return t == 0
 
     def _measure(self, step: Step) -> tuple[Tensor, Tensor]:
         """Each candidate's mean loss and the norm of its gradient at the last linear layer."""
         layers = [name for name, m in step.model.named_modules() if isinstance(m, nn.Linear)]
         last = step.opened.params[f"{layers[-1]}.weight"]
-        losses = self.candidates(step.batch.labels, step.forward()).mean(dim=0)
-        gradients = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in losses]
-        return losses.detach(), torch.stack([g.norm() for g in gradients])
+        losses = self.candidates(step.batch.labels, step.forward()).mean(dim=-2)
+        gradients = [
+            torch.autograd.grad(total(loss), last, retain_graph=True)[0]
+            for loss in losses.unbind(dim=-1)
+        ]
+        norms = torch.stack([g.flatten(-2).norm(dim=-1) for g in gradients], dim=-1)
+        return losses.detach(), norms

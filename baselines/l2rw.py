@@ -57,23 +57,28 @@ class L2RW(Method):
 
     def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
         """The weights that `before_step` made for this batch, `[B, n]`."""
-        return self.current.to(logits.dtype)
+        return self.current.to(logits)
 
     def before_step(self, step: Step) -> bool:
         """One look-ahead step from eps = 0; leaves the model untouched."""
         u = -exact(self._problem(step), step.lr)[0].clamp_max(0)
-        total = u.sum()
-        self.current = u * len(step.batch.labels) / total if total > 0 else u
+        together = u.sum(dim=(-2, -1), keepdim=True)
+        share = u * step.batch.labels.shape[-1] / together
+        self.current = torch.where(together > 0, share, u)
         return True
+
+    def kind(self, t: int) -> int:
+        """All steps are alike."""
+        return 0
 
     def _problem(self, step: Step) -> OuterProblem:
         batch, outer = step.batch, step.validation(step.t)
         like = next(step.model.parameters())
-        eps = like.new_zeros((len(batch.labels), len(self.candidates)), requires_grad=True)
+        eps = like.new_zeros((*batch.labels.shape, len(self.candidates)), requires_grad=True)
         return look_ahead(
             step,
             outer,
-            lambda logits: (eps * self.candidates(batch.labels, logits)).sum(),
-            lambda logits: self.candidates.only("ce")(outer.labels, logits).mean(),
+            lambda logits: (eps * self.candidates(batch.labels, logits)).sum(dim=(-2, -1)),
+            lambda logits: self.candidates.only("ce")(outer.labels, logits).mean(dim=(-2, -1)),
             [eps],
         )

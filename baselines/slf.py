@@ -36,7 +36,8 @@ class Gates:
 
     def log_gates(self, logits: Tensor, draw: Draw) -> Tensor:
         """log of the relaxed gates, of the shape of `logits`; stable where a gate is shut."""
-        first, second = gumbel(draw.seed(0), logits.new_empty(2, *logits.shape))
+        *stack, batch, n = logits.shape
+        first, second = gumbel(draw.seed(0), logits.new_empty(*stack, 2, batch, n)).unbind(dim=-3)
         noise = first - second
         return F.logsigmoid((logits + noise) / self.temperature(draw.t))
 

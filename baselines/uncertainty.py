@@ -20,6 +20,7 @@ from torch import Tensor
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Joint
 from autoloss.methods.weighting import GlobalLogits
+from autoloss.seeds import Time
 
 
 class Uncertainty(Joint):
@@ -55,9 +56,9 @@ class Uncertainty(Joint):
         self.relaxation = lambda s, draw: (-s).exp()
 
     def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
+        self, labels: Tensor, logits: Tensor, t: Time, role: str = "inner"
     ) -> tuple[Tensor, Tensor]:
         """The weighted losses and the penalty on s, scalar, and the weights `[n]`."""
         loss, weights = super().weigh(labels, logits, t, role)
         (s,) = self.weighting.parameters()
-        return loss + s.sum() / 2, weights
+        return loss + s.sum(dim=-1) / 2, weights

@@ -107,7 +107,7 @@ ENTRIES = [
         ((module("hypergradient"), "asking_for", lambda leaves: nullcontext()),),
     ),
     Entry("inner products (IPNN)", ((inner_products, "fits", never),), "ipnn"),
-    Entry("words of dropout (NFM)", ((module("ops.dropout"), "words", words_by_torch),), "nfm"),
+    Entry("words of dropout (NFM)", ((module("ops.random"), "words", words_by_torch),), "nfm"),
     Entry("attention (AutoInt)", ((attend, "fits", never),), "autoint"),
     Entry("tower (no batch norm)", ((tower, "fits", never),), keys=NO_NORM),
     Entry("tower: second derivative (no batch norm)", ((tower, "second", None),), keys=NO_NORM),

@@ -10,6 +10,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from autoloss.errors import ConfigError
 from autoloss.ops.dropout import dropout
+from autoloss.ops.random import Seed
 from autoloss.seeds import Draw
 
 
@@ -19,7 +20,7 @@ class Dropout(nn.Module):
     Its mask is that of the pass at hand, which `drawing` tells it.
     """
 
-    seed: int | None = None
+    seed: Seed | None = None
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -27,14 +28,14 @@ class Dropout(nn.Module):
             raise ConfigError("dropout", f"is {rate}", "give a share of 0 to 0.99")
         self.rate = rate
 
-    def mask(self) -> tuple[float, int]:
+    def mask(self) -> tuple[float, Seed]:
         """The rate, and the seed of the mask in training."""
         if self.seed is None and self.rate:
             raise RuntimeError(
                 "dropout was not told which noise to draw: make the pass in training mode by a "
                 "`Step`, or within `drawing(dropouts(model), Draw.of(t, seed, 'dropout'))`"
             )
-        return self.rate, self.seed or 0
+        return self.rate, 0 if self.seed is None else self.seed
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; unchanged in evaluation mode."""

@@ -24,6 +24,9 @@ class Window(NamedTuple):
 class FieldEmbedding(nn.Module):
     """Embeddings of `F` categorical fields, `int64[B, F] -> [B, F, dim]`.
 
+    Of a stack the tables lie one under the other: `bounds` is `[S, F + 1]`, a last row is nobody's
+    (see `distinct_rows`), and ids and places are `[S, B, F]`.
+
     Args:
         field_sizes: values per field; ids of field f are 0 .. field_sizes[f]-1.
         dim: width of an embedding.
@@ -50,7 +53,7 @@ class FieldEmbedding(nn.Module):
         """Where `[B, F]` ids are looked up: in the window, or in the whole table."""
         if self.window is not None:
             return self.window
-        rows = (ids + self.bounds[:-1]).contiguous()
+        rows = (ids + self.bounds[..., :-1].unsqueeze(-2)).contiguous()
         if self.refresh is not None:
             self.refresh(self, rows)
         return Window(self.weight, rows)
@@ -58,7 +61,8 @@ class FieldEmbedding(nn.Module):
     def distinct(self, batches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The rows `[R]` that batches of ids `[B, F]` read, each once, and each id's place there.
 
-        Rows of a field lie together, in the fields' order.
+        Rows of a field lie together, in the fields' order. Of a stack there are as many as ids; the
+        last are the one that is nobody's.
 
         Raises:
             IndexError: an id is negative, or not below the size of its field (checked on CPUs).

@@ -8,9 +8,13 @@ from autoloss.ops.linear import linear
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`: the same parameters, values but for rounding, and derivatives."""
+    """`nn.Linear`: the same parameters, values but for rounding, and derivatives.
+
+    Of a stack the weight is `[S, outputs, inputs]`, and all else has S in front too.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., inputs] -> [..., outputs]`."""
-        y: Tensor = linear(x.flatten(0, -2), self.weight, self.bias)
-        return y if x.dim() == 2 else y.view(*x.shape[:-1], -1)
+        stack = self.weight.dim() - 2
+        y: Tensor = linear(x.flatten(stack, -2), self.weight, self.bias)
+        return y if x.dim() == stack + 2 else y.view(*x.shape[:-1], -1)

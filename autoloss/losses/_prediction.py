@@ -8,6 +8,7 @@ from functools import cached_property
 from torch import Tensor
 from torch.nn import functional as F
 
+from autoloss.ops.candidates import one_hot
 from autoloss.task import Task
 
 
@@ -16,7 +17,7 @@ class Prediction:
 
     Args:
         labels: class indices `[B]`, integer or float (0 and 1 for a binary task).
-        logits: `[B]` for a binary task, `[B, C]` for C classes.
+        logits: `[B]` for a binary task, `[B, C]` for C classes; both with S in front of a stack.
     """
 
     def __init__(self, task: Task, labels: Tensor, logits: Tensor) -> None:
@@ -30,7 +31,7 @@ class Prediction:
     @cached_property
     def is_true(self) -> Tensor:
         """C classes: the one-hot mask of the true class, `[B, C]` bool."""
-        return F.one_hot(self.labels.long(), self.task.classes).bool()
+        return one_hot(self.labels.long(), self.task.classes)
 
     @cached_property
     def log_probs(self) -> Tensor:

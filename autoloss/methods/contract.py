@@ -8,9 +8,9 @@ in a file of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,26 @@ from autoloss.candidates import CandidateLosses
 from autoloss.config import LossOptions
 from autoloss.data.load.batches import Batch
 from autoloss.functional import FunctionalModel
-from autoloss.hypergradient import Move
+from autoloss.hypergradient import Move, total
 from autoloss.methods.discover import discover
 from autoloss.methods.info import Info
 from autoloss.methods.options import loss_options_of, options_of
-from autoloss.seeds import Draw, derive_seed, seeded
+from autoloss.seeds import Draw, Seeds, Time, derive_seed, seeded
 from autoloss.strict import check
 from autoloss.task import Task
+
+
+def mixture(weights: Tensor, losses: Tensor) -> Tensor:
+    """Mean over the batch of sum_i p_i l_i (Eq. 11), scalar: `[n]` or `[B, n]` and `[B, n]`."""
+    each = weights if weights.dim() == losses.dim() else weights.unsqueeze(-2)
+    return (each * losses).sum(dim=-1).mean(dim=-1)
 
 
 class Descent(NamedTuple):
     """What moves the model: the loss (scalar), the weights that made it, `[n]` or `[B, n]`, and the
     gradients of the parameters opened, then of the method's `inner_parameters`.
+
+    Of a stack all have S in front.
     """
 
     loss: Tensor
@@ -51,6 +59,7 @@ class Step:
         seed: the run's, for the model's dropout.
         opener: makes the functional model of some batches, as `FunctionalModel` does.
         advance: the optimizer's own step on what was opened last, for `look_ahead: optimizer`.
+        clock: of a stack, `t` on its device, `int64[]`.
 
     A method that has computed the coming inner step already leaves it in `descent`.
     """
@@ -60,12 +69,18 @@ class Step:
     batch: Batch
     validation: Callable[[int], Batch]
     lr: float
-    seed: int
+    seed: int | Seeds
     opener: Callable[..., FunctionalModel] = FunctionalModel
     advance: Move | None = None
+    clock: Tensor | None = None
     descent: Descent | None = field(default=None, init=False)
     _opened: FunctionalModel | None = field(default=None, init=False)
     _logits: Tensor | None = field(default=None, init=False)
+
+    @property
+    def now(self) -> Time:
+        """`t` for all that is drawn or annealed: a stack's follows its clock."""
+        return self.t if self.clock is None else self.clock
 
     def open(self, *others: Batch, cut: bool = True) -> FunctionalModel:
         """The model as a function on the training batch (0) and `others` (1, 2, ...).
@@ -95,11 +110,14 @@ class Step:
 
     def draw(self, role: str = "inner") -> Draw:
         """The noise of a pass of the model in this role: the inner step's, or another one's."""
-        return Draw.of(self.t, self.seed, "dropout", role)
+        return Draw.of(self.now, self.seed, "dropout", role)
 
 
 class Method(nn.Module):
     """A way of weighing the candidate losses; subclasses define `weights`, and `build` if needed.
+
+    Dimensions are named from the end: a stack of runs has one more, in front of labels, logits,
+    weights, parameters and buffers, and its losses are `[S]`.
 
     Args:
         task: binary or C-class.
@@ -127,7 +145,7 @@ class Method(nn.Module):
         losses = check(LossOptions, own, f"the losses of {self.info.name}")
         self.candidates = CandidateLosses(self.task, losses)
         self.options = options_of(self.info, options or {}, methods)
-        self.steps_per_epoch, self.seed = steps_per_epoch, seed
+        self.steps_per_epoch, self.seed = steps_per_epoch, cast(int | Seeds, seed)
         # Built from its own seed: the model's initialisation is the same for every method.
         with seeded(derive_seed(seed, "weighting")):
             self.build()
@@ -143,6 +161,13 @@ class Method(nn.Module):
         """Called before each inner step; True if the weighting was updated. Nothing by default."""
         return False
 
+    def kind(self, t: int) -> Hashable | None:
+        """Which kind of step comes at `t`: those of one kind do the same operations.
+
+        None where that is not known, of a `before_step` of one's own: then none is replayed.
+        """
+        return 0 if type(self).before_step is Method.before_step else None
+
     def inner_parameters(self) -> Sequence[nn.Parameter]:
         """Parameters that the inner step's own gradient trains beside the model's."""
         return ()
@@ -153,12 +178,12 @@ class Method(nn.Module):
 
     def descend(self, step: Step) -> Descent:
         """The inner step's loss, weights and gradients, under the weighting as it is now."""
-        loss, weights = self.weigh(step.batch.labels, step.forward(), step.t)
+        loss, weights = self.weigh(step.batch.labels, step.forward(), step.now)
         wanted = [*step.opened.params.values(), *self.inner_parameters()]
-        gradients = torch.autograd.grad(loss, wanted, materialize_grads=True)
+        gradients = torch.autograd.grad(total(loss), wanted, materialize_grads=True)
         return Descent(loss.detach(), weights.detach(), gradients)
 
-    def loss(self, labels: Tensor, logits: Tensor, t: int, role: str = "inner") -> Tensor:
+    def loss(self, labels: Tensor, logits: Tensor, t: Time, role: str = "inner") -> Tensor:
         """The mixed loss, mean over the batch of sum_i p_i l_i (Eq. 11), scalar.
 
         The same `t` and `role` ("inner" or "outer") always give the same noise.
@@ -166,12 +191,12 @@ class Method(nn.Module):
         return self.weigh(labels, logits, t, role)[0]
 
     def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
+        self, labels: Tensor, logits: Tensor, t: Time, role: str = "inner"
     ) -> tuple[Tensor, Tensor]:
         """The mixed loss, scalar, and the weights that made it, `[n]` or `[B, n]`."""
         weights = self.weights(labels, logits, self.draw(t, role))
-        return (weights * self.candidates(labels, logits)).sum(dim=-1).mean(), weights
+        return mixture(weights, self.candidates(labels, logits)), weights
 
-    def draw(self, t: int, role: str) -> Draw:
+    def draw(self, t: Time, role: str) -> Draw:
         """The schedule's step and the noise of one evaluation."""
         return Draw.of(t, self.seed, "noise", role)

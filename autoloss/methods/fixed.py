@@ -10,9 +10,9 @@ from torch import Tensor
 
 from autoloss.domains import Domain
 from autoloss.errors import ConfigError
-from autoloss.methods.contract import Method
+from autoloss.methods.contract import Method, mixture
 from autoloss.methods.options import require_weights
-from autoloss.seeds import Draw
+from autoloss.seeds import Draw, Time
 
 Assignment = Mapping[str, Any]  # "training.lr", "method.weights", ... -> value
 
@@ -89,11 +89,11 @@ class FixedWeights(Method):
         return vector
 
     def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
+        self, labels: Tensor, logits: Tensor, t: Time, role: str = "inner"
     ) -> tuple[Tensor, Tensor]:
         """As for any method, from the used candidates alone."""
-        values = self.used(labels, logits) * self.get_buffer("used_vector")
-        return values.sum(dim=-1).mean(), self.get_buffer("vector")
+        loss = mixture(self.get_buffer("used_vector"), self.used(labels, logits))
+        return loss, self.get_buffer("vector")
 
 
 class Searched(FixedWeights):

@@ -66,6 +66,10 @@ class Frozen(Parametric):
         """Nothing to do."""
         return False
 
+    def kind(self, t: int) -> int:
+        """All steps are alike."""
+        return 0
+
     def inner_parameters(self) -> tuple[()]:
         """None: V stays."""
         return ()

@@ -6,7 +6,7 @@ the paper's Algorithm 1: an outer step on V, through a look-ahead step on W (Eq.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -96,7 +96,7 @@ class Learned(Parametric):
         W stays as it is. With simultaneous updates the coming inner step's descent is left in
         `step`.
         """
-        if step.t == 0 or step.t % self.options["every"]:
+        if not self._due(step.t):
             return False
         problem = self.outer_problem(step)
         gradients = self._estimate(problem, self.options["xi_over_lr"] * step.lr)
@@ -106,6 +106,13 @@ class Learned(Parametric):
             parameter.grad = gradient
         self.optimizer.step()
         return True
+
+    def _due(self, t: int) -> bool:
+        return t > 0 and t % self.options["every"] == 0
+
+    def kind(self, t: int) -> Hashable | None:
+        """Whether an outer step is due."""
+        return self._due(t) if type(self).before_step is Learned.before_step else None
 
     def _estimate(self, problem: OuterProblem, xi: float) -> Gradients:
         self._require_gradients(True)
@@ -133,14 +140,14 @@ class Learned(Parametric):
         self._weighed: list[tuple[Tensor, Tensor]] = []  # first, at the current parameters
 
         def train_loss(logits: Tensor) -> Tensor:
-            loss, weights = self.weigh(step.batch.labels, logits, step.t)
+            loss, weights = self.weigh(step.batch.labels, logits, step.now)
             self._weighed.append((loss.detach(), weights.detach()))
             return loss
 
         def val_loss(logits: Tensor) -> Tensor:
             if self.options["criterion"] == "mixture":
-                return self.loss(outer.labels, logits, step.t, role)
-            return self.candidates.only("ce")(outer.labels, logits).mean()
+                return self.loss(outer.labels, logits, step.now, role)
+            return self.candidates.only("ce")(outer.labels, logits).squeeze(-1).mean(dim=-1)
 
         weighting = self.optimizer.parameters
         moves = decision_layers(step.model) if self.decision_layers_only else None
@@ -183,4 +190,4 @@ def look_ahead(
     def val(params: Params) -> Tensor:
         return val_loss(model(params, 1, step.draw(role)))
 
-    return OuterProblem(train, val, current, weighting)
+    return OuterProblem(train, val, current, weighting, owners=model.owners)

@@ -1,7 +1,8 @@
 """What gives the weights p over the candidate losses, and how (paper §2.3-2.4).
 
 A *weighting* maps (labels, logits) to scores, `[n]` (global) or `[B, n]` (per example); a
-*relaxation* maps scores to weights. AutoLoss is a controller under Gumbel-softmax; its ablation
+*relaxation* maps scores to weights. Both name dimensions from the end: a stack of runs has one more
+in front. AutoLoss is a controller under Gumbel-softmax; its ablation
 AL-2 the same controller under plain softmax.
 """
 
@@ -14,12 +15,12 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from autoloss.layers.hidden import Hidden
 from autoloss.layers.linear import Linear
+from autoloss.ops.candidates import one_hot
 from autoloss.ops.weights import gumbel_softmax
-from autoloss.seeds import Draw
+from autoloss.seeds import Draw, Time
 from autoloss.task import Task
 
 Relaxation = Callable[[Tensor, Draw], Tensor]
@@ -65,7 +66,7 @@ class Controller(nn.Module):
         if self.task.binary:
             seen = torch.stack((labels.to(logits.dtype), logits.sigmoid()), dim=-1)
         else:
-            truth = F.one_hot(labels.long(), self.task.classes).to(logits.dtype)
+            truth = one_hot(labels.long(), self.task.classes).to(logits.dtype)
             seen = torch.cat((truth, logits.softmax(dim=-1)), dim=-1)
         scores: Tensor = self.net(seen)
         return scores
@@ -95,8 +96,10 @@ class Temperature:
         start, slope, floor = (options[f"tau_{key}"] for key in ("start", "slope", "floor"))
         return cls(start, slope, floor, 1 if options["tau_unit"] == "step" else steps_per_epoch)
 
-    def __call__(self, t: int) -> float:
+    def __call__(self, t: Time) -> float | Tensor:
         """tau at DRS step `t`."""
+        if isinstance(t, Tensor):
+            return (self.start - self.slope * t.double() / self.unit).clamp_min(self.floor)
         return max(self.floor, self.start - self.slope * t / self.unit)
 
 
@@ -116,5 +119,5 @@ class GumbelSoftmax:
         soft: Tensor = gumbel_softmax(scores, self.temperature(draw.t), draw.seed(0))
         if not self.straight_through:
             return soft
-        hard = F.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
+        hard = one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)
         return hard + (soft - soft.detach())  # in this order the forward value is exact

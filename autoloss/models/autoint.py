@@ -86,7 +86,7 @@ class AutoInt(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
         embedded = self.embedding(ids)
-        first = self.linear(ids).sum(dim=1) + self.bias
-        attended = self.out(self.attention(embedded).flatten(1))
-        logits: Tensor = first + attended + self.mlp(embedded.flatten(1))
+        first = self.linear(ids).sum(dim=-2) + self.bias.unsqueeze(-2)
+        attended = self.out(self.attention(embedded).flatten(-2))
+        logits: Tensor = first + attended + self.mlp(embedded.flatten(-2))
         return logits.squeeze(-1) if self.binary else logits

@@ -68,11 +68,11 @@ class DeepFM(nn.Module):
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
         (values, places), (linear, _) = self.embedding.source(ids), self.linear.source(ids)
         embedded, pairs, first = factorise(values, linear, places)
-        machine: Tensor = pairs + first + self.bias
-        logits: Tensor = self.mlp(embedded.flatten(1))
+        machine: Tensor = pairs + first + self.bias.unsqueeze(-2)
+        logits: Tensor = self.mlp(embedded.flatten(-2))
         if self.binary:
             return (logits + machine).squeeze(-1)
         # W_o (l_fm + h) + b_o = (W_o h + b_o) + l_fm times the sums of the rows of W_o
         out: Any = self.mlp[-1]
-        sums: Tensor = out.weight.sum(dim=1)
-        return logits + machine * sums
+        sums: Tensor = out.weight.sum(dim=-1)
+        return logits + machine * sums.unsqueeze(-2)

@@ -60,7 +60,7 @@ class NFM(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
-        first = self.linear(ids).sum(dim=1) + self.bias
+        first = self.linear(ids).sum(dim=-2) + self.bias.unsqueeze(-2)
         logits: Tensor = first + self.mlp(self.pooled(pool_pairs(self.embedding(ids))))
         return logits.squeeze(-1) if self.binary else logits
 
@@ -70,4 +70,4 @@ def pool_pairs(embedded: Tensor) -> Tensor:
 
     It is ((sum e)^2 - sum e^2) / 2 (their Eq. 3 and 4).
     """
-    return (embedded.sum(dim=1).square() - embedded.square().sum(dim=1)) / 2
+    return (embedded.sum(dim=-2).square() - embedded.square().sum(dim=-2)) / 2

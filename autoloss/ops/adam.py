@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+# Steps done: a number, or of a stack a tensor on its device, which its steps move on.
+Steps = int | Tensor
+
 
 class AdamOptions(NamedTuple):
     """`weight_decay` is L2, added to the gradient; `decoupled`: taken off the parameter (AdamW)."""
@@ -29,16 +32,20 @@ def fused_step(
     gradients: list[Tensor],
     means: list[Tensor],
     squares: list[Tensor],
-    steps: int,
+    steps: Steps,
     options: AdamOptions,
 ) -> None:
     """One step, in place; `steps` counts those before it."""
     lr, (beta1, beta2), eps, weight_decay, decoupled = options
     kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
-    counts = [torch.full((), steps + 1.0, device=values[0].device)] * len(values)
+    if isinstance(steps, Tensor):
+        count = (steps + 1).float()
+    else:
+        count = torch.full((), steps + 1.0, device=values[0].device)
+    counts = [count] * len(values)
     kernel(
         values,
-        gradients,
+        [gradient.contiguous() for gradient in gradients],  # CUDA takes no others
         means,
         squares,
         [],
@@ -58,7 +65,7 @@ def stepped(
     gradient: Tensor,
     mean: Tensor,
     square: Tensor,
-    steps: int,
+    steps: Steps,
     options: AdamOptions,
 ) -> Tensor:
     """What `fused_step` makes of `value`, for autograd a function of `gradient`; nothing is moved.
@@ -74,8 +81,14 @@ def stepped(
     square = beta2 * square + (1 - beta2) * gradient.square()
     # Of zero a root has no slope: 0 times infinity would be what autograd makes of a zero gradient.
     root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
-    step, scale = lr / (1 - beta1 ** (steps + 1)), math.sqrt(1 - beta2 ** (steps + 1))
+    step, left = lr / (1 - beta1 ** (steps + 1)), 1 - beta2 ** (steps + 1)
+    scale = left.sqrt() if isinstance(left, Tensor) else math.sqrt(left)
     return value - step * mean / (root / scale + eps)
+
+
+def resumed(steps: Steps, done: int) -> Steps:
+    """`steps` where they are, after `done`."""
+    return steps.fill_(done) if isinstance(steps, Tensor) else done
 
 
 class Adam:
@@ -84,12 +97,16 @@ class Adam:
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, **options: Any) -> None:
         self.parameters, self.options = list(parameters), AdamOptions(lr, **options)
         self._moments: list[list[Tensor]] = []  # means and squares; from the first step on
-        self.steps = 0
+        self.steps: Steps = 0
 
     @property
     def lr(self) -> float:
         """The learning rate, the same in all steps."""
         return self.options.lr
+
+    def count_on(self, device: torch.device) -> None:
+        """Count the steps there from now on."""
+        self.steps = torch.tensor(float(self.steps), dtype=torch.float64, device=device)
 
     @property
     def moments(self) -> list[list[Tensor]]:
@@ -109,8 +126,9 @@ class Adam:
 
     def state_dict(self) -> dict[str, Any]:
         """The moments of every parameter, and the steps."""
-        return {"moments": self._moments, "steps": self.steps}
+        return {"moments": self._moments, "steps": int(self.steps)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self._moments, self.steps = state["moments"], state["steps"]
+        self._moments = state["moments"]
+        self.steps = resumed(self.steps, state["steps"])

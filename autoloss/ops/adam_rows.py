@@ -21,11 +21,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from autoloss.ops.adam import AdamOptions, fused_step
+from autoloss.ops.adam import AdamOptions, Steps, fused_step
 from autoloss.ops.kernels import rows as kernels
 from autoloss.ops.kernels.runtime import fits
 
-CHUNK = 1 << 16  # rows brought up to date at a time by torch's operations: of all there are many
+CHUNK = 1 << 16  # rows at a time by torch's operations, if it is all: of these there are many
 _INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}  # of the same width
 
 
@@ -56,24 +56,29 @@ class Missed:
         """Tails, powers, where they end, and d."""
         return self._tails, self._powers, self._end, self._d
 
-    def __call__(self, last: Tensor, t: int) -> tuple[Tensor, ...]:
+    def _tail(self, t: Steps) -> Tensor:
+        if isinstance(t, int):
+            return self._tails[min(t, self._end)]
+        return self._tails.index_select(0, t.clamp_max(self._end).view(1))
+
+    def __call__(self, last: Tensor, t: Steps) -> tuple[Tensor, ...]:
         """For rows of step `last` `[R]` at step `t`: d^k, c, a, b1^k and b2^k, each `[R, 1]`."""
         if self._tails.device != last.device:
             self._tails, self._powers = (x.to(last.device) for x in (self._tails, self._powers))
         k = t - last
         powers = self._powers.index_select(0, k.clamp_max(self._end))
         sums = self._tails.index_select(0, last.clamp_max(self._end))
-        sums = sums - powers[:, 2:] * self._tails[min(t, self._end)]
+        sums = sums - powers[:, 2:] * self._tail(t)
         kept = self._d ** k.double().unsqueeze(1) if self._d < 1 else torch.ones_like(sums[:, :1])
         c, ac = torch.split(kept * sums, 1, dim=1)
-        return kept, c, torch.where(c > 0, ac / c, 1.0), powers[:, :1], powers[:, 1:2]
+        return kept, c, (ac / c).masked_fill_(c <= 0, 1.0), powers[:, :1], powers[:, 1:2]
 
 
 def current_rows(
     state: Tensor,
     rows: Tensor | None,
     to: Sequence[Tensor],
-    steps: int,
+    steps: Steps,
     missed: Missed,
     *,
     keep: bool,
@@ -83,14 +88,15 @@ def current_rows(
     `keep` them so in the state `[V, width]`.
     """
     dims, lr, eps = [table.shape[1] for table in to], missed.options.lr, missed.options.eps
-    if fits(state):
+    if fits(state) and isinstance(steps, int):
         size = len(state) if rows is None else len(rows)
         given = state, state.shape[1], sum(dims), rows, steps, *missed.tables(), lr, eps, keep
         kernels.current(size, *given, len(to), *_each(to))
         return
     every = torch.arange(len(state), device=state.device) if rows is None else rows
-    for start in range(0, len(every), CHUNK):
-        chunk = every[start : start + CHUNK]
+    at_once = CHUNK if rows is None else max(1, len(rows))
+    for start in range(0, len(every), at_once):
+        chunk = every[start : start + at_once]
         block = state.index_select(0, chunk)
         w, m, v, last = _split(block, sum(dims))
         kept, c, a, b1, b2 = (x.to(block.dtype) for x in missed(last, steps))
@@ -99,19 +105,19 @@ def current_rows(
         if keep:
             state.index_copy_(0, chunk, _packed(block, [moved, m * b1, v * b2], steps))
         for value, part in zip(to, torch.split(moved, dims, dim=1), strict=True):
-            value[start : start + CHUNK].copy_(part)
+            value[start : start + at_once].copy_(part)
 
 
 def move_rows(
     state: Tensor,
     rows: Tensor,
     gradients: Sequence[Tensor],
-    steps: int,
+    steps: Steps,
     options: AdamOptions,
 ) -> None:
     """A step of AdamW on rows that are as after `steps`, by each table's gradient `[R, dim]`."""
     dim = sum(gradient.shape[1] for gradient in gradients)
-    if fits(state):
+    if fits(state) and isinstance(steps, int):
         lr, betas, eps, weight_decay, _ = options
         each = _each([gradient.contiguous() for gradient in gradients])
         numbers = steps, lr, *betas, eps, weight_decay, len(gradients)
@@ -138,10 +144,14 @@ def _split(block: Tensor, dim: int) -> tuple[Tensor, ...]:
     return *torch.split(block[:, : 3 * dim], dim, dim=1), steps
 
 
-def _packed(block: Tensor, parts: list[Tensor], steps: int) -> Tensor:
+def _packed(block: Tensor, parts: list[Tensor], steps: Steps) -> Tensor:
     """Rows like `block` of weights, means and squares as after `steps`."""
     shape = len(block), block.shape[1] - 3 * parts[0].shape[1]
-    last = block.new_full(shape, steps, dtype=_INTEGERS[block.dtype])
+    kind = _INTEGERS[block.dtype]
+    if isinstance(steps, int):
+        last = block.new_full(shape, steps, dtype=kind)
+    else:
+        last = steps.to(kind).expand(shape).contiguous()
     return torch.cat((*parts, last.view(block.dtype)), dim=1)
 
 

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from autoloss.ops.kernels import attention as kernels
-from autoloss.ops.operation import Operation, Wants
+from autoloss.ops.operation import Operation, Wants, of_one_run
 
 
 def _reference(projected: Tensor, heads: int) -> Tensor:
     """By explicit products, which have second derivatives."""
-    batch, fields, _ = projected.shape
+    *stack, fields, _ = projected.shape
+    projected = projected.flatten(0, -3)
+    batch = len(projected)
     split = projected.view(batch, fields, 4, heads, -1).permute(2, 3, 0, 1, 4)
     query, key, value, residual = split.reshape(4, heads * batch, fields, -1).unbind()
     # [heads B, key, query]: torch's softmax over a last dimension of 8 takes 2.5 times as long.
@@ -21,7 +23,7 @@ def _reference(projected: Tensor, heads: int) -> Tensor:
     combined = torch.bmm(weights.mT, value)  # Eq. 6
     # Eq. 8 acts on single numbers, and so can come before the heads are joined (Eq. 7).
     out = (combined + residual).relu()
-    return out.view(heads, batch, fields, -1).permute(1, 2, 0, 3).flatten(2)
+    return out.view(heads, batch, fields, -1).permute(1, 2, 0, 3).reshape(*stack, fields, -1)
 
 
 def _forward(projected: Tensor, heads: int) -> Any:
@@ -46,4 +48,4 @@ def _backward(wants: Wants, gradient: Tensor, *kept: Any) -> Any:
 # Queries, keys, values and residuals `[B, F, 4 width]`, each by head, -> `[B, F, width]`.
 #
 # Inputs: these, and the number of heads.
-attend = Operation("Attend", _reference, _forward, _backward)
+attend = Operation("Attend", _reference, _forward, _backward, fits=of_one_run(0, 3))

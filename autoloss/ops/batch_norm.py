@@ -20,8 +20,27 @@ from autoloss.ops.operation import Gradients, Operation, Wants
 def normalise(x: Tensor, weight: Tensor, bias: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     """y, and the batch's own mean and r; see `batch_norm`."""
     running_mean, running_var, momentum, eps = rest
+    if x.dim() > 2:  # of a stack: torch's own is of one
+        return _stacked(x, weight, bias, *rest)
     weight, bias = weight.contiguous(), bias.contiguous()  # else torch's derivatives are wrong
     return torch.native_batch_norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+
+
+def _stacked(x: Tensor, weight: Tensor, bias: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    running_mean, running_var, momentum, eps = rest
+    var, mean = torch.var_mean(x, dim=-2, correction=0)
+    r, n = (var + eps).rsqrt(), x.shape[-2]
+    if running_mean is not None:
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(var * (n / (n - 1)), momentum)
+    steep = weight * r
+    shift = torch.addcmul(bias, mean, steep, value=-1)
+    return torch.addcmul(_row(shift), x, _row(steep)), mean, r
+
+
+def _row(features: Tensor) -> Tensor:
+    """`[..., m]` as what all examples of a batch have."""
+    return features.unsqueeze(-2)
 
 
 def _reference(*inputs: Any) -> Tensor:
@@ -40,6 +59,11 @@ def _backward(wants: Wants, gradient: Tensor, x: Tensor, weight: Tensor, *rest: 
     is above 0, and the gradient theirs.
     """
     mean, r, active, scale = rest
+    if x.dim() > 2:
+        n, unit, steep = x.shape[-2], (x - _row(mean)).mul_(_row(r)), weight * r
+        gb, gw = gradient.sum(dim=-2), (gradient * unit).sum(dim=-2)
+        gx = torch.addcmul(_row(steep * gb / -n), gradient, _row(steep))
+        return gx.addcmul_(unit, _row(steep * gw / -n)), gw, gb
     if active is None:
         gy, weight = gradient, weight.contiguous()
         given = gy, x, weight, None, None, mean, r, True, 0.0, [True, True, True]
@@ -62,19 +86,19 @@ def _second(wants: Wants, along: Gradients, results: Any, *given: Any) -> Gradie
     if active is not None:
         gy = torch.ops.aten.threshold_backward.default(gy * scale, active, 0)
     vw = torch.zeros_like(gw) if vw is None else vw
-    n, steep = len(x), weight * r
-    unit = (x - mean).mul_(r)
-    mean_v, p = v.mean(dim=0), (v * unit).mean(dim=0)
+    n, steep = x.shape[-2], weight * r
+    unit = (x - _row(mean)).mul_(_row(r))
+    mean_v, p = v.mean(dim=-2), (v * unit).mean(dim=-2)
     level = vw - steep * p  # of gy in what goes to unit
     mean_gy, q = gb / n, gw / n
     # <v, gx> = n steep (mean(v gy) - mean v mean gy - p q), of which r is a factor
-    covariance = n * ((v * gy).mean(dim=0) - mean_v * mean_gy - p * q)
+    covariance = n * ((v * gy).mean(dim=-2) - mean_v * mean_gy - p * q)
     # through unit: c = level gy - steep q v, projected as gx is; through r: -unit <v, gx> r / n
     across = steep * q
     mean_c, mean_c_unit = level * mean_gy - across * mean_v, level * q - across * p
-    into_x = torch.addcmul(-r * mean_c, gy, r * level)
-    into_x.addcmul_(v, -r * across)
-    into_x.addcmul_(unit, -r * (mean_c_unit + steep * covariance / n))
+    into_x = torch.addcmul(_row(-r * mean_c), gy, _row(r * level))
+    into_x.addcmul_(v, _row(-r * across))
+    into_x.addcmul_(unit, _row(-r * (mean_c_unit + steep * covariance / n)))
     return into_gy, into_x, r * covariance
 
 
@@ -104,7 +128,7 @@ def _into_gradient(v: Tensor, vw: Tensor | None, vb: Tensor | None, *given: Any)
         return into
     into = batch_norm.backward(lambda k: True, v, x, weight, mean, r, None, scale)[0]
     if vw is not None:
-        into.addcmul_(x, vw * r).sub_(vw * r * mean)
+        into.addcmul_(x, _row(vw * r)).sub_(_row(vw * r * mean))
     if vb is not None:
-        into.add_(vb)
+        into.add_(_row(vb))
     return into

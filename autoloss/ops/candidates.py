@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 
 from autoloss.ops.kernels import losses as kernels
-from autoloss.ops.operation import Gradients, Operation, Wants
+from autoloss.ops.operation import Gradients, Operation, Wants, of_one_run
 
 Definition = Callable[[Tensor, Tensor], Tensor]
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """`[..., classes]` bool; unlike torch's it looks at no number, so no device waits for it."""
+    return labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)
 
 
 def _reference(logits: Tensor, labels: Tensor, *constants: Any) -> Tensor:
@@ -47,4 +52,4 @@ def _backward(wants: Wants, gradient: Tensor, slopes: Tensor) -> Gradients:
 # Inputs: logits; labels `[B]`; kinds `int32[n]`, numbers of `autoloss.ops.kernels.losses`; gamma
 # of focal; smoothing of kl and the sum of q log q of its targets q; and the losses' definition by
 # torch's operations, `(labels, logits) -> [B, n]`.
-candidate_losses = Operation("Candidates", _reference, _forward, _backward)
+candidate_losses = Operation("Candidates", _reference, _forward, _backward, fits=of_one_run(1, 1))

@@ -9,24 +9,24 @@ from torch import Tensor
 
 from autoloss.ops.kernels import tables as kernels
 from autoloss.ops.lookup import lookup
-from autoloss.ops.operation import Gradients, Operation, Wants
+from autoloss.ops.operation import Gradients, Operation, Wants, of_one_run
 
 
 def _pair_sum_reference(embedded: Tensor) -> Tensor:
-    squares = embedded.sum(dim=1).square() - embedded.square().sum(dim=1)
-    return squares.sum(dim=1, keepdim=True) / 2
+    squares = embedded.sum(dim=-2).square() - embedded.square().sum(dim=-2)
+    return squares.sum(dim=-1, keepdim=True) / 2
 
 
 def _pair_sum_forward(embedded: Tensor) -> Any:
-    norms = torch.linalg.vector_norm(embedded.flatten(1), dim=1, keepdim=True)
-    pairs = embedded.sum(dim=1).square().sum(dim=1, keepdim=True) - norms.square()
+    norms = torch.linalg.vector_norm(embedded.flatten(-2), dim=-1, keepdim=True)
+    pairs = embedded.sum(dim=-2).square().sum(dim=-1, keepdim=True) - norms.square()
     return pairs / 2, (embedded,), ()
 
 
 def _pair_sum_backward(wants: Wants, gradient: Tensor, embedded: Tensor) -> Gradients:
     """s (sum e - e_i) for s `[B, 1]`: symmetric in e."""
     scale = gradient.unsqueeze(-1)
-    total = scale * embedded.sum(dim=1, keepdim=True)
+    total = scale * embedded.sum(dim=-2, keepdim=True)
     return (torch.addcmul(total, scale, embedded, value=-1),)
 
 
@@ -45,7 +45,7 @@ pair_sum = Operation(
 
 def _factorise_reference(values: Tensor, linear: Tensor, places: Tensor) -> tuple[Tensor, ...]:
     embedded = lookup(values, places)
-    return embedded, pair_sum(embedded), lookup(linear, places).sum(dim=1)
+    return embedded, pair_sum(embedded), lookup(linear, places).sum(dim=-2)
 
 
 def _factorise_forward(values: Tensor, linear: Tensor, places: Tensor) -> Any:
@@ -104,4 +104,5 @@ factorise = Operation(
     _factorise_backward,
     second=_factorise_second,
     sparse=True,
+    fits=of_one_run(2),
 )

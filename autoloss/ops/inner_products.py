@@ -10,15 +10,15 @@ from torch import Tensor
 
 from autoloss.ops.kernels import tables as kernels
 from autoloss.ops.lookup import lookup
-from autoloss.ops.operation import Operation, Wants
+from autoloss.ops.operation import Operation, Wants, of_one_run
 
 
 def _reference(values: Tensor, places: Tensor) -> Tensor:
     """By the Gram matrix of each example."""
-    embedded, fields = lookup(values, places), places.shape[1]
-    gram = embedded @ embedded.transpose(1, 2)
-    products = gram.flatten(1).index_select(1, _pairs(fields, places.device))
-    return torch.cat((embedded.flatten(1), products), dim=1)
+    embedded, fields = lookup(values, places), places.shape[-1]
+    gram = embedded @ embedded.mT
+    products = gram.flatten(-2).index_select(-1, _pairs(fields, places.device))
+    return torch.cat((embedded.flatten(-2), products), dim=-1)
 
 
 @cache
@@ -46,4 +46,4 @@ def _backward(wants: Wants, gradient: Tensor, places: Tensor, out: Tensor, shape
 
 
 # Values `[R, dim]` and places `[B, F]` -> embeddings and products, `[B, F dim + pairs]`.
-inner_products = Operation("InnerProducts", _reference, _forward, _backward)
+inner_products = Operation("InnerProducts", _reference, _forward, _backward, fits=of_one_run(1))

@@ -34,7 +34,13 @@ _ONE_DNN = _one_dnn()
 def multiply(
     a: Tensor, b: Tensor, bias: Tensor | None = None, plus: Tensor | None = None
 ) -> Tensor:
-    """a b^T + bias + plus for a `[k, n]`, b `[m, n]`, bias `[m]`, plus `[k, m]`; no gradient."""
+    """a b^T + bias + plus for a `[k, n]`, b `[m, n]`, bias `[m]`, plus `[k, m]`; no gradient.
+
+    Of a stack each has one more dimension in front.
+    """
+    if b.dim() > 2:
+        product = a @ b.mT if bias is None else torch.baddbmm(bias.unsqueeze(-2), a, b.mT)
+        return product if plus is None else product + plus
     # oneDNN, as a kernel, reads a bias as if its numbers lay side by side.
     bias = None if bias is None else bias.contiguous()
     if fits(a, b) and min(*a.shape, len(b)) < FEW:
@@ -81,9 +87,9 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
 def _backward(wants: Wants, gradient: Tensor, x: Tensor, weight: Tensor) -> Gradients:
     """Of x, weight and bias, each linear in what it is made of."""
     return (
-        multiply(gradient, weight.t()) if wants(0) else None,
-        multiply(gradient.t(), x.t()) if wants(1) else None,
-        gradient.sum(dim=0) if wants(2) else None,
+        multiply(gradient, weight.mT) if wants(0) else None,
+        multiply(gradient.mT, x.mT) if wants(1) else None,
+        gradient.sum(dim=-2) if wants(2) else None,
     )
 
 
@@ -96,13 +102,20 @@ def _second(wants: Wants, along: Gradients, results: Any, *given: Tensor) -> Gra
             of_gradient, vb = multiply(vx, weight, vb), None
         if vw is not None:
             of_gradient, vb = multiply(x, vw, vb, of_gradient), None
-        of_gradient = vb.expand_as(gradient) if vb is not None else of_gradient
+        of_gradient = vb.unsqueeze(-2).expand_as(gradient) if vb is not None else of_gradient
     if wants(1) and vw is not None:
-        of_x = multiply(gradient, vw.t())
+        of_x = multiply(gradient, vw.mT)
     if wants(2) and vx is not None:
-        of_weight = multiply(gradient.t(), vx.t())
+        of_weight = multiply(gradient.mT, vx.mT)
     return of_gradient, of_x, of_weight
 
 
 # x weight^T + bias: x `[B, n]`, weight `[m, n]`, bias `[m]` or None -> `[B, m]`.
-linear = Operation("Linear", F.linear, _forward, _backward, second=_second)
+linear = Operation(
+    "Linear",
+    F.linear,
+    _forward,
+    _backward,
+    second=_second,
+    fits=lambda x, weight, bias: weight.dim() > 2 or fits(x),
+)

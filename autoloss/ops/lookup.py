@@ -24,11 +24,23 @@ def lookup(values: Tensor, places: Tensor) -> Tensor:
 
 def slots_for(table: Tensor, batches: Sequence[Tensor], slots: Tensor | None) -> Tensor | None:
     """What `distinct_rows` needs of a table on a CPU: `slots`, if these are of the right type."""
-    if not table.is_cpu:
+    if not table.is_cpu or batches[0].dim() > 2:
         return None
     kind = torch.uint16 if sum(len(ids) for ids in batches) < 2**16 else torch.int32
     fit = slots is not None and slots.dtype is kind
     return slots if fit else torch.zeros(len(table), dtype=kind)
+
+
+def _rows_in_use(rows: Tensor, nobodys: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct ones of `rows` `[N]`, then `nobodys` until there are N; each one's place there.
+
+    How many are distinct no shape says: a device that had to would be waited for.
+    """
+    found, order = rows.sort(stable=True)
+    new = torch.cat((torch.zeros_like(found[:1]), (found[1:] != found[:-1]).long()))
+    slot = new.cumsum(0)
+    used = nobodys.expand_as(found).scatter(0, slot, found)  # the same number where a row repeats
+    return used, torch.empty_like(slot).scatter_(0, order, slot)
 
 
 def distinct_rows(
@@ -38,9 +50,17 @@ def distinct_rows(
 
     Field f has the rows from `bounds[f]` to `bounds[f + 1]`. Those of a field lie together.
 
+    Of a stack, ids are `[S, B, F]` and bounds `[S, F + 1]`, and the rows are filled up to a number
+    that no id changes, with one that no id reads, behind all tables.
+
     Raises:
         IndexError: an id is negative, or not below the size of its field (checked on CPUs).
     """
+    if bounds.dim() > 1:
+        rows = torch.cat([ids + bounds[:, None, :-1] for ids in batches], dim=1)
+        used, where = _rows_in_use(rows.flatten(), bounds[-1, -1])
+        places = where.view(rows.shape)
+        return used, [p.contiguous() for p in places.split([x.shape[1] for x in batches], dim=1)]
     if slots is None:
         rows = [ids + bounds[:-1] for ids in batches]
         every, places = torch.unique(torch.cat(rows), return_inverse=True)

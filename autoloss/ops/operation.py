@@ -47,13 +47,24 @@ def asking_for(leaves: Iterable[Tensor]) -> Iterator[None]:
         _asked = before
 
 
-def _of_kernels(*inputs: Any) -> bool:
-    return fits(inputs[0])
+def of_one_run(k: int = 0, dimensions: int = 2) -> Callable[..., bool]:
+    """Float32 on a CPU, and no stack of runs: input `k` has no dimension in front of its own."""
+
+    def fit(*inputs: Any) -> bool:
+        return inputs[k].dim() == dimensions and fits(inputs[0])
+
+    return fit
+
+
+ONE_RUN = of_one_run()
 
 
 @dataclass
 class Operation:
     """A function of tensors, then constants, with derivatives of its own.
+
+    In a stack of runs every tensor has one dimension more, in front; but tables lie one under the
+    other. A stack is computed by the reference, which names dimensions from the end.
 
     Args:
         name: what the autograd graph calls it.
@@ -70,7 +81,7 @@ class Operation:
         smooth: autograd can differentiate `backward` itself.
         sparse: `backward` is given None, not zeros, for the gradient of an output without one.
         reuses: `second` reads the `results` of `recorded`; else they are not kept, and ().
-        fits: whether `forward` takes the inputs; float32 on a CPU, unless said otherwise.
+        fits: whether `forward` takes the inputs; a batch of one run's, unless said otherwise.
 
     What is not wanted is None in a result, and may be left out at its end.
     """
@@ -84,7 +95,7 @@ class Operation:
     smooth: bool = False
     sparse: bool = False
     reuses: bool = False
-    fits: Callable[..., bool] = _of_kernels
+    fits: Callable[..., bool] = ONE_RUN
 
     def __post_init__(self) -> None:
         self.recorded = self.recorded or self.backward

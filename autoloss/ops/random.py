@@ -7,6 +7,7 @@ a state, so no draw depends on another one, nor on who makes it.
 from __future__ import annotations
 
 from math import prod
+from typing import overload
 
 import numpy as np
 import torch
@@ -14,11 +15,20 @@ from torch import Tensor
 
 from autoloss.ops.kernels import random as kernels
 
+Seed = int | Tensor  # of a run, or `int64[S]` of a stack
 STEPS = (0x9E3779B97F4A7C15, 30), (0xBF58476D1CE4E5B9, 27), (0x94D049BB133111EB, 31)
 
 
-def word(seed: int, place: int) -> int:
-    """The bits at a place, as a signed number of 64 bits."""
+@overload
+def word(seed: int, place: int) -> int: ...
+@overload
+def word(seed: Tensor, place: int | Tensor) -> Tensor: ...
+
+
+def word(seed: int | Tensor, place: int | Tensor) -> int | Tensor:
+    """The bits at a place, as a signed number of 64 bits; `int64[S]` for the seeds of a stack."""
+    if isinstance(seed, Tensor) or isinstance(place, Tensor):
+        return by_torch(seed, place)
     z = seed + place
     for times, shift in STEPS:
         z = z * times % 2**64
@@ -26,20 +36,22 @@ def word(seed: int, place: int) -> int:
     return _signed(z)
 
 
-def by_torch(seed: int, places: Tensor) -> Tensor:
-    """The same of each of `int64[n]`, in torch's operations: its products of int64 wrap too."""
-    z = places + seed
+def by_torch(seed: int | Tensor, places: int | Tensor) -> Tensor:
+    """The same in torch's operations, of any shape: its products of int64 wrap too."""
+    z = torch.as_tensor(places + seed)
     for times, shift in STEPS:
         z = z * _signed(times)
         z = z ^ (z >> shift & (1 << 64 - shift) - 1)  # the sign is not to be shifted in
     return z
 
 
-def words(seed: int, n: int, device: torch.device) -> Tensor:
-    """The words at the places from 0 on, `int64[n]`.
+def words(seed: Seed, n: int, device: torch.device) -> Tensor:
+    """The words at the places from 0 on, `int64[n]`, of a stack `int64[S, n]`.
 
     Seed + 1 has the same ones, a place earlier: a seed is a hash, or a word itself.
     """
+    if isinstance(seed, Tensor):
+        return by_torch(seed.unsqueeze(-1), torch.arange(n, device=seed.device))
     if device.type != "cpu":
         return by_torch(seed, torch.arange(n, device=device))
     to = torch.empty(n, dtype=torch.int64)
@@ -47,14 +59,23 @@ def words(seed: int, n: int, device: torch.device) -> Tensor:
     return to
 
 
-def uniform(seed: int, like: Tensor) -> Tensor:
+def parts(seed: Seed, kind: torch.dtype, like: Tensor) -> Tensor:
+    """Words cut into integers of `kind`, one for each number of `like`, which is not read.
+
+    Of a stack `like` is `[S, ...]`, and each run has those that it has alone.
+    """
+    n = prod(like.shape[seed.dim() if isinstance(seed, Tensor) else 0 :])
+    made = words(seed, -(-n * kind.itemsize // 8), like.device)
+    return made.view(kind)[..., :n].reshape(like.shape)
+
+
+def uniform(seed: Seed, like: Tensor) -> Tensor:
     """The middle of one of 2^23 parts of (0, 1) for each number of `like`, two from a word."""
-    n = prod(like.shape)
-    halves = words(seed, -(-n // 2), like.device).view(torch.int32)[:n].view(like.shape)
+    halves = parts(seed, torch.int32, like)
     return ((halves >> 9 & 0x7FFFFF).to(like.dtype) + 0.5) * 2.0**-23  # exact in float32 too
 
 
-def gumbel(seed: int, like: Tensor) -> Tensor:
+def gumbel(seed: Seed, like: Tensor) -> Tensor:
     """Gumbel noise, -log(-log u), as `like`."""
     return -(-uniform(seed, like).log()).log()
 
@@ -71,6 +92,13 @@ def permutation(seed: int, n: int) -> np.ndarray:
     order.sort()
     order &= below
     return order
+
+
+def permuted(seed: int, n: int, device: torch.device) -> Tensor:
+    """The same `permutation` by torch's operations, on a device."""
+    below, places = (1 << n.bit_length()) - 1, torch.arange(n, device=device)
+    order = by_torch(seed, places) & ~below | places
+    return order.sort().values & below
 
 
 def _signed(z: int) -> int:

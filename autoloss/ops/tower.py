@@ -29,7 +29,8 @@ SMALL = 1e-30  # below it what is in proportion to a gradient does not tell the 
 
 
 def _fits(*inputs: Any) -> bool:
-    return len(inputs) > 4 and len(inputs[-3]) == 1 and fits(inputs[0])
+    one_output = len(inputs) > 4 and len(inputs[-3]) == 1
+    return one_output and inputs[0].dim() == 2 and fits(inputs[0])
 
 
 def _reference(x: Tensor, *given: Any) -> Tensor:

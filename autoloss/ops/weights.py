@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoloss.ops.candidates import one_hot
 from autoloss.ops.kernels import weights as kernels
+from autoloss.ops.kernels.runtime import fits
 from autoloss.ops.operation import Gradients, Operation, Wants
-from autoloss.ops.random import gumbel
+from autoloss.ops.random import Seed, gumbel
 
 
-def _reference(scores: Tensor, tau: float, seed: int) -> Tensor:
+def _reference(scores: Tensor, tau: float | Tensor, seed: Seed) -> Tensor:
     return ((scores + gumbel(seed, scores)) / tau).softmax(dim=-1)
 
 
@@ -32,11 +34,18 @@ def _backward(wants: Wants, gradient: Tensor, weights: Tensor, tau: float) -> Gr
 # softmax((scores + g) / tau) along the last axis, with noise g = -log(-log u).
 #
 # Inputs: scores, tau, and the noise's seed. log alpha is the scores, shifted.
-gumbel_softmax = Operation("GumbelSoftmax", _reference, _forward, _backward, smooth=True)
+gumbel_softmax = Operation(
+    "GumbelSoftmax",
+    _reference,
+    _forward,
+    _backward,
+    smooth=True,
+    fits=lambda scores, tau, seed: not isinstance(seed, Tensor) and fits(scores),
+)
 
 
 def tally(weights: Tensor, sums: Tensor, selected: Tensor) -> None:
     """Add means of weights `[B, n]` to sums `[n]`, shares in which each is largest to others."""
-    sums += weights.mean(dim=0)
-    counts = torch.bincount(weights.argmax(dim=-1), minlength=weights.shape[1])
-    selected += counts / len(weights)
+    sums += weights.mean(dim=-2)
+    counts = one_hot(weights.argmax(dim=-1), weights.shape[-1]).sum(dim=-2)
+    selected += counts / weights.shape[-2]

@@ -30,6 +30,8 @@ def run_config(study: Study, cell: Cell) -> dict[str, Any]:
         others = [info for name, info in entries(room).items() if f"{room}/{name}.py" not in own]
         for key in (key for info in others for key in info.options):
             del config[part][key]
+    if study.stack > 1:  # a run's last bits depend on how many train with it
+        config["training"]["stack"] = study.stack
     source = study.controller_of(cell)
     if source:
         config["controller"] = {"cell": str(source), "run_key": run_key(study.as_planned(), source)}

@@ -29,7 +29,8 @@ from autoloss.study.variants import (
     load_sensitivity,
 )
 
-PLACEMENT = {"device", "jobs_per_gpu", "threads", "checkpoint_seconds"}  # of `training`
+# Of `training`. How many runs train at once is part of an identity: see `identity.run_config`.
+PLACEMENT = {"device", "jobs_per_gpu", "stack", "threads", "checkpoint_seconds"}
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,14 @@ class Study(Selection):
         parts = [seeds[k : k + step] for k in range(0, len(seeds), step)]
         return [(part[0], part[-1]) for part in parts]
 
+    @property
+    def stack(self) -> int:
+        """How many runs train at once: by `auto` a job's, where a GPU was asked for by name."""
+        training = self.config.training
+        if training.stack != "auto":
+            return training.stack
+        return self.config.study.seeds_per_job if training.device.startswith("cuda") else 1
+
     def searches(self, cell: Cell) -> bool:
         """Whether something is searched for a cell before its seeds are trained."""
         return self.config.protocol == "tuned" or self.entry(cell.method).info.searches

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autoloss.layers.embedding import FieldEmbedding
-from autoloss.ops.adam import AdamOptions
+from autoloss.ops.adam import AdamOptions, Steps, resumed
 from autoloss.ops.adam_rows import Missed, current_rows, moments_of, move_rows
 from autoloss.training.device import large_zeros
 
@@ -32,7 +32,7 @@ class DeferredAdam:
         self.tables = list(tables)
         self.options = AdamOptions(lr, **options, decoupled=True)
         self._missed = Missed(self.options)
-        self.steps = 0
+        self.steps: Steps = 0
         self._dims = [table.weight.shape[1] for table in self.tables]
         self._dim = sum(self._dims)
         weights = torch.cat([table.weight.detach() for table in self.tables], dim=1)
@@ -47,6 +47,10 @@ class DeferredAdam:
     def lr(self) -> float:
         """The learning rate, the same in all steps."""
         return self.options.lr
+
+    def count_on(self, device: torch.device) -> None:
+        """Count the steps there from now on."""
+        self.steps = torch.tensor(int(self.steps), device=device)
 
     @torch.no_grad()
     def open(self, rows: Tensor) -> list[Tensor]:
@@ -66,6 +70,10 @@ class DeferredAdam:
         """Move the open rows by their gradients, and close them."""
         move_rows(self._state, self._rows, gradients, self.steps, self.options)
         self.steps += 1
+        self.moved()
+
+    def moved(self) -> None:
+        """Say that a step has been made, be it one that was recorded and done again."""
         self._settled = False
 
     @torch.no_grad()
@@ -94,9 +102,10 @@ class DeferredAdam:
 
     def state_dict(self) -> dict[str, Any]:
         """The rows and the steps. Nothing is made up for it: that would round otherwise."""
-        return {"steps": self.steps, "rows": self._state, "settled": self._settled}
+        return {"steps": int(self.steps), "rows": self._state, "settled": self._settled}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`; the tables are the model's to load."""
-        self.steps, self._settled = state["steps"], state["settled"]
+        self.steps = resumed(self.steps, state["steps"])
+        self._settled = state["settled"]
         self._state.copy_(state["rows"])

@@ -50,8 +50,8 @@ def choice(method: Method, labels: Labels, logits: Array, t: int) -> Choice | No
     """
     if not isinstance(method, Parametric) or method.info.weights != "per example":
         return None
-    device = next(method.parameters()).device
-    batch = torch.as_tensor(labels, device=device), torch.as_tensor(logits, device=device).float()
+    like = next(method.parameters())
+    batch = torch.as_tensor(labels, device=like.device), torch.as_tensor(logits).to(like)
     was_training = method.training
     method.eval()
     weights = method.weights(*batch, method.draw(t, "observed"))

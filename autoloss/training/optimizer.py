@@ -23,10 +23,19 @@ class ModelAdam:
 
     Args:
         rows_per_step: how many rows a batch looks up; `auto` defers much larger tables.
+        stacked: the model is a stack's: steps are counted on its device, tables that are not
+            deferred are left whole.
     """
 
-    def __init__(self, model: nn.Module, options: TrainingOptions, rows_per_step: int) -> None:
-        self._parts = Parts.of(model)
+    def __init__(
+        self,
+        model: nn.Module,
+        options: TrainingOptions,
+        rows_per_step: int,
+        *,
+        stacked: bool = False,
+    ) -> None:
+        self._parts, self._stacked = Parts.of(model), stacked
         deferred = _deferred(model, self._parts, options, rows_per_step)
         tables = self._parts.tables if deferred else {}
         self._tables = list(tables)
@@ -43,6 +52,9 @@ class ModelAdam:
             decoupled=options.decoupled_weight_decay,
         )
         self._open: FunctionalModel
+        if stacked:
+            for adam in filter(None, (self._adam, self._rows)):
+                adam.count_on(next(model.parameters()).device)
 
     @property
     def lr(self) -> float:
@@ -59,7 +71,7 @@ class ModelAdam:
             batches,
             parts=self._parts,
             read=read,
-            cut=cut or read is not None,
+            cut=read is not None or (cut and not self._stacked),
             moves_statistics=True,
         )
         return self._open
@@ -101,6 +113,11 @@ class ModelAdam:
             for name, mean, square in zip(self._tables, *self._rows.moments, strict=True):
                 moments[name] = self._rows, mean, square
         return moments
+
+    def moved(self) -> None:
+        """Say that a step has been made, be it one that was recorded and done again."""
+        if self._rows:
+            self._rows.moved()
 
     def settle(self) -> None:
         """Bring all the model's tables up to date: before anything reads them but by a look-up."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import resource
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import UserError
 from autoloss.faults import fault_in, machine_faults
-from autoloss.lock import sole_holder
+from autoloss.lock import Holder, sole_holder
 from autoloss.methods.contract import Method
 from autoloss.methods.frozen import save_controller
 from autoloss.methods.learned import Parametric
@@ -30,7 +31,6 @@ from autoloss.records.schema import (
     Controller,
     Curve,
     Failure,
-    Provenance,
     Record,
     Weights,
 )
@@ -42,11 +42,37 @@ from autoloss.study.study import Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
-from autoloss.training.loop import Progress, Trainer, refit_state
+from autoloss.training.loop import Trainer, refit_state
 from autoloss.training.pace import Beat, Listener
+from autoloss.training.stack import Stack
+from autoloss.training.steps import Progress
 
 # What a run's phases did together.
 SUMMED = ("steps", "outer_steps", "examples", "forward_examples", "backward_examples", "seconds")
+
+
+@dataclass
+class Attempt:
+    """A run, and what has come of it.
+
+    Args:
+        taken: the file of the controller that it takes, and what that is, if it takes one.
+    """
+
+    cell: Cell
+    seed: int
+    run_id: str
+    data: PreparedData
+    taken: tuple[Path, Controller] | None
+    phases: list[Trainer] = field(default_factory=list)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    failure: Failure | None = None
+    saved: Controller | None = None
+
+    @property
+    def name(self) -> str:
+        """As lines have it."""
+        return f"{self.cell} seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +100,12 @@ class Runner:
                 split: PreparedData.open(self.study.prepared_folder(cell.dataset, split))
                 for split in dict.fromkeys(map(self.study.split_of, seeds))
             }
-            records = [self.train_seed(cell, s, data[self.study.split_of(s)]) for s in seeds]
+            height = self.study.stack
+            if height == 1:
+                records = [self.train_seed(cell, s, data[self.study.split_of(s)]) for s in seeds]
+            else:
+                parts = [seeds[k : k + height] for k in range(0, len(seeds), height)]
+                records = [r for part in parts for r in self.train_stack(cell, part, data)]
             file = self.study.shard_file(cell, first, last)
             write_shard(cell, records, file)
             return file
@@ -86,27 +117,65 @@ class Runner:
         record, of this code or older; who comes second waits, and takes what the first one leaves
         where that is the run it wants.
         """
-        run_id = run_id_of(self.study, cell, seed, data.data_hash)
-        file, name = self.study.record_file(cell, seed), f"{cell} seed {seed}"
-        lock = self.study.state_file(cell, f"seed_{seed}").with_suffix(".lock")
-        with (
-            machine_faults(name),
-            sole_holder(lock, lambda line: self.report(f"{name}: {line}"), resumes=True) as held,
-        ):
-            self._remove_leftovers(cell, seed, run_id)
-            if (done := _finished(file, run_id)) is not None:
-                self.report(f"{name}: already done ({run_id})")
+        run = self._attempt(cell, seed, data)
+        with machine_faults(run.name), self._held(run) as held:
+            if (done := self._done(run)) is not None:
                 return done
 
             def listen(beat: Beat) -> None:
-                self.beat(name, beat)
+                self.beat(run.name, beat)
                 held.note(epoch=beat.epoch, said=beat.position)
 
             def say(line: str) -> None:
-                held.about["last"] = line.removeprefix(f"{name}: ")
+                held.about["last"] = line.removeprefix(f"{run.name}: ")
                 self.report(line)
 
-            return replace(self, report=say)._train(cell, seed, run_id, data, listen)
+            return replace(self, report=say)._train(run, listen)
+
+    def train_stack(
+        self, cell: Cell, seeds: Sequence[int], data: Mapping[int, PreparedData]
+    ) -> list[Record]:
+        """Runs of these seeds at once, on `data` by split; finished ones are taken as they are.
+
+        A run's bits depend on how many there are, not on which: the places of finished runs, and
+        those for which there is no seed, idle.
+        """
+        runs = [self._attempt(cell, seed, data[self.study.split_of(seed)]) for seed in seeds]
+        name = f"{cell} seeds {seeds[0]}-{seeds[-1]}"
+        with machine_faults(name), ExitStack() as locks:
+            holders = [locks.enter_context(self._held(run)) for run in runs]
+            done = [self._done(run) for run in runs]
+            if all(done):
+                return [record for record in done if record]
+
+            def listen(beat: Beat) -> None:
+                self.beat(name, beat)
+                for held in holders:
+                    held.note(epoch=beat.epoch, said=beat.position)
+
+            states = self._train_together(name, runs, done, listen)
+            records = [record or self._written(run) for run, record in zip(runs, done, strict=True)]
+            for state in states:
+                checkpoint.remove(state)
+            return records
+
+    def _attempt(self, cell: Cell, seed: int, data: PreparedData) -> Attempt:
+        taken = taken_controller(self.study, cell, seed)
+        run_id = run_id_of(self.study, cell, seed, data.data_hash)
+        return Attempt(cell, seed, run_id, data, taken)
+
+    def _held(self, run: Attempt) -> AbstractContextManager[Holder]:
+        """The run's lock."""
+        lock = self.study.state_file(run.cell, f"seed_{run.seed}").with_suffix(".lock")
+        return sole_holder(lock, lambda line: self.report(f"{run.name}: {line}"), resumes=True)
+
+    def _done(self, run: Attempt) -> Record | None:
+        """Its record, if it is finished; what killed processes left half-written is removed."""
+        self._remove_leftovers(run.cell, run.seed, run.run_id)
+        done = _finished(self.study.record_file(run.cell, run.seed), run.run_id)
+        if done is not None:
+            self.report(f"{run.name}: already done ({run.run_id})")
+        return done
 
     def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
         """What killed processes left half-written of this run; nobody writes it now."""
@@ -117,88 +186,132 @@ class Runner:
         for file in (state, refit, controller, predictions, self.study.record_file(cell, seed)):
             remove_temporaries(file)
 
-    def _train(
-        self, cell: Cell, seed: int, run_id: str, data: PreparedData, listener: Listener
-    ) -> Record:
-        study, state = with_chosen(self.study, cell), self.study.state_file(cell, run_id)
-        taken = taken_controller(self.study, cell, seed)
-        if taken:
-            file = str(taken[0])
-            study = study.with_assignment(cell.method, {"method.controller": file}, file)
-        controller = taken[1] if taken else None
-        phases: list[Trainer] = []
-        metrics: dict[str, dict[str, float]] = {}
-        failure = None
-        try:
-            phases.append(
-                Trainer(
-                    study.config,
-                    data,
-                    cell.model,
-                    load(study.base(cell.method)),
-                    seed,
-                    state=state,
-                    report=lambda line: self.report(f"{cell} seed {seed}: {line}"),
-                    listener=listener,
-                )
+    def _train(self, run: Attempt, listener: Listener) -> Record:
+        state = self.study.state_file(run.cell, run.run_id)
+        with self._recording(run):
+            run.phases.append(self._trainer(run, state=state, listener=listener))
+            run.metrics = run.phases[0].run()
+            if self._refits(run):
+                run.phases.append(run.phases[0].refit())
+                run.metrics = run.phases[1].run()
+            self._keep_controller(run)
+        record = self._written(run)
+        for file in (state, refit_state(state)):
+            checkpoint.remove(file)
+        return record
+
+    def _train_together(
+        self,
+        name: str,
+        runs: Sequence[Attempt],
+        done: Sequence[Record | None],
+        listener: Listener,
+    ) -> tuple[Path, Path]:
+        """Phases, metrics and failures of the runs that are not done; where checkpoints are left.
+
+        Each is of all these runs, done or not: who is killed while records are written goes on.
+        """
+        height, together = self.study.stack, "/".join(run.run_id for run in runs)
+        state = self.study.state_file(runs[0].cell, sha256(together.encode()).hexdigest()[:16])
+        states, idle = (state, refit_state(state)), {s for s, one in enumerate(done) if one}
+        left = [run for s, run in enumerate(runs) if s not in idle]
+        stack = None
+        with self._recording(*left):
+            places = [*runs, *[runs[0]] * (height - len(runs))]
+            stack = Stack(
+                [self._trainer(run, in_stack=True) for run in places],
+                state=state,
+                idle={*idle, *range(len(runs), height)},
+                report=lambda line: self.report(f"{name}: {line}"),
+                listener=listener,
             )
-            metrics = phases[0].run()
-            if self.study.entry(cell.method).info.refits:
-                phases.append(phases[0].refit())
-                metrics = phases[1].run()
-            if controller:
-                _check_still(phases[-1].method, controller)
-            else:
-                controller = self._saved(cell, seed, run_id, phases[-1].method)
+        while stack is not None:
+            try:
+                stack.train_to_the_end()
+            except Exception as error:  # of all its runs: each records it
+                stack.fail(error)
+            for s, run in enumerate(runs):
+                if s in idle or run.failure:
+                    continue
+                with self._recording(run):
+                    run.phases.append(stack.runs[s])
+                    if s in stack.failures:
+                        raise stack.failures[s]
+                    run.metrics = stack.runs[s].judge_best()
+            again = self._refits(runs[0]) and stack.state_file == state
+            stack = stack.refit(states[1]) if again else None
+        for run in left:
+            with self._recording(run):
+                self._keep_controller(run)
+        return states
+
+    @contextmanager
+    def _recording(self, *runs: Attempt) -> Iterator[None]:
+        """What goes wrong within is the result of these runs."""
+        try:
+            yield
         except UserError:
             raise  # wrong input is wrong for every seed: say so and stop
         except Exception as error:  # a run that fails is a result
             if fault_in(error) is not None:
                 raise
             trace = traceback.format_exc()
-            failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
-            self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
-        about = provenance(
-            data_hash=data.data_hash,
-            code=identity.code(self.study, cell),
-            device=select_device(study.config.training.device),
-        )
-        config = identity.run_config(study, cell)
-        record = self._record(cell, seed, run_id, data, config, phases, metrics, failure, about)
-        record = record.model_copy(update={"controller": controller})
-        write_record(record, self.study.record_file(cell, seed))
-        for phase in phases:
-            assert phase.state_file is not None
-            checkpoint.remove(phase.state_file)
-        return record
+            for run in runs:
+                run.failure = Failure(
+                    kind=type(error).__name__, message=str(error), traceback=trace
+                )
+                self.report(f"{run.name}: FAILED, {run.failure.kind}: {error}")
 
-    def _record(
-        self,
-        cell: Cell,
-        seed: int,
-        run_id: str,
-        data: PreparedData,
-        config: dict[str, Any],
-        phases: Sequence[Trainer],
-        metrics: dict[str, dict[str, float]],
-        failure: Failure | None,
-        about: Provenance,
-    ) -> Record:
-        trainer = phases[-1] if phases else None  # None: not even that could be built
-        all_done = [phase.progress for phase in phases] or [Progress()]
-        done = all_done[-1]
-        return Record(
-            run_id=run_id,
+    def _trainer(self, run: Attempt, **how: Any) -> Trainer:
+        study = with_chosen(self.study, run.cell)
+        if run.taken:
+            file = str(run.taken[0])
+            study = study.with_assignment(run.cell.method, {"method.controller": file}, file)
+        return Trainer(
+            study.config,
+            run.data,
+            run.cell.model,
+            load(study.base(run.cell.method)),
+            run.seed,
+            report=lambda line: self.report(f"{run.name}: {line}"),
+            **how,
+        )
+
+    def _refits(self, run: Attempt) -> bool:
+        return self.study.entry(run.cell.method).info.refits
+
+    def _keep_controller(self, run: Attempt) -> None:
+        """Write what a run has learned; what it took is as it was."""
+        if run.failure:
+            return
+        method = run.phases[-1].method
+        if run.taken:
+            _check_still(method, run.taken[1])
+        elif isinstance(method, Parametric) and method.info.weights == "per example":
+            digest = save_controller(method, self.study.controller_file(run.cell, run.seed))
+            run.saved = Controller(
+                run_id=run.run_id, cell=str(run.cell), seed=run.seed, sha256=digest
+            )
+
+    def _written(self, run: Attempt) -> Record:
+        """Write a run's record, and its test predictions."""
+        cell, failure, metrics = run.cell, run.failure, run.metrics
+        trainer = run.phases[-1] if run.phases else None  # None: not even that could be built
+        all_done = [phase.progress for phase in run.phases] or [Progress()]
+        done, ended = all_done[-1], None if failure else trainer
+        limited = bool(run.phases) and run.phases[0].stopped_by_limit
+        record = Record(
+            run_id=run.run_id,
             scale=self.study.config.scale,
             dataset=cell.dataset,
             model=cell.model,
             method=cell.method,
-            seed=seed,
-            split=data.manifest.split,
-            rows=data.manifest.splits,
+            seed=run.seed,
+            split=run.data.manifest.split,
+            rows=run.data.manifest.splits,
             status="failed" if failure else "ok",
             failure=failure,
-            config=config,
+            config=identity.run_config(self.study, cell),
             metrics=metrics,
             curves=[Curve.model_validate(curve) for curve in done.curves],
             weights=Weights(
@@ -207,13 +320,19 @@ class Runner:
                 selection=done.selection,
                 choices=[Choice.model_validate(choice) for choice in done.choices],
             ),
-            reliability=trainer.reliability if trainer and not failure else None,
-            controller=None,
-            predictions=self._kept(cell, seed, None if failure else trainer),
-            budget=self._budget(cell, all_done, bool(phases) and phases[0].stopped_by_limit),
-            digest=_digest(metrics, trainer.weights_digest()) if trainer and not failure else None,
-            provenance=about,
+            reliability=ended.reliability if ended else None,
+            controller=run.taken[1] if run.taken else run.saved,
+            predictions=self._kept(cell, run.seed, ended),
+            budget=self._budget(cell, all_done, limited),
+            digest=_digest(metrics, ended.weights_digest()) if ended else None,
+            provenance=provenance(
+                data_hash=run.data.data_hash,
+                code=identity.code(self.study, cell),
+                device=select_device(self.study.config.training.device),
+            ),
         )
+        write_record(record, self.study.record_file(cell, run.seed))
+        return record
 
     def _kept(self, cell: Cell, seed: int, trainer: Trainer | None) -> str | None:
         """Write a run's test predictions; of one that failed (None) there are none."""
@@ -238,13 +357,6 @@ class Runner:
             **sums,
             **(search.cost if search else {}),
         )
-
-    def _saved(self, cell: Cell, seed: int, run_id: str, method: Method) -> Controller | None:
-        """Write the controller of a method that has learned one."""
-        if not isinstance(method, Parametric) or method.info.weights != "per example":
-            return None
-        sha256 = save_controller(method, self.study.controller_file(cell, seed))
-        return Controller(run_id=run_id, cell=str(cell), seed=seed, sha256=sha256)
 
 
 def _finished(file: Path, run_id: str) -> Record | None:
@@ -275,4 +387,4 @@ def _digest(metrics: dict[str, dict[str, float]], weights: str) -> str:
         split: {name: value for name, value in judged.items() if name not in DERIVED}
         for split, judged in metrics.items()
     }
-    return hashlib.sha256((json.dumps(raw, sort_keys=True) + weights).encode()).hexdigest()
+    return sha256((json.dumps(raw, sort_keys=True) + weights).encode()).hexdigest()

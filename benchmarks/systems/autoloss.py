@@ -26,6 +26,7 @@ class System:
         device: str = "cpu",
         threads: int = task.THREADS,
         seed: int = 0,
+        in_stack: bool = False,
     ) -> None:
         method, _, updates = how.partition("/")
         model = {"hidden": list(hidden), "batch_norm": False, "dropout": 0.0}
@@ -45,7 +46,7 @@ class System:
             data_hash="",
         )
         data = PreparedData(root, manifest, *task.make(vocabulary))
-        self.trainer = Trainer(config, data, "deepfm", load(method), seed)
+        self.trainer = Trainer(config, data, "deepfm", load(method), seed, in_stack=in_stack)
 
     def train(self) -> None:
         for _ in range(self.trainer.train.count):

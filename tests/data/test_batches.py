@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoloss.data.load.batches import Batches
+from autoloss.data.load.gathered import Gathered
+from autoloss.ops.random import permutation, permuted
 
 
 def batches(n, size, seed=0, name="train"):
@@ -46,3 +49,24 @@ def test_the_order_is_the_same_whatever_was_read_before(read, k):
 def test_evaluation_reads_all_in_stored_order():
     labels = torch.cat([part.labels for part in batches(21, 10).in_order()])
     assert torch.equal(labels, torch.arange(21))
+
+
+@pytest.mark.parametrize("n", [42, 43, 46])  # a last batch of 0, of 1 (dropped), of 4
+def test_batches_gathered_on_a_device_are_each_runs_own(n):
+    random = np.random.default_rng(0)
+    splits = [
+        (random.integers(0, 9, (n, 3), np.int32), random.integers(0, 2, n, np.int32))
+        for _ in range(2)
+    ]
+    runs = [Batches(*splits[k], 6, seed=seed, name="train") for k, seed in ((0, 5), (1, 6), (0, 7))]
+    gathered = Gathered(runs, torch.device("cpu"))
+    assert len(gathered._labels) == 2 * n  # what two runs share is there once
+    for k in range(2 * runs[0].count + 1):
+        found, each = gathered.batch(k), [run.batch(k) for run in runs]
+        for one, right in zip(found, zip(*each, strict=True), strict=True):
+            assert torch.equal(one, torch.stack(right))
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 200))
+def test_an_order_made_by_torch_is_the_same(seed, n):
+    assert permuted(seed, n, torch.device("cpu")).tolist() == permutation(seed, n).tolist()

@@ -176,6 +176,43 @@ def test_a_reference_has_second_derivatives_by_finite_differences(name):
     assert gradgradcheck(lambda *given: definition(*given, *constants), tensors)
 
 
+TABLES = ("factorise", "inner products")  # whose tensors lie one under the other in a stack
+
+
+def twice_differentiated(apply: Callable[..., Any], tensors: list[Tensor], constants: Any) -> Any:
+    """Values, gradients, and gradients of the gradients' squares."""
+    tensors = [x.detach().requires_grad_() for x in tensors]
+    outputs = apply(*tensors, *constants)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    loss = sum((y**3).sum() for y in outputs)
+    first = torch.autograd.grad(loss, tensors, create_graph=True)
+    squares = sum((g**2).sum() for g in first)
+    return *outputs, *first, *torch.autograd.grad(squares, tensors)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@every_case
+def test_of_a_stack_it_has_each_runs_values_and_derivatives(name, dtype):
+    case, runs, n = CASES[name], 3, 7
+    own = [[(x * (1 - 0.2 * s)).to(dtype) for x in case.tensors(n)] for s in range(runs)]
+    each = [twice_differentiated(case.operation, x, case.constants(n)) for x in own]
+    side_by_side = torch.cat if name in TABLES else torch.stack
+    constants = case.constants(n)
+    if name in TABLES:
+        constants = [torch.stack([7 * s + constants[0] for s in range(runs)])]
+    elif case.operation is candidate_losses:
+        constants[0] = constants[0].expand(runs, -1)
+    tensors = [side_by_side(x) for x in zip(*own, strict=True)]
+    together = twice_differentiated(case.operation, tensors, constants)
+    outputs = len(together) - 2 * len(tensors)
+    for k, (stack, *parts) in enumerate(zip(together, *each, strict=True)):
+        right = (side_by_side if k >= outputs else torch.stack)(parts)
+        exact = dtype is torch.float64
+        scale = max(1.0, float(right.detach().abs().max()))
+        close = {"rtol": 1e-12, "atol": 1e-12} if exact else {"rtol": 1e-3, "atol": 3e-5 * scale}
+        torch.testing.assert_close(stack, right, **close)
+
+
 @pytest.mark.parametrize("fits", [True, False])
 def test_each_operation_says_itself_what_it_fits(fits):
     kind = torch.float32 if fits else torch.float64

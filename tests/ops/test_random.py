@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from autoloss.layers.hidden import Hidden
-from autoloss.ops import dropout as dropout_ops
 from autoloss.ops.dropout import dropout_mask
 from autoloss.ops.random import by_torch, gumbel, permutation, uniform, word, words
 from autoloss.ops.weights import gumbel_softmax
-from autoloss.seeds import Draw
+from autoloss.seeds import Draw, Seeds
 from tests.unit import noise
 from tests.unit.problems import drawn
 
@@ -59,7 +58,6 @@ def by_operations(monkeypatch):
         def made(seed, n, device):
             return by_torch(seed, torch.arange(n, device=device))
 
-        monkeypatch.setattr(dropout_ops, "words", made)
         monkeypatch.setattr("autoloss.ops.random.words", made)
 
     return use
@@ -184,3 +182,22 @@ def test_all_orders_are_as_likely():
     # Rows and columns have fixed sums: 49 x 49 cells are free.
     statistic = ((cells - 100) ** 2 / 100).sum() * 49 / 50
     assert 1e-3 < stats.chi2(49 * 49).sf(statistic) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_run_of_a_stack_draws_what_it_draws_alone(shape):
+    seeds = [-5, 2**63 - 1, 12345]
+    together, like = torch.tensor(seeds), torch.empty(3, *shape)
+    for rate in (0.2, 0.5):
+        alone = [dropout_mask(torch.empty(shape), rate, seed) for seed in seeds]
+        assert torch.equal(dropout_mask(like, rate, together), torch.stack(alone))
+    alone = [gumbel(seed, torch.empty(shape)) for seed in seeds]
+    assert torch.equal(gumbel(together, like), torch.stack(alone))
+
+
+@given(st.lists(SEEDS, min_size=1, max_size=4), st.integers(0, 10**6), st.integers(0, 9))
+def test_its_seeds_are_those_of_its_runs(seeds, t, k):
+    cpu = torch.device("cpu")
+    draw = Draw.of(torch.tensor(t), Seeds(seeds, cpu), "dropout", "inner")
+    each = [Draw.of(t, seed, "dropout", "inner").seed(k) for seed in seeds]
+    assert draw.seed(k).tolist() == each

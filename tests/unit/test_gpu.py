@@ -13,10 +13,13 @@ from autoloss.models import MODELS
 from autoloss.ops.dropout import dropout_mask
 from autoloss.ops.random import gumbel, words
 from autoloss.task import Task
+from autoloss.training import checkpoint
 from autoloss.training.loop import Trainer
+from autoloss.training.stack import Stack
 from tests.tiny import TASKS, tiny_config
 from tests.training.deferred_tables import tables, train
 from tests.unit.problems import flat, make_method, make_model, make_step
+from tests.unit.stacks import small, splits, trainers
 
 pytestmark = [
     pytest.mark.gpu,
@@ -109,3 +112,61 @@ def test_tables_are_dense_there_up_to_another_size(tiny):
     ]
     assert deferred[0] is not None
     assert deferred[1] is None
+
+
+def stack(name, task, folder, **training):
+    data = splits(folder, TASKS[task])
+    config = small(name, device="cuda", **training)
+    return Stack(trainers(config, data, "deepfm", name, in_stack=True), report=pytest.fail)
+
+
+def digests(made):
+    for run in made.runs:
+        run.judge_best()
+    return [run.weights_digest() for run in made.runs]
+
+
+@both
+@pytest.mark.parametrize("updates", ["dense", "deferred"])
+@pytest.mark.parametrize("name", ["ce", "autoloss", "slf", "l2rw", "dwa", "gradnorm", "melu"])
+def test_a_stack_has_the_same_bits_by_graphs_and_kernel_by_kernel(name, updates, task, tmp_path):
+    """And twice the same by graphs; a reason to start kernels one by one fails the test."""
+    found = []
+    for k, graphs in enumerate((True, True, False)):
+        made = stack(name, task, tmp_path / str(k), max_epochs=4, table_updates=updates)
+        if not graphs:
+            made.graphs = None
+        made.train_to_the_end()
+        assert graphs == bool(made.graphs and made.graphs._recorded)
+        found.append(digests(made))
+    assert found[0] == found[1] == found[2]
+
+
+@both
+@pytest.mark.parametrize("name", MODELS)
+def test_a_stack_trains_as_its_runs_do_on_the_cpu(name, task, tmp_path):
+    data, curves = splits(tmp_path, TASKS[task]), []
+    for device in ("cpu", "cuda"):
+        config = small("al2", device=device, max_epochs=3, patience=3)
+        runs = trainers(config, data, name, "al2", in_stack=True)
+        Stack(runs).train_to_the_end()
+        curves.append([c["train_loss"] for run in runs for c in run.progress.curves])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+
+
+def test_stopped_a_stack_goes_on_with_the_same_bits(tmp_path):
+    data, file = splits(tmp_path, 2), tmp_path / "state.pt"
+    config = small("autoloss", device="cuda", max_epochs=4)
+
+    def made(state=None):
+        return Stack(trainers(config, data, "deepfm", "autoloss", in_stack=True), state=state)
+
+    whole, half = made(), made()
+    whole.train_to_the_end()
+    half.run_epoch()
+    for _ in range(3):
+        half.sums.add(*half.inner_step())
+    checkpoint.save_next(half.state(), file)
+    again = made(file)
+    again.train_to_the_end()
+    assert digests(again) == digests(whole)

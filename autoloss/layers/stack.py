@@ -1,0 +1,73 @@
+"""Runs side by side as one module: a stack has one dimension more in front, of its S runs.
+
+Modules name dimensions from the end, so their own code computes one run or a stack. All parameters
+and buffers are `[S, ...]`, but embedding tables: these lie one under the other, and to a table S
+runs are S times the fields, whatever the sizes of each run's.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from autoloss.layers.batch_norm import BatchNorm
+from autoloss.layers.embedding import FieldEmbedding
+from autoloss.layers.linear import Linear
+
+Module = TypeVar("Module", bound=nn.Module)
+# torch's own modules that take no stack, by those that compute the same and do.
+TAKES: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: Linear, nn.BatchNorm1d: BatchNorm}
+
+
+def stacked(modules: Sequence[Module]) -> Module:
+    """One module of S alike; their values are copied."""
+    whole = copy.deepcopy(modules[0])
+    tables = _tables(whole)
+    for module in whole.modules():
+        module.__class__ = TAKES.get(type(module), type(module))
+    each = [_tensors(module) for module in modules]
+    for name, value in _tensors(whole).items():
+        runs = [tensors[name].detach() for tensors in each]
+        owner, _, own = name.rpartition(".")
+        table = tables.get(owner)
+        # In place: optimizers and lists of parameters hold them too.
+        if table is None:
+            value.data = torch.stack(runs)
+        elif own == "weight":
+            value.data = torch.cat((*runs, runs[0].new_zeros(1, runs[0].shape[1])))  # nobody's row
+        else:
+            ends = torch.stack([bounds[-1] for bounds in runs]).cumsum(0)
+            starts = torch.cat((torch.zeros_like(ends[:1]), ends[:-1]))
+            value.data = torch.stack(runs) + starts.unsqueeze(1)
+    return whole
+
+
+def part(whole: nn.Module, s: int) -> dict[str, Tensor]:
+    """What the state of run `s` has alone, by name: views of the stack's tensors."""
+    tables, state = _tables(whole), {}
+    for name, value in whole.state_dict().items():
+        if isinstance(value, Tensor):
+            table = tables.get(name.rpartition(".")[0])
+            rows = slice(None) if table is None else slice(*table.bounds[s, [0, -1]].tolist())
+            state[name] = value[s] if table is None else value[rows]
+    return state
+
+
+@torch.no_grad()
+def copy_into(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Write the values of `state` over the module's, by name."""
+    values = module.state_dict()
+    for name, value in state.items():
+        values[name].copy_(value)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _tables(module: nn.Module) -> dict[str, FieldEmbedding]:
+    return {name: m for name, m in module.named_modules() if isinstance(m, FieldEmbedding)}

@@ -1,0 +1,323 @@
+"""A stack of runs is its runs: each ends where it ends alone, whoever else is in it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from autoloss.errors import ConfigError
+from autoloss.layers.embedding import FieldEmbedding
+from autoloss.layers.stack import part, stacked
+from autoloss.models import MODELS
+from autoloss.records.store import read_record
+from autoloss.study.cell import Cell
+from autoloss.study.identity import run_key
+from autoloss.study.study import Study
+from autoloss.training import stop
+from autoloss.training.graphs import Graphs
+from autoloss.training.loop import TrainingDivergedError
+from autoloss.training.runner import Runner
+from autoloss.training.stack import Stack
+from tests.tiny import ROOT, TASKS, tiny_config, tiny_splits
+from tests.unit import stacks
+from tests.unit.stacks import (
+    in_double_precision,
+    require_equal,
+    small,
+    trained_both_ways,
+    trainers,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Splits for three runs, by task: their tables are of several sizes."""
+    folder = tmp_path_factory.mktemp("splits")
+    return {task: stacks.splits(folder / task, classes) for task, classes in TASKS.items()}
+
+
+@pytest.fixture
+def double():
+    with in_double_precision():
+        yield
+
+
+def test_a_tables_runs_lie_one_under_the_other():
+    """Run s's part of a stack is what it was alone, and its ids find its own rows."""
+    tables = [FieldEmbedding(sizes, 2) for sizes in ((3, 4), (5, 1), (2, 2))]
+    whole = stacked(tables)
+    assert whole.weight.shape == (7 + 6 + 4 + 1, 2)  # and nobody's row
+    assert not whole.weight[-1].any()
+    for s, table in enumerate(tables):
+        assert torch.equal(part(whole, s)["weight"], table.weight)
+    ids = torch.tensor([[[2, 3], [0, 0]], [[4, 0], [4, 0]], [[1, 1], [0, 1]]])
+    alone = [table(own) for table, own in zip(tables, ids, strict=True)]
+    assert torch.equal(whole(ids), torch.stack(alone))
+    rows, (places,) = whole.distinct([ids])
+    assert rows.tolist() == [0, 2, 3, 6, 11, 12, 13, 14, 16, 17, 17, 17]
+    assert torch.equal(whole.weight[rows][places], torch.stack(alone))
+
+
+def test_torchs_linear_layers_and_batch_norm_take_a_stack():
+    nets = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 1)).double()
+        nets.append(net)
+    whole, x = stacked(nets), torch.randn(3, 6, 4, dtype=torch.float64)
+    for mode in (True, False):  # running statistics have moved by then
+        alone = [net.train(mode)(own) for net, own in zip(nets, x, strict=True)]
+        torch.testing.assert_close(whole.train(mode)(x), torch.stack(alone), rtol=0, atol=1e-14)
+    assert type(nets[0][0]) is nn.Linear
+
+
+@pytest.mark.parametrize("updates", ["dense", "deferred"])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_ends_where_its_runs_end_alone(model, task, updates, data, double):
+    config = small("autoloss", table_updates=updates)
+    for pair in zip(*trained_both_ways(config, data[task], model, "autoloss"), strict=True):
+        require_equal(*pair[::-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "training"),
+    [
+        ({"hypergradient": "finite_difference"}, {"table_updates": "dense"}),
+        ({"hypergradient": "finite_difference"}, {"table_updates": "deferred"}),
+        ({"hypergradient": "direct"}, {}),
+        ({"look_ahead": "optimizer"}, {"table_updates": "dense"}),
+        ({"look_ahead": "optimizer"}, {"table_updates": "deferred"}),
+        ({"updates": "simultaneous", "straight_through": True, "detach": False}, {}),
+        ({"tau_unit": "epoch", "tau_slope": 0.3}, {"weight_decay": 0.1}),
+        ({}, {"weight_decay": 0.1, "decoupled_weight_decay": True, "table_updates": "deferred"}),
+        ({}, {"validation": "halves"}),
+    ],
+)
+def test_every_estimator_and_reading_does(options, training, data, double):
+    """A difference of gradients keeps half the digits."""
+    config = small("autoloss", {"hidden": [8, 6], **options}, batch_norm=False, **training)
+    loose = options.get("hypergradient") == "finite_difference"
+    for alone, together in zip(
+        *trained_both_ways(config, data["binary"], "deepfm", "autoloss"), strict=True
+    ):
+        require_equal(together, alone, batch_norm=False, loose=1e4 if loose else 1)
+
+
+def test_runs_stop_early_each_at_its_own_epoch(data, double):
+    config = small("ce", max_epochs=12, patience=1, lr=0.03)
+    alone, together = trained_both_ways(config, data["binary"], "deepfm", "ce")
+    assert len({run.progress.epoch for run in alone}) > 1
+    for pair in zip(together, alone, strict=True):
+        require_equal(*pair)
+
+
+def test_a_run_that_diverges_fails_alone(data, double):
+    config = small("autoloss", {"hidden": [8, 6]})
+    alone, together = (
+        trainers(config, data["binary"], "deepfm", "autoloss", in_stack=how)
+        for how in (False, True)
+    )
+    for runs in (alone, together):
+        runs[1].model.mlp[-1].weight.data.fill_(float("inf"))
+    stack = Stack(together)
+    stack.train_to_the_end()
+    assert list(stack.failures) == [1]
+    with pytest.raises(TrainingDivergedError) as expected:
+        alone[1].train_to_the_end()
+    assert str(stack.failures[1]) == str(expected.value)
+    for s in (0, 2):
+        alone[s].run()
+        together[s].judge_best()
+        require_equal(together[s], alone[s])
+
+
+def test_where_all_diverge_that_is_said(data):
+    runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
+    for run in runs:
+        run.model.bias.data.fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="epoch 1"):
+        Stack(runs).train_to_the_end()
+
+
+@pytest.mark.parametrize("updates", ["dense", "deferred"])
+def test_stopped_it_goes_on_with_the_same_bits(updates, data, tmp_path, monkeypatch):
+    """In the middle of an epoch, after one run has failed and another has stopped early."""
+    config = small("autoloss", {"hidden": [8, 6]}, table_updates=updates, max_epochs=4, patience=1)
+    file = tmp_path / "state.pt"
+
+    def made(state=None):
+        runs = trainers(config, data["binary"], "deepfm", "autoloss", in_stack=True)
+        runs[1].model.bias.data.fill_(float("nan"))
+        return Stack(runs, state=state)
+
+    def digests(stack):
+        for s in (0, 2):
+            stack.runs[s].judge_best()
+        return [stack.runs[s].weights_digest() for s in (0, 2)]
+
+    whole = made()
+    whole.train_to_the_end()
+    for at in (3, 11):
+        first, asked = made(file), []
+
+        def counting(take, asked=asked, at=at, first=first):
+            def taken(step):
+                asked.extend([15] * (step.t == at))
+                return take(step)
+
+            return taken
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stop, "_asked", asked)
+            patch.setattr(first, "take", counting(first.take))
+            with pytest.raises(stop.StoppedError):
+                first.train_to_the_end()
+        again = made(file)
+        assert again.progress.steps == at + 1
+        again.train_to_the_end()
+        assert digests(again) == digests(whole)
+        assert list(again.failures) == list(whole.failures) == [1]
+        file.unlink()
+
+
+def test_a_runs_bits_depend_on_how_many_there_are_and_not_on_which(data, double):
+    """Nor on its place: so one that is finished may be replaced by anything."""
+    config = small("autoloss", {"hidden": [8, 6]})
+    digests = []
+    for seeds, place in (((0, 1, 2), 1), ((5, 1, 7), 1), ((1, 9, 4), 0)):
+        order = [data["binary"][1 if seed == 1 else 0] for seed in seeds]
+        runs = trainers(config, order, "deepfm", "autoloss", seeds, in_stack=True)
+        Stack(runs).train_to_the_end()
+        runs[place].judge_best()
+        digests.append(runs[place].weights_digest())
+    assert digests[0] == digests[1] == digests[2]
+
+
+class Mixed(nn.Module):
+    """A model that counts its dimensions from the front."""
+
+    def __init__(self, field_sizes):
+        super().__init__()
+        self.table = FieldEmbedding(field_sizes, 1)
+
+    def forward(self, ids):
+        return self.table(ids).sum(dim=1).squeeze(-1)
+
+
+def test_code_that_mixes_runs_up_is_refused_before_training(data):
+    runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
+    for run in runs:
+        run.model = Mixed(run.data.field_sizes)
+    with pytest.raises(ConfigError, match=r"training.stack.* not in a stack what it is alone"):
+        Stack(runs)
+
+
+def test_splits_of_several_sizes_are_refused(data):
+    runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
+    runs[2].train.labels = runs[2].train.labels[1:]
+    with pytest.raises(ConfigError, match=r"train splits have 299 to 300 rows"):
+        Stack(runs)
+
+
+class Refuses:
+    """A recorder of a device that records nothing."""
+
+    def warm(self, work):
+        return work()
+
+    def record(self, work):
+        raise RuntimeError("operation not permitted\nwhen a stream is capturing")
+
+
+def own_order(method):
+    """`method` with a look at validation batches in an order of its own."""
+    before_step, kind = method.before_step, method.kind
+
+    def looks(step):
+        step.validation(5)
+        return before_step(step)
+
+    method.before_step, method.kind = looks, kind
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda method: None, "operation not permitted"),
+        (lambda method: setattr(method, "kind", lambda t: None), "ce does not say which of its"),
+        (own_order, "ce has an order of validation batches of its own"),
+    ],
+)
+def test_where_no_graph_can_be_made_it_is_said_once_and_steps_are_taken(change, why, data):
+    eager, other = (
+        Stack(trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True))
+        for _ in range(2)
+    )
+    said = []
+    other.graphs = Graphs(other, Refuses(), said.append)
+    for stack in (eager, other):
+        change(stack.method)
+    for _ in range(6):
+        assert torch.equal(*(stack.inner_step()[0] for stack in (eager, other)))
+    assert len(said) == 1
+    assert why in said[0]
+
+
+CELL = Cell("ml100k-ctr", "deepfm", "autoloss")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study whose jobs train three runs at once, of which it has two."""
+    monkeypatch.chdir(tmp_path)
+    plan = Study(tiny_config(stack=3), ROOT)
+    tiny_splits(plan, CELL.dataset, 2)
+    return plan
+
+
+@pytest.mark.parametrize("method", ["autoloss", "ce_more_data"])
+def test_a_job_records_each_run_of_its_stack(method, study, monkeypatch):
+    cell = Cell(CELL.dataset, CELL.model, method)
+    Runner(study, lambda line: None).train_shard(cell, 0, 1)
+    records = [read_record(study.record_file(cell, seed)) for seed in (0, 1)]
+    assert [(r.status, r.seed, r.split) for r in records] == [("ok", 0, 0), ("ok", 1, 1)]
+    assert {r.config["training"]["stack"] for r in records} == {3}
+    assert len({r.run_id for r in records}) == len({r.digest for r in records}) == 2
+    assert not list(study.cell_folder(cell).glob(".state/*.pt"))
+    study.record_file(cell, 1).unlink()  # and one alone is what it was beside the other
+    Runner(study, lambda line: None).train_shard(cell, 0, 1)
+    assert read_record(study.record_file(cell, 1)).digest == records[1].digest
+    monkeypatch.setattr(Stack, "run_epoch", lambda self, _: pytest.fail("trained again"))
+    Runner(study, lambda line: None).train_shard(cell, 0, 1)
+
+
+def test_what_a_methods_code_does_wrong_fails_all_its_runs(study, monkeypatch):
+    def broken(self, step):
+        raise ZeroDivisionError("somebody's")
+
+    monkeypatch.setattr(Stack, "take", broken)
+    Runner(study, lambda line: None).train_shard(CELL, 0, 1)
+    for seed in (0, 1):
+        failed = read_record(study.record_file(CELL, seed)).failure
+        assert (failed.kind, failed.message) == ("ZeroDivisionError", "somebody's")
+
+
+def test_only_where_a_gpu_is_asked_for_by_name_seeds_are_stacked_by_themselves():
+    def height(**keys):
+        return Study(tiny_config(**keys), ROOT).stack
+
+    assert height(device="cpu") == height(device="auto") == 1
+    assert height(device="cuda") == height(device="cuda:1") == 2  # seeds_per_job of the smoke scale
+    assert height(device="cuda", stack=1) == 1
+    assert height(device="cpu", stack=5) == 5
+
+
+def test_how_many_train_at_once_is_part_of_a_runs_identity():
+    def key(**keys):
+        return run_key(Study(tiny_config(**keys), ROOT), CELL)
+
+    assert key(device="cpu") == key(device="auto") == key(device="cuda", stack=1)
+    assert len({key(device="cpu"), key(device="cuda"), key(stack=3)}) == 3
+    assert key(device="cuda") == key(device="cpu", stack=2)

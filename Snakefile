@@ -54,6 +54,8 @@ if workflow.is_main_process:
     for note in notes(study):
         print(note, file=sys.stderr)
     settings.config_args = [*arguments, f"handed={pack(study.config)}"]
+    if study.config.study.fail_fast:
+        workflow.execution_settings.keep_going = False  # whatever the profile says
 elif "handed" not in config:
     raise WorkflowError(
         "this job got no configuration from the workflow that started it"

@@ -54,8 +54,6 @@ if workflow.is_main_process:
     for note in notes(study):
         print(note, file=sys.stderr)
     settings.config_args = [*arguments, f"handed={pack(study.config)}"]
-    if study.config.study.fail_fast:
-        workflow.execution_settings.keep_going = False  # whatever the profile says
 elif "handed" not in config:
     raise WorkflowError(
         "this job got no configuration from the workflow that started it"
@@ -102,6 +100,8 @@ include: "autoloss/workflow/report.smk"
 # What is run stands beside its results; parsing and dry runs write nothing.
 onstart:
     study.write_config()
+    if study.config.study.fail_fast:
+        workflow.scheduler.keepgoing = False  # whatever the profile says
 
 
 onerror:

@@ -327,9 +327,17 @@ def new_baseline(name: str) -> None:
 
     file = write_baseline(name).relative_to(project_root())
     typer.echo(
-        f"{file}\nIt is a working method: `make test` tests it, `snakemake --cores all table_2` "
-        "trains it\nand gives it a row in Table 2. Now make it yours."
+        f"{file}\nIt is a working method: `autoloss test {name}` tests it, `snakemake --cores all "
+        "table_2` trains\nit and gives it a row in Table 2. Now make it yours."
     )
+
+
+@app.command()
+def test(name: Annotated[str, typer.Argument(help="A method, by the name of its file.")]) -> None:
+    """Test a method: the contract's tests of it alone, then lint and types of its file."""
+    from autoloss.methods.trial import test_method
+
+    raise typer.Exit(0 if test_method(name, typer.echo) else 1)
 
 
 def main() -> None:

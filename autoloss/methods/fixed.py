@@ -11,6 +11,7 @@ from torch import Tensor
 from autoloss.domains import Domain
 from autoloss.errors import ConfigError
 from autoloss.methods.contract import Method, mixture
+from autoloss.methods.examples import Examples
 from autoloss.methods.options import require_weights
 from autoloss.seeds import Draw, Time
 
@@ -83,17 +84,15 @@ class FixedWeights(Method):
         self.register_buffer("vector", torch.tensor([constant.get(n, 0.0) for n in names]))
         self.register_buffer("used_vector", torch.tensor(list(used.values())))
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The constants, `[n]`."""
         vector: Tensor = self.get_buffer("vector")
         return vector
 
-    def weigh(
-        self, labels: Tensor, logits: Tensor, t: Time, role: str = "inner"
-    ) -> tuple[Tensor, Tensor]:
+    def weigh(self, examples: Examples, t: Time, role: str = "inner") -> tuple[Tensor, Tensor]:
         """As for any method, from the used candidates alone."""
-        loss = mixture(self.get_buffer("used_vector"), self.used(labels, logits))
-        return loss, self.get_buffer("vector")
+        losses = self.used(examples.labels, examples.logits)
+        return mixture(self.get_buffer("used_vector"), losses), self.get_buffer("vector")
 
 
 class Searched(FixedWeights):

@@ -83,14 +83,16 @@ class Trainer(Loop):
         self.seed: int = seed
         self.task, self.device = data.task, select_device(options.device)
         self.config, self.model_name = config, model_name
+        self.what = f"{model_name} under {method_class.info.name}"
         self.state_file, self.report = state, report
         self.listener, self.pace = listener, Pace(listener)
         self.keeps_best = "validation" not in train_on
-        learned_on, self.judged_on = data.validation(options.validation == "halves")
+        learned_on, judged_on = data.validation(options.validation == "halves")
         self.train, self.validation = (
             Batches(*rows, options.batch_size, seed=seed, name=name)
             for name, rows in (("train", data.split(*train_on)), ("validation", learned_on))
         )
+        self.judged = Batches(*judged_on, EVALUATION_BATCH, seed=seed, name="validation")
         with seeded(derive_seed(seed, "model")):
             model = build_model(model_name, data.field_sizes, self.task, config.model)
         self.model = model.to(self.device)
@@ -100,6 +102,7 @@ class Trainer(Loop):
             config.methods.get(method_class.info.name, {}),
             steps_per_epoch=self.train.count,
             seed=seed,
+            fields={field.name: field.size for field in data.manifest.fields},
         ).to(self.device)
         self._progress = Progress()
         self.best: dict[str, Tensor] = {}
@@ -193,7 +196,7 @@ class Trainer(Loop):
         done, monitor = self.progress, METRICS[self.options.monitor]
         predicted = self._predict("validation")
         metrics = judge(self.task, *predicted)
-        chosen = choice(self.method, *predicted, done.steps)
+        chosen = choice(self.method, *predicted, done.steps, self.judged.ids)
         done.choices += [chosen.model_dump()] if chosen else []
         done.curves.append({"epoch": done.epoch, "train_loss": train_loss, **metrics})
         value = metrics[monitor.name] if monitor.higher_is_better else -metrics[monitor.name]
@@ -226,8 +229,10 @@ class Trainer(Loop):
         }
 
     def _predict(self, split: str) -> tuple[Labels, Array]:
-        rows = self.judged_on if split == "validation" else self.data.split(split)
-        batches = Batches(*rows, EVALUATION_BATCH, seed=self.seed, name=split)
+        batches = self.judged
+        if split != "validation":
+            rows = self.data.split(split)
+            batches = Batches(*rows, EVALUATION_BATCH, seed=self.seed, name=split)
         self.pace.begin(split, self.progress.epoch, 0, batches.count, EVALUATION_BATCH)
         labels, logits = predict(self.model, batches, self.device, self.pace.at)
         if not np.isfinite(logits).all():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.data.load.prepared import PreparedData
-from autoloss.errors import UserError
+from autoloss.errors import MethodError, UserError
 from autoloss.faults import fault_in, machine_faults
 from autoloss.lock import Holder, sole_holder
 from autoloss.methods.contract import Method
@@ -21,8 +21,10 @@ from autoloss.methods.frozen import save_controller
 from autoloss.methods.learned import Parametric
 from autoloss.methods.load import load
 from autoloss.metrics import DERIVED
+from autoloss.records.check import UnsoundError, check_kept
 from autoloss.records.chosen import run_id_of, with_chosen
-from autoloss.records.controllers import owns_controller, taken_controller
+from autoloss.records.controllers import taken_controller
+from autoloss.records.failures import place_of
 from autoloss.records.predictions import write_predictions
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import (
@@ -42,7 +44,7 @@ from autoloss.study.study import Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
-from autoloss.training.loop import Trainer, refit_state
+from autoloss.training.loop import Trainer, TrainingDivergedError, refit_state
 from autoloss.training.pace import Beat, Listener
 from autoloss.training.stack import Stack
 from autoloss.training.steps import Progress
@@ -172,10 +174,24 @@ class Runner:
     def _done(self, run: Attempt) -> Record | None:
         """Its record, if it is finished; what killed processes left half-written is removed."""
         self._remove_leftovers(run.cell, run.seed, run.run_id)
-        done = _finished(self.study.record_file(run.cell, run.seed), run.run_id)
+        done = self._finished(run.cell, run.seed, run.run_id)
         if done is not None:
             self.report(f"{run.name}: already done ({run.run_id})")
         return done
+
+    def _finished(self, cell: Cell, seed: int, run_id: str) -> Record | None:
+        """The record that is here if it is a success of this very run, and so is what it kept."""
+        try:
+            record = read_record(self.study.record_file(cell, seed))
+            if record.run_id != run_id or record.status != "ok":
+                return None
+            check_kept(self.study, cell, seed, record)
+        except UnsoundError as error:
+            self.report(f"{cell} seed {seed}: trained again: {error.problem}")
+            return None
+        except UserError:
+            return None
+        return record
 
     def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
         """What killed processes left half-written of this run; nobody writes it now."""
@@ -256,11 +272,14 @@ class Runner:
             if fault_in(error) is not None:
                 raise
             trace = traceback.format_exc()
+            failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
+            if self.study.config.study.fail_fast and not isinstance(error, TrainingDivergedError):
+                mend = "mend the code, or set study.fail_fast: false to record it and go on"
+                problem = f"{failure.kind} in {runs[0].name}: {failure.message}"
+                raise MethodError(place_of(trace) or str(runs[0].cell), problem, mend) from error
             for run in runs:
-                run.failure = Failure(
-                    kind=type(error).__name__, message=str(error), traceback=trace
-                )
-                self.report(f"{run.name}: FAILED, {run.failure.kind}: {error}")
+                run.failure = failure
+                self.report(f"{run.name}: FAILED, {failure.kind}: {failure.message}")
 
     def _trainer(self, run: Attempt, **how: Any) -> Trainer:
         study = with_chosen(self.study, run.cell)
@@ -357,18 +376,6 @@ class Runner:
             **sums,
             **(search.cost if search else {}),
         )
-
-
-def _finished(file: Path, run_id: str) -> Record | None:
-    """The record in `file` if it is a success of this very run; anything else is run again."""
-    try:
-        record = read_record(file)
-    except UserError:
-        return None
-    if record.run_id != run_id or record.status != "ok":
-        return None
-    left = [".predictions.npz", *([".controller.pt"] if owns_controller(record) else [])]
-    return record if all(file.with_suffix(suffix).exists() for suffix in left) else None
 
 
 def _check_still(method: Method, taken: Controller) -> None:

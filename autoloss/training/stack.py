@@ -59,6 +59,7 @@ class Stack(Loop):
         first = runs[0]
         self.runs, self.idle, self.together = list(runs), frozenset(idle), len(runs)
         self.options, self.device, self.train = first.options, first.device, first.train
+        self.what = first.what
         self.state_file, self.report, self.pace = state, report, Pace(listener)
         self.failures: dict[int, Exception] = {}
         for split in ("train", "validation"):
@@ -66,8 +67,11 @@ class Stack(Loop):
             if len(sizes) > 1:
                 problem = f"its runs' {split} splits have {sizes[0]} to {sizes[-1]} rows"
                 raise ConfigError("training.stack", problem, "set it to 1")
-        self.model = stacked([run.model for run in runs])
-        self.method = stacked([run.method for run in runs])
+        try:
+            self.model = stacked([run.model for run in runs])
+            self.method = stacked([run.method for run in runs])
+        except RuntimeError as error:  # of other sizes in each run
+            raise self._refused(error) from error
         self.seed = Seeds([run.seed for run in runs], self.device)
         self.method.seed = self.seed
         self.clock = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -95,7 +99,7 @@ class Stack(Loop):
 
     def _require_alike(self) -> None:
         """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
-        first, why = self.batch("train", 0), ""
+        first, why = self.batch("train", 0), None
         each = [
             _pass(run.model, run.method, Batch(*(x[s] for x in first)), 0, run.seed)
             for s, run in enumerate(self.runs)
@@ -107,13 +111,15 @@ class Stack(Loop):
                 for stack, *alone in zip(together, *each, strict=True)
             )
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            alike, why = False, f" ({error})"
+            alike, why = False, error
         if not alike:
-            run = self.runs[0]
-            what = f"{run.model_name} under {run.method.info.name}"
-            problem = f"{what} is not in a stack what it is alone{why}"
-            mend = "set it to 1, or name dimensions from the end: a stack has one more in front"
-            raise ConfigError("training.stack", problem, mend)
+            raise self._refused(why) from why
+
+    def _refused(self, why: Exception | None) -> ConfigError:
+        said = f" ({str(why).partition(chr(10))[0]})" if why else ""
+        problem = f"{self.what} is not in a stack what it is alone{said}"
+        mend = "set it to 1, or name dimensions from the end, as docs/methods-contract.md has it"
+        return ConfigError("training.stack", problem, mend)
 
     @property
     def progress(self) -> Progress:
@@ -202,7 +208,7 @@ def _pass(
     """Logits of a batch in training mode, and the loss and weights under the method; of copies."""
     functional, method = FunctionalModel(model.train(), [batch.ids]), copy.deepcopy(method)
     logits = functional(functional.params, 0, Draw.of(t, seed, "dropout", "inner"))
-    loss, weights = method.train().weigh(batch.labels, logits, t)
+    loss, weights = method.train().weigh(method.examples(*batch, logits), t)
     return logits, loss, weights
 
 

@@ -20,6 +20,7 @@ from autoloss.methods.contract import Method, Step
 from autoloss.ops.weights import tally
 from autoloss.seeds import Seeds
 from autoloss.training import checkpoint
+from autoloss.training.generators import Generators
 from autoloss.training.optimizer import ModelAdam
 from autoloss.training.pace import Pace
 from autoloss.training.passes import Passes
@@ -91,6 +92,7 @@ class Sums:
 class Loop(ABC):
     """Makes the steps of `model` under `method`: of a run, or of a stack of runs at once."""
 
+    what: str  # the model under the method, for messages
     model: nn.Module
     method: Method
     optimizer: ModelAdam
@@ -160,9 +162,13 @@ class Loop(ABC):
             self.run_epoch(self._between_steps)
 
     def run_epoch(self, between_steps: Callable[[], None] = stop_if_asked) -> None:
-        """One pass over the training split, or what is left of it, then one over validation."""
+        """One pass over the training split, or what is left of it, then one over validation.
+
+        Raises:
+            ConfigError: the model or the method draws from torch's own generators.
+        """
         self._started = time.perf_counter()
-        done = self.progress
+        done, generators = self.progress, Generators(self.device)
         self.model.train()
         self.method.train()
         first, steps = done.steps % self.train.count, self.train.count
@@ -170,11 +176,14 @@ class Loop(ABC):
         for step in range(first, steps):
             between_steps()
             self.sums.add(*self.inner_step())
+            if step == first:
+                generators.require_unmoved(self.what, again=self.inner_step)
             self.pace.at(step + 1)
         sums, self.sums = self.sums, self._zero()
         self.optimizer.settle()
         trained = self.live
         self.close_epoch(sums)
+        generators.require_unmoved(f"a later step or the evaluation of {self.what}")
         self._count(trained)
 
     def inner_step(self) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from autoloss.methods.discover import discover
 from autoloss.methods.options import options_of
 from autoloss.training.graphs import Graphs
 from autoloss.training.stack import Stack
-from tests.tiny import TASKS
+from tests.tiny import TASKS, with_needs
 from tests.unit import stacks
 from tests.unit.stacks import in_double_precision, require_equal, small, trained_both_ways, trainers
 from tests.unit.tape import Tape
@@ -39,7 +39,7 @@ def config_of(name, task, **training):
     had = options_of(METHODS[name].info, {}, METHODS)
     small_ones = {"hidden": [8, 6] if isinstance(had.get("hidden"), tuple) else 8, "every": 3}
     options = {key: value for key, value in small_ones.items() if key in had}
-    return small(name, options, table_updates=UPDATES[task], **training)
+    return with_needs(small(name, options, table_updates=UPDATES[task], **training), name)
 
 
 @every_method

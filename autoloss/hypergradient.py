@@ -112,7 +112,8 @@ def finite_difference(problem: OuterProblem, xi: float) -> Gradients:
 def _norm(vectors: Params, owners: Params, loss: Tensor) -> Tensor:
     """Of all together, shaped as the loss: of a stack each run's own."""
     if not loss.dim():
-        return torch.stack([u.norm() for u in vectors.values()]).norm()
+        norm: Tensor = torch.stack([u.norm() for u in vectors.values()]).norm()
+        return norm
     squares = torch.zeros_like(loss)
     for name, u in vectors.items():
         own = u.square().reshape(len(u), -1).sum(dim=1)

@@ -71,7 +71,7 @@ class DWA(Method):
         if position or not epoch:
             return False
         self.history.copy_(torch.roll(self.history, 1, dims=-2))
-        self.history[..., 0, :] = 0
+        self.history[..., 0, :].zero_()
         if epoch < 2:
             return False
         tiny = torch.finfo(self.history.dtype).tiny  # two epochs of loss 0 are no fall

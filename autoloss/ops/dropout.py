@@ -19,7 +19,8 @@ def lowest(rate: float, seed: Seed) -> int | Tensor:
     value of a mask is dropped with this very probability.
     """
     if isinstance(seed, Tensor):
-        return (rate * 2**16 + word(seed, -1).double() * 2.0**-64 + 0.5).floor() + NONE
+        rounding: Tensor = word(seed, -1).double() * 2.0**-64
+        return (rate * 2**16 + rounding + 0.5).floor() + NONE
     return NONE + math.floor(rate * 2**16 + word(seed, -1) * 2.0**-64 + 0.5) if rate else NONE
 
 

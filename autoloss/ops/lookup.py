@@ -57,10 +57,11 @@ def distinct_rows(
         IndexError: an id is negative, or not below the size of its field (checked on CPUs).
     """
     if bounds.dim() > 1:
-        rows = torch.cat([ids + bounds[:, None, :-1] for ids in batches], dim=1)
-        used, where = _rows_in_use(rows.flatten(), bounds[-1, -1])
-        places = where.view(rows.shape)
-        return used, [p.contiguous() for p in places.split([x.shape[1] for x in batches], dim=1)]
+        looked_up = torch.cat([ids + bounds[:, None, :-1] for ids in batches], dim=1)
+        used, where = _rows_in_use(looked_up.flatten(), bounds[-1, -1])
+        sizes = [ids.shape[1] for ids in batches]
+        split = torch.split(where.view(looked_up.shape), sizes, dim=1)
+        return used, [places.contiguous() for places in split]
     if slots is None:
         rows = [ids + bounds[:-1] for ids in batches]
         every, places = torch.unique(torch.cat(rows), return_inverse=True)

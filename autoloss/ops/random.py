@@ -7,7 +7,7 @@ a state, so no draw depends on another one, nor on who makes it.
 from __future__ import annotations
 
 from math import prod
-from typing import overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +19,7 @@ Seed = int | Tensor  # of a run, or `int64[S]` of a stack
 STEPS = (0x9E3779B97F4A7C15, 30), (0xBF58476D1CE4E5B9, 27), (0x94D049BB133111EB, 31)
 
 
-@overload
-def word(seed: int, place: int) -> int: ...
-@overload
-def word(seed: Tensor, place: int | Tensor) -> Tensor: ...
-
-
-def word(seed: int | Tensor, place: int | Tensor) -> int | Tensor:
+def word(seed: Seed, place: int | Tensor) -> Any:
     """The bits at a place, as a signed number of 64 bits; `int64[S]` for the seeds of a stack."""
     if isinstance(seed, Tensor) or isinstance(place, Tensor):
         return by_torch(seed, place)

@@ -40,7 +40,8 @@ class Cuda:
     """CUDA's own graphs, all in one pool of memory."""
 
     def __init__(self) -> None:
-        self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+        self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def warm(self, work: Work) -> Taken:
         """On the stream that graphs are recorded on."""

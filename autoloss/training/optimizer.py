@@ -53,8 +53,10 @@ class ModelAdam:
         )
         self._open: FunctionalModel
         if stacked:
-            for adam in filter(None, (self._adam, self._rows)):
-                adam.count_on(next(model.parameters()).device)
+            device = next(model.parameters()).device
+            self._adam.count_on(device)
+            if self._rows:
+                self._rows.count_on(device)
 
     @property
     def lr(self) -> float:

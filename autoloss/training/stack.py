@@ -47,6 +47,8 @@ class Stack(Loop):
             loss, is not in a stack what it is alone.
     """
 
+    clock: Tensor
+
     def __init__(
         self,
         runs: Sequence[Trainer],
@@ -99,7 +101,8 @@ class Stack(Loop):
 
     def _require_alike(self) -> None:
         """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
-        first, why = self.batch("train", 0), None
+        first = self.batch("train", 0)
+        why: Exception | None = None
         each = [
             _pass(run.model, run.method, Batch(*(x[s] for x in first)), 0, run.seed)
             for s, run in enumerate(self.runs)

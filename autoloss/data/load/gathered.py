@@ -64,6 +64,6 @@ class Gathered:
             n, size = len(batches.labels), batches.batch_size
             seed = derive_seed(batches.seed, "order", batches.name, epoch)
             order = permuted(seed, n, self.device) + start
-            full, rest = order.split((n - n % size, n % size))
+            full, rest = torch.split(order, [n - n % size, n % size])
             orders += [full.view(-1, size).sort(dim=1).values.flatten(), rest.sort().values]
         return torch.cat(orders).view(len(self.each), -1)

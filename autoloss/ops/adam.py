@@ -45,7 +45,7 @@ def fused_step(
     counts = [count] * len(values)
     kernel(
         values,
-        [gradient.contiguous() for gradient in gradients],  # CUDA takes no others
+        gradients,
         means,
         squares,
         [],

@@ -106,7 +106,7 @@ def test_every_estimator_and_reading_does(options, training, data, double):
 
 
 def test_runs_stop_early_each_at_its_own_epoch(data, double):
-    config = small("ce", max_epochs=12, patience=1, lr=0.03)
+    config = small("ce", max_epochs=12, patience=1, lr=0.05)
     alone, together = trained_both_ways(config, data["binary"], "deepfm", "ce")
     assert len({run.progress.epoch for run in alone}) > 1
     for pair in zip(together, alone, strict=True):

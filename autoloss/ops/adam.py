@@ -45,7 +45,8 @@ def fused_step(
     counts = [count] * len(values)
     kernel(
         values,
-        gradients,
+        # On a CPU it takes any layout for that of the values, and says nothing.
+        [gradient.contiguous() for gradient in gradients],
         means,
         squares,
         [],

@@ -69,8 +69,11 @@ def summary(verdicts: Verdicts) -> str:
         return "No claim is the paper's."
     counts = [f"{WORDS[name][verdicts.papers_own]} {words[name]}" for name in WORDS if words[name]]
     hold = [f"“{claim.title}”" for claim in paper if claim.outcome == HOLDS]
+    twice = ", a claim on both readings of AutoLoss counted for each" * any(
+        claim.reading for claim in paper
+    )
     return (
-        f"Of {len(paper)} verdicts on the paper's claims ({verdicts.protocol} protocol): "
+        f"Of {len(paper)} verdicts on the paper's claims ({verdicts.protocol} protocol{twice}): "
         f"{', '.join(counts)}. What holds: {'; '.join(hold) or 'none of them'}."
     )
 
@@ -122,11 +125,11 @@ def _notes(verdicts: Verdicts, beside_tuned: bool) -> Iterator[str]:
     """What a reader needs to know of all verdicts."""
     yield (
         "A claim holds if each of its comparisons holds, does not if some fail and none holds, is "
-        "mixed if some hold and some fail, and cannot be told if none fails and not all hold. AUC "
-        "and recalibrated log loss decide, of what training costs passes: examples through the "
-        "model, forward and backward, which are counted in these runs and have no p. Wall time "
-        "decides nothing. What the rules are, where each threshold comes from, and what the study "
-        "cannot support: docs/statistics.md."
+        "mixed if some hold and some fail, and cannot be told if none fails and not all hold; the "
+        "columns have how many do. AUC and recalibrated log loss decide, of what training costs "
+        "passes: examples through the model, forward and backward, which are counted in these runs "
+        "and have no p. Wall time decides nothing. What the rules are, where each threshold comes "
+        "from, and what the study cannot support: docs/statistics.md."
     )
     yield (
         "Shown is the comparison that decided, not the average, and its 95 % interval alone, not "

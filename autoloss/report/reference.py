@@ -42,8 +42,8 @@ OF_RESULTS = (  # the files of a reference
 )
 OF_FIGURES = tuple(f"*.{suffix}" for suffix in ("pdf", "png", "csv", "json"))
 README, RESULTS_PAGE = Path("README.md"), Path("docs/results.md")
-LEGEND = "Mean ± standard deviation over seeds, the best mean in bold."
-MARKED = "Marks, by tests paired by seed and Holm-corrected (docs/statistics.md):"
+LEGEND = "Mean ± standard deviation over seeds, {} protocol, the best mean in bold."
+MARKED = "Marks, by two tests paired by seed, Holm-corrected over Table 2 (docs/statistics.md):"
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 
@@ -204,7 +204,7 @@ def _headline(study: Study, root: Path) -> list[str]:
     every = meanings([label_of(study, method) for method in ours])
     meaning = {kind: text for kind, text in every.items() if kind in used}
     marks = [MARKED, *legend(meaning, MARKDOWN_MARKS, markdown)] if meaning else []
-    parts = ["\n".join(lines), " ".join([LEGEND, *marks])]
+    parts = ["\n".join(lines), " ".join([LEGEND.format(study.config.protocol), *marks])]
     gains = pictures / "gains.json"
     if (root / gains).exists():
         about = json.loads((root / gains).read_text(encoding="utf-8"))

@@ -52,6 +52,12 @@ class Layout:
         return home / f"split_{split}"
 
     @property
+    def tuned_verdicts(self) -> Path:
+        """The verdicts of the same study under the tuned protocol (`snakemake tuned`)."""
+        tuned = self.config.model_copy(update={"protocol": "tuned"})
+        return Layout(tuned, self.root).results / "verdicts.json"
+
+    @property
     def seeds(self) -> range:
         """The seeds of a cell's runs."""
         first = self.config.study.first_seed

@@ -234,9 +234,9 @@ class _Look:
             why = f"{seen}, most often {str(often)[:40]!r} ({count:,} rows)"
             what = "text" if values is None else "whole numbers taken for names"
             return Guess(f"{what}: {why}", (self.entry(column),))
-        least, most = (f"{bound:g}" for bound in (values.min(), values.max()))
-        why = f"{'whole numbers' if whole else 'numbers'} {least} to {most}: {seen}"
-        if whole and (values.max() or 0) >= 100:
+        least, most = values.to_numpy().min(), values.to_numpy().max()
+        why = f"{'whole numbers' if whole else 'numbers'} {least:g} to {most:g}: {seen}"
+        if whole and most >= 100:
             why += "; numeric: one id for each (ln v)^2, made whole"
             return Guess(why, (self.entry(column, "numeric"),))
         why += "; quantiles: as many training rows in each bin"
@@ -248,11 +248,8 @@ class _Look:
         """A column of dates, by the first format that fits; None if none does."""
         if present.dtype.is_temporal():
             fits = [""] if present.dtype != pl.Time else []
-        elif values is None or present.dtype.is_float() or values.min() < 19_000_101:
-            texts = values is None
-            fits = [f for f in DATES if texts and self.fit(present, f)]
         else:
-            fits = [f for f in ("%Y%m%d",) if self.fit(present.cast(pl.String), f)]
+            fits = [f for f in DATES if self.fit(present.cast(pl.String), f)]
         if values is not None and CLOCK.search(column):
             fits += [f for f, (low, high) in SINCE.items() if values.is_between(low, high).all()]
         if not fits:

@@ -172,7 +172,7 @@ class LabelRule(Strict):
 
 def _no_truth_values(content: Any) -> Any:
     """Refuse what YAML made a truth value of; it was a word in the file."""
-    if any(isinstance(value, bool) for value in content or ()):
+    if isinstance(content, dict | list) and any(isinstance(value, bool) for value in content):
         words = "YAML reads yes, no, on, off, true and false as truth values"
         raise ValueError(f'{words}: write such a label in quotes, as "yes"')
     return content

@@ -325,11 +325,18 @@ def test_a_mistake_in_the_description_is_found_without_the_file(project, changes
 
 
 def test_keys_of_tables_are_refused_where_there_is_none(project):
-    for changes in ({}, {"task": BINARY["task"]}, {"split": BY_PART}):
-        content = SPEC | {"source": "adult"} | changes
-        del content["table"]
+    rule = {"classes": 2, "label": "bought", "rule": {"kind": "at_least", "value": 1}}
+    content = SPEC | {"source": "adult", "task": rule, "fields": [{"name": "age"}]}
+    del content["table"]
+    DatasetSpec.model_validate(content)
+    for changes in (
+        {"task": SPEC["task"]},
+        {"split": BY_PART},
+        {"fields": [{"name": "day", "kind": "date", "unit": "hour"}]},
+        {"fields": [{"name": "years", "column": "age"}]},
+    ):
         with pytest.raises(ValueError, match="is for files that the key `table` describes"):
-            DatasetSpec.model_validate(content)
+            DatasetSpec.model_validate(content | changes)
 
 
 def test_descriptions_without_these_keys_are_what_they_were():

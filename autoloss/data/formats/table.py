@@ -477,8 +477,8 @@ class _Atomic:
         named = {name: columns[name] for name in wanted}
         none = pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
         frame = pl.concat([none, *(rows.frame for rows in _read(self.table, path, named))])
-        if (twice := frame[key].is_duplicated()).any():
-            row = int(twice.arg_max() or 0)
+        if (again := ~frame[key].is_first_distinct()).any():
+            row = again.arg_max() or 0
             problem = f"{key} {frame[key][row]!r} is there twice"
             raise DataError(_place(self.table, path, row), problem, "keep one of the lines")
         return frame

@@ -130,7 +130,8 @@ def quantiles(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.floa
     """Edges between `bins` buckets with as many of `values` each; fewer where values are equal."""
     if not len(values):
         return values
-    return np.unique(np.quantile(values, np.arange(1, bins) / bins))
+    shares = np.arange(1, bins) / bins
+    return np.unique(np.asarray(np.quantile(values, shares), dtype=np.float64))
 
 
 def _bucket(text: str, field: FieldSpec) -> str:

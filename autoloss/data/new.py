@@ -203,9 +203,10 @@ class _Look:
             problem = f"{column.null_count():,} rows have no '{self.label}'"
             mend = "take these rows out of the file"
             raise DataError(self.files[0], problem, mend)
-        counted = numbers(column)
-        values = column if counted.null_count() else counted
-        counts = {value: int(n) for value, n in values.value_counts().iter_rows()}
+        as_numbers = numbers(column)
+        values = column if as_numbers.null_count() else as_numbers
+        counted = values.rename("value").value_counts()
+        counts = {value: int(n) for value, n in counted.iter_rows()}
         if not 2 <= len(counts) <= CLASSES:
             problem = f"'{self.label}' has {len(counts):,} values, expected 2 to {CLASSES} classes"
             mend = "name another column; of a number, write a column that has its classes"
@@ -229,8 +230,8 @@ class _Look:
         if distinct == len(raw) and (values is None or whole):
             return Guess(f"{seen}: each row has one of its own")
         if values is None or (whole and (distinct <= FEW or ID.search(column))):
-            counted = present.cast(pl.String).value_counts()
-            often, count = counted.sort("count", column, descending=[True, False]).row(0)
+            counted = present.cast(pl.String).rename("value").value_counts()
+            often, count = counted.sort("count", "value", descending=[True, False]).row(0)
             why = f"{seen}, most often {str(often)[:40]!r} ({count:,} rows)"
             what = "text" if values is None else "whole numbers taken for names"
             return Guess(f"{what}: {why}", (self.entry(column),))

@@ -17,7 +17,7 @@ ROWS = 400
 
 
 def look():
-    """Columns of every type; `constant` and `row` are no fields."""
+    """Columns of every type; `count` and `row` are no fields."""
     random = np.random.default_rng(0)
     times = pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 90 * 24, ROWS), "h")
     table = pd.DataFrame(
@@ -31,7 +31,7 @@ def look():
             "day": times.strftime("%d/%m/%Y"),
             "time": times.strftime("%Y-%m-%d %H:%M:%S"),
             "stamp": (times - pd.Timestamp("1970-01-01")) // pd.Timedelta("1ms"),
-            "constant": 1,
+            "count": 1,
             "click": random.integers(0, 2, ROWS),
         }
     )
@@ -87,7 +87,7 @@ def test_types_are_guessed_counted_and_prepared(project, ending, capsys):
         "# text: 3 values, 58 missing, most often ",
         "# whole numbers taken for names: 5 values, most often ",
         "Left out: row, 400 values: each row has one of its own",
-        "Left out: constant, 1 values: it says nothing",
+        "Left out: count, 1 values: it says nothing",
     ):
         assert why in text
     lines = text.splitlines()
@@ -161,7 +161,7 @@ def test_atomic_files_of_a_folder(project):
         ("clik", None, ["--label", "no column 'clik'", "did you mean 'click'?"]),
         ("price", None, ["58 rows have no 'price'"]),
         ("views", None, ["--label", "expected 2 to 20 classes"]),
-        ("constant", None, ["--label", "1 values, expected 2"]),
+        ("count", None, ["--label", "1 values, expected 2"]),
         ("click", "taken", ["the data set 'taken' is there already", "--name"]),
     ],
 )

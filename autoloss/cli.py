@@ -332,6 +332,23 @@ def new_baseline(name: str) -> None:
     )
 
 
+@app.command()
+def new_dataset(
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet, or the .inter of atomic files.")],
+    label: Annotated[str, typer.Option(help="Its column; without a header its number.")],
+    name: Annotated[str | None, typer.Option(help="Of the data set; else the file's.")] = None,
+) -> None:
+    """Write configs/datasets/NAME.yaml from a look at a file; the file stays where it is."""
+    from autoloss.data.new import write_dataset
+
+    file, seen = write_dataset(data, label, name, Path())
+    study = f'{{"name": "{file.stem}", "datasets": ["{file.stem}"]}}'
+    typer.echo(
+        f"{file}: {seen}\nRead its guesses through. `autoloss prepare {file.stem}` then reads all "
+        f"rows, and this trains on them:\n  snakemake --cores all table_2 --config 'study={study}'"
+    )
+
+
 def main() -> None:
     """Run a command; an error that the user can mend is one message and exit status 2."""
     # Read when numpy and scipy are imported, which commands do. The last bits of a BLAS product

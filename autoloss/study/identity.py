@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from autoloss.data.specs import load_source
+from autoloss.data.specs import TABLE, load_source
 from autoloss.folder import entries
 from autoloss.study import fingerprint
 from autoloss.study.cell import Cell
@@ -85,7 +85,8 @@ def source_key(study: Study, name: str) -> str:
 def preparation_key(study: Study, name: str) -> str:
     """Hash of a data set's description, the row limit and the code that prepares it."""
     spec = study.dataset(name)
-    formats = {mirror.format for mirror in load_source(spec.source, study.root).mirrors}
+    mirrors = () if spec.local else load_source(spec.source, study.root).mirrors
+    formats = {mirror.format for mirror in mirrors} or {TABLE}
     description = spec.model_dump(mode="json")
     return _hash([description, study.config.study.max_rows, preparation_code(formats)])
 

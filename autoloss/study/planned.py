@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.config import read_overrides
+from autoloss.data.fetch.local import require_unchanged
 from autoloss.data.specs import load_source
 from autoloss.errors import ConfigError
 from autoloss.methods.info import OWN, TABLES
@@ -144,11 +145,16 @@ def _check_descriptions(study: Study) -> None:
     Raises:
         ConfigError: one is incomplete or misspelt, two would look alike in a table, or a target of
             the frozen controller has another task than its source.
+        DataError: a data set's own file has changed since it was prepared.
     """
     options = study.config.study
     datasets = {name: study.dataset(name) for name in options.named_datasets()}
-    for spec in datasets.values():
-        load_source(spec.source, study.root)
+    for name, spec in datasets.items():
+        if spec.local:
+            splits = study.prepared_splits
+            require_unchanged(spec, (study.prepared_folder(name, split) for split in splits))
+        else:
+            load_source(spec.source, study.root)
     for method in study.variants:
         study.varied(method)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):

@@ -11,6 +11,7 @@ from typing import Any
 from autoloss.config import load_config
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
 from autoloss.data.specs import DatasetSpec, load_dataset
+from autoloss.errors import ConfigError
 from autoloss.methods.info import OWN
 from autoloss.records.store import write_text
 from autoloss.report.catalogue import figures, tables
@@ -168,8 +169,17 @@ class Study(Selection):
         return trials * self.config.training.max_epochs
 
     def dataset(self, name: str) -> DatasetSpec:
-        """The description of a data set."""
-        return load_dataset(name, self.root)
+        """The description of a data set.
+
+        Raises:
+            ConfigError: there is none, or it has a mistake, or one split where several are asked.
+        """
+        spec, splits = load_dataset(name, self.root), self.config.study.splits
+        if spec.split.by != "random" and splits > 1:
+            problem = f"asks for {splits} splits; {name} is split by {spec.split.by}, so has one"
+            mend = f"set `splits: 1`, or a random `split` in configs/datasets/{name}.yaml"
+            raise ConfigError("study.splits", problem, mend)
+        return spec
 
     def is_the_papers(self, datasets: Iterable[str]) -> bool:
         """Whether scale and data are the paper's: only then can its numbers be confirmed.

@@ -16,9 +16,12 @@ def source_key(wildcards):
     return identity.source_key(study, wildcards.source)
 
 
-def raw_manifest(wildcards):
-    source = study.dataset(wildcards.dataset).source
-    return study.raw_folder(source) / "manifest.json"
+def raw_files(wildcards):
+    """The manifest of a data set's raw folder, or its own files, where they are needed and here."""
+    spec = study.dataset(wildcards.dataset)
+    if spec.local:
+        return [file for file in spec.local if file.exists()]
+    return study.raw_folder(spec.source) / "manifest.json"
 
 
 def description(wildcards):

@@ -208,7 +208,7 @@ def _grid(
         ]
         for method in part["method"].unique()
     ]
-    return Grid(f"{spec.title} (stands for {spec.stands_for})", "method", ordered, body)
+    return Grid(spec.heading, "method", ordered, body)
 
 
 def item_of(row: Mapping[str, Any]) -> Item:

@@ -53,7 +53,7 @@ def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:
         label, choice = of_reading[["label", "choice"]].iloc[0]
         items = [item for m in DECIDING for item in _items(m, rows.get(m, {}), alpha)]
         body.append([Item(label, href=choice_href(choice) if choice else ""), *items])
-    title = f"{MODELS[model]}, {spec.title} (stands for {spec.stands_for})"
+    title = f"{MODELS[model]}, {spec.heading}"
     return Grid(title, "reading", columns, body)
 
 

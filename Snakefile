@@ -100,6 +100,8 @@ include: "autoloss/workflow/report.smk"
 # What is run stands beside its results; parsing and dry runs write nothing.
 onstart:
     study.write_config()
+    if study.config.study.fail_fast:
+        workflow.scheduler.keepgoing = False  # whatever the profile says
 
 
 onerror:

@@ -327,8 +327,8 @@ def new_baseline(name: str) -> None:
 
     file = write_baseline(name).relative_to(project_root())
     typer.echo(
-        f"{file}\nIt is a working method: `make test` tests it, `snakemake --cores all table_2` "
-        "trains it\nand gives it a row in Table 2. Now make it yours."
+        f"{file}\nIt is a working method: `autoloss test {name}` tests it, `snakemake --cores all "
+        "table_2` trains\nit and gives it a row in Table 2. Now make it yours."
     )
 
 
@@ -347,6 +347,14 @@ def new_dataset(
         f"{file}: {seen}\nRead its guesses through. `autoloss prepare {file.stem}` then reads all "
         f"rows, and this trains on them:\n  snakemake --cores all table_2 --config 'study={study}'"
     )
+
+
+@app.command()
+def test(name: Annotated[str, typer.Argument(help="A method, by the name of its file.")]) -> None:
+    """Test a method: the contract's tests of it alone, then lint and types of its file."""
+    from autoloss.methods.trial import test_method
+
+    raise typer.Exit(0 if test_method(name, typer.echo) else 1)
 
 
 def main() -> None:

@@ -85,6 +85,9 @@ class StudyOptions(Strict):
     max_rows: Positive | None = Field(
         default=None, description="use a random sample of so many rows; null: all"
     )
+    fail_fast: StrictBool = Field(
+        default=False, description="the first error of a method's code stops the study"
+    )
 
     def named_datasets(self) -> list[str]:
         """The data sets of tables and figures, each once."""

@@ -17,6 +17,8 @@ import torch
 
 from autoloss.ops.random import word
 
+AGAIN = -2  # a mask has the places from -1 on (autoloss.ops.dropout): before these lies the next
+
 
 def derive_seed(seed: int, *address: str | int) -> int:
     """A 63-bit seed for the draw at `address` of run seed `seed`, independent of all others."""
@@ -38,6 +40,13 @@ class Draw(NamedTuple):
     def seed(self, k: int) -> int:
         """The seed for what draws k-th in the pass: 0 is the relaxation, dropout is 1, 2, ..."""
         return word(word(self.key, self.t), k)
+
+    def seeds(self, k: int) -> Iterator[int]:
+        """Of what draws more than once in the pass: `seed(k)`, then one for each time again."""
+        seed = self.seed(k)
+        while True:
+            yield seed
+            seed = word(seed, AGAIN)
 
 
 @contextmanager

@@ -123,7 +123,6 @@ class DARTS(Learned):
             "every": ("choice", 1, 3, 7, 13),
             "weight_decay": ("log", 1e-6, 1e-2),
             "xi_over_lr": ("log", 0.1, 1000.0),
-            "criterion": ("choice", "mixture", "ce"),
         },
     )
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from autoloss.methods.contract import Method, Step
+from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.seeds import Draw
 
@@ -50,17 +51,14 @@ class DWA(Method):
         self.register_buffer("current", torch.ones(n))
         self.register_buffer("history", torch.zeros(3, n))
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The current weights, `[n]`."""
         return self.current
 
-    def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
-    ) -> tuple[Tensor, Tensor]:
+    def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
         """As for any method; the losses are added to this epoch's."""
-        losses = self.candidates(labels, logits)
-        self.history[0] += losses.detach().mean(dim=0)
-        return (self.current * losses).sum(dim=-1).mean(), self.current
+        self.history[0] += examples.losses.detach().mean(dim=0)
+        return super().weigh(examples, t, role)
 
     def before_step(self, step: Step) -> bool:
         """At the start of an epoch, weights from the two before."""

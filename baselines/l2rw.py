@@ -21,6 +21,7 @@ from torch import Tensor
 
 from autoloss.hypergradient import OuterProblem, exact
 from autoloss.methods.contract import Method, Step
+from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.learned import look_ahead
 from autoloss.seeds import Draw
@@ -55,9 +56,9 @@ class L2RW(Method):
         n = len(self.candidates)
         self.current = torch.full((n,), 1 / n)
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The weights that `before_step` made for this batch, `[B, n]`."""
-        return self.current.to(logits.dtype)
+        return self.current.to(examples.logits.dtype)
 
     def before_step(self, step: Step) -> bool:
         """One look-ahead step from eps = 0; leaves the model untouched."""

@@ -118,7 +118,6 @@ class MeLU(Learned):
             "lr": ("log", 0.00005, 0.1),
             "xi_over_lr": ("log", 0.005, 1000.0),
             "every": ("choice", 1, 3, 7, 13),
-            "criterion": ("choice", "mixture", "ce"),
         },
     )
     decision_layers_only = True

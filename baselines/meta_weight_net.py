@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Learned
-from autoloss.seeds import Draw
 
 
 class MetaWeightNet(Learned):
@@ -86,7 +86,6 @@ class MetaWeightNet(Learned):
             "every": ("choice", 1, 3, 7, 13),
             "weight_decay": ("log", 1e-6, 1e-2),
             "xi_over_lr": ("log", 0.1, 1000.0),
-            "criterion": ("choice", "mixture", "ce"),
         },
     )
 
@@ -96,8 +95,9 @@ class MetaWeightNet(Learned):
         self.weighting = nn.Sequential(
             nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, n), nn.Sigmoid()
         )
+        self.relaxation = lambda weights, draw: weights
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    def scores(self, examples: Examples) -> Tensor:
         """Weights `[B, n]`; the losses that the net reads are constants, as in the original."""
-        weights: Tensor = self.weighting(self.candidates(labels, logits.detach()))
+        weights: Tensor = self.weighting(examples.losses.detach())
         return weights

@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Joint
 from autoloss.methods.weighting import GlobalLogits
@@ -54,10 +55,8 @@ class Uncertainty(Joint):
         torch.nn.init.constant_(self.weighting.scores, -0.5)
         self.relaxation = lambda s, draw: (-s).exp()
 
-    def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
-    ) -> tuple[Tensor, Tensor]:
+    def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
         """The weighted losses and the penalty on s, scalar, and the weights `[n]`."""
-        loss, weights = super().weigh(labels, logits, t, role)
+        loss, weights = super().weigh(examples, t, role)
         (s,) = self.weighting.parameters()
         return loss + s.sum() / 2, weights

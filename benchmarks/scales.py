@@ -59,7 +59,9 @@ class Scale(NamedTuple):
         sizes, ids, labels = (paper_rows if self.name == "paper" else laptop_rows)(self)
         manifest = Manifest.model_construct(
             splits=dict(self.rows),
-            fields=tuple(FieldStats.model_construct(size=size) for size in sizes),
+            fields=tuple(
+                FieldStats.model_construct(name=f"f{k}", size=size) for k, size in enumerate(sizes)
+            ),
             classes=2,
             data_hash="",
         )

@@ -378,7 +378,7 @@ def test_simultaneous_updates_leave_the_models_gradient_under_the_old_weights(
     old = copy.deepcopy(method)
     assert method.before_step(step)
     params = step.opened.params
-    loss, weights = old.weigh(step.batch.labels, step.forward(params), step.t)
+    loss, weights = old.weigh(old.examples(*step.batch, step.forward(params)), step.t)
     expected = torch.autograd.grad(loss, list(params.values()))
     assert torch.equal(step.descent.loss, loss)
     assert torch.equal(step.descent.weights, weights)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoloss.config import Config, load_config
+from autoloss.config import Config, load_config, overlay
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import (
     FieldStats,
@@ -16,6 +16,7 @@ from autoloss.data.manifest import (
     digest,
     write_manifest,
 )
+from autoloss.methods.discover import discover
 from autoloss.study.study import Study
 
 ROOT = Path(__file__).parents[1]
@@ -29,12 +30,25 @@ def tiny_config(**training) -> Config:
     return load_config(
         {
             "scale": "smoke",
-            "study": {"max_rows": None},
+            "study": {"max_rows": None, "fail_fast": False},
             "model": {"embedding_dim": 4, "hidden": [8]},
             "training": {"batch_size": 64, "max_epochs": 2, "device": "cpu", **training},
         },
         ROOT,
     )
+
+
+def with_needs(config: Config, method: str) -> Config:
+    """`config`, its candidates followed by the losses that a method needs beside them."""
+    candidates = config.losses.candidates
+    more = [loss for loss in discover()[method].needs if loss not in candidates]
+    return overlay(config, {"losses": {"candidates": [*candidates, *more]}}, method)
+
+
+def project_methods() -> list[str]:
+    """The methods of the project itself: a reader's own are not on docs/methods.md."""
+    page = (ROOT / "docs" / "methods.md").read_text()
+    return [name for name in discover() if f"| `{name}` |" in page]
 
 
 def tiny_splits(study: Study, dataset: str, classes: int) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 
 from autoloss.claims.verdict import Row
-from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import RecordError
 from autoloss.records.predictions import read_run
 from autoloss.records.store import MEND
@@ -20,20 +18,12 @@ Kept = Callable[[Cell, int], Predicted]  # a run's predictions, by its cell and 
 
 
 def kept_by(study: Study) -> Kept:
-    """What a study's runs have kept; each split's arrays are compared with their manifest once.
-
-    When asked it raises as `read_run` does, for predictions or a split that are not there, too.
-    """
-    sound: set[Path] = set()
+    """What a study's runs have kept; it raises as `read_run` does, also where nothing is kept."""
 
     def kept(cell: Cell, seed: int) -> Predicted:
         if not (file := study.predictions_file(cell, seed)).exists():
             raise RecordError(str(file), "no such file, though its run is there", MEND)
         run = read_run(study, cell, seed)
-        split = study.prepared_folder(cell.dataset, study.split_of(seed))
-        if split not in sound:
-            PreparedData.open(split).verify()
-            sound.add(split)
         return Predicted.by(run.labels, run.logits, run.clusters, run.calibration)
 
     return kept

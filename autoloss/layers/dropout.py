@@ -16,10 +16,11 @@ from autoloss.seeds import Draw
 class Dropout(nn.Module):
     """Zero each value with probability `rate`, scale the others by 1 / (1 - rate), in training.
 
-    Its mask is that of the pass at hand, which `drawing` tells it.
+    Its masks are those of the pass at hand, which `drawing` tells it: one for each time that the
+    pass comes through it.
     """
 
-    seed: int | None = None
+    seeds: Iterator[int] | None = None
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -28,13 +29,13 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def mask(self) -> tuple[float, int]:
-        """The rate, and the seed of the mask in training."""
-        if self.seed is None and self.rate:
+        """The rate, and the seed of the next mask in training."""
+        if self.seeds is None and self.rate:
             raise RuntimeError(
                 "dropout was not told which noise to draw: make the pass in training mode by a "
                 "`Step`, or within `drawing(dropouts(model), Draw.of(t, seed, 'dropout'))`"
             )
-        return self.rate, self.seed or 0
+        return self.rate, next(self.seeds) if self.seeds else 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; unchanged in evaluation mode."""
@@ -57,11 +58,11 @@ def dropouts(module: nn.Module) -> list[Dropout]:
 
 @contextmanager
 def drawing(layers: Sequence[Dropout], draw: Draw) -> Iterator[None]:
-    """Within, these have the masks of `draw`, each its own."""
+    """Within, which is one pass, these have the masks of `draw`, each its own."""
     for k, layer in enumerate(layers, 1):
-        vars(layer)["seed"] = draw.seed(k)  # a module's own way of setting takes 3 microseconds
+        vars(layer)["seeds"] = draw.seeds(k)  # a module's own way of setting takes 3 microseconds
     try:
         yield
     finally:
         for layer in layers:
-            vars(layer).pop("seed", None)
+            vars(layer).pop("seeds", None)

@@ -191,7 +191,6 @@ class AutoLoss(Learned):
             "lr": ("log", 0.0001, 0.01),
             "every": ("choice", 1, 3, 7, 13),
             "xi_over_lr": ("log", 0.1, 1000.0),
-            "criterion": ("choice", "mixture", "ce"),
             "tau_slope": ("times", 0.1, 10.0),
         },
     )

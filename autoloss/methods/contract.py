@@ -3,7 +3,7 @@
 The training loop is the same for every method; a method says only this. `Method` weighs the
 candidates somehow; `fixed.FixedWeights` by constants, `fixed.Searched` by constants that a search
 finds; `learned` has those whose weighting has parameters. A baseline subclasses one of them
-in a file of its own.
+in a file of its own. docs/methods-contract.md says what is called when.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from autoloss.candidates import CandidateLosses
 from autoloss.config import LossOptions
 from autoloss.data.load.batches import Batch
+from autoloss.errors import ConfigError
 from autoloss.functional import FunctionalModel
 from autoloss.hypergradient import Move
 from autoloss.methods.discover import discover
+from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.options import loss_options_of, options_of
 from autoloss.seeds import Draw, derive_seed, seeded
@@ -108,6 +110,7 @@ class Method(nn.Module):
         options: overrides of the defaults in `info.options`; unknown keys raise ConfigError.
         steps_per_epoch: inner steps of an epoch (for schedules written per epoch).
         seed: the run's seed, for the method's own noise.
+        fields: how many values each field of the ids has, by name, in the columns' order.
     """
 
     info: ClassVar[Info]
@@ -120,6 +123,7 @@ class Method(nn.Module):
         *,
         steps_per_epoch: int = 1,
         seed: int = 0,
+        fields: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.task, methods = task or Task(), discover()
@@ -128,6 +132,7 @@ class Method(nn.Module):
         self.candidates = CandidateLosses(self.task, losses)
         self.options = options_of(self.info, options or {}, methods)
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
+        self._fields = dict(fields or {})
         # Built from its own seed: the model's initialisation is the same for every method.
         with seeded(derive_seed(seed, "weighting")):
             self.build()
@@ -135,7 +140,20 @@ class Method(nn.Module):
     def build(self) -> None:
         """Make the modules the method needs; nothing by default."""
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    @property
+    def fields(self) -> Mapping[str, int]:
+        """How many values each field has, by name, in the order of the columns of the ids.
+
+        Raises:
+            ConfigError: the method was made without them.
+        """
+        if not self._fields:
+            mend = "give them: `fields={name: size, ...}`, in the order of the columns of the ids"
+            where = type(self).__name__
+            raise ConfigError(where, "depends on the fields' sizes, and was made without", mend)
+        return self._fields
+
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """Weights of the candidates, `[n]` or `[B, n]`; `draw` has the step and the noise."""
         raise NotImplementedError
 
@@ -153,24 +171,35 @@ class Method(nn.Module):
 
     def descend(self, step: Step) -> Descent:
         """The inner step's loss, weights and gradients, under the weighting as it is now."""
-        loss, weights = self.weigh(step.batch.labels, step.forward(), step.t)
+        loss, weights = self.weigh(self.examples(*step.batch, step.forward()), step.t)
         wanted = [*step.opened.params.values(), *self.inner_parameters()]
         gradients = torch.autograd.grad(loss, wanted, materialize_grads=True)
         return Descent(loss.detach(), weights.detach(), gradients)
 
-    def loss(self, labels: Tensor, logits: Tensor, t: int, role: str = "inner") -> Tensor:
+    def loss(
+        self,
+        labels: Tensor,
+        logits: Tensor,
+        t: int,
+        role: str = "inner",
+        *,
+        ids: Tensor | None = None,
+    ) -> Tensor:
         """The mixed loss, mean over the batch of sum_i p_i l_i (Eq. 11), scalar.
 
-        The same `t` and `role` ("inner" or "outer") always give the same noise.
+        The same `t` and `role` ("inner" or "outer") always give the same noise. `ids` `[B, F]` are
+        for methods whose weights depend on them.
         """
-        return self.weigh(labels, logits, t, role)[0]
+        return self.weigh(self.examples(ids, labels, logits), t, role)[0]
 
-    def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
-    ) -> tuple[Tensor, Tensor]:
+    def examples(self, ids: Tensor | None, labels: Tensor, logits: Tensor) -> Examples:
+        """What the weights of a batch may depend on: `method.examples(*batch, logits)`."""
+        return Examples(labels, logits, ids, self.candidates)
+
+    def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
         """The mixed loss, scalar, and the weights that made it, `[n]` or `[B, n]`."""
-        weights = self.weights(labels, logits, self.draw(t, role))
-        return (weights * self.candidates(labels, logits)).sum(dim=-1).mean(), weights
+        weights = self.weights(examples, self.draw(t, role))
+        return (weights * examples.losses).sum(dim=-1).mean(), weights
 
     def draw(self, t: int, role: str) -> Draw:
         """The schedule's step and the noise of one evaluation."""

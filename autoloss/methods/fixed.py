@@ -11,6 +11,7 @@ from torch import Tensor
 from autoloss.domains import Domain
 from autoloss.errors import ConfigError
 from autoloss.methods.contract import Method
+from autoloss.methods.examples import Examples
 from autoloss.methods.options import require_weights
 from autoloss.seeds import Draw
 
@@ -83,16 +84,14 @@ class FixedWeights(Method):
         self.register_buffer("vector", torch.tensor([constant.get(n, 0.0) for n in names]))
         self.register_buffer("used_vector", torch.tensor(list(used.values())))
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The constants, `[n]`."""
         vector: Tensor = self.get_buffer("vector")
         return vector
 
-    def weigh(
-        self, labels: Tensor, logits: Tensor, t: int, role: str = "inner"
-    ) -> tuple[Tensor, Tensor]:
+    def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
         """As for any method, from the used candidates alone."""
-        values = self.used(labels, logits) * self.get_buffer("used_vector")
+        values = self.used(examples.labels, examples.logits) * self.get_buffer("used_vector")
         return values.sum(dim=-1).mean(), self.get_buffer("vector")
 
 

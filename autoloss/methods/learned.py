@@ -17,6 +17,7 @@ from autoloss.functional import decision_layers
 from autoloss.hypergradient import ESTIMATORS, Gradients, Move, OuterProblem, Params, along_gradient
 from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.contract import Descent, Method, Step
+from autoloss.methods.examples import Examples
 from autoloss.methods.weighting import Relaxation
 from autoloss.ops.adam import Adam
 from autoloss.seeds import Draw
@@ -25,8 +26,9 @@ from autoloss.seeds import Draw
 class Parametric(Method):
     """A weighting with parameters V and an Adam of their own.
 
-    `build` sets `weighting` (a module: labels, logits -> scores) and `relaxation` (scores ->
-    weights). Options: `lr`, and where a method has them, Adam's `betas` and `weight_decay`.
+    `build` sets `weighting`, a module whose parameters are V, and `relaxation` (scores -> weights);
+    `scores` calls the former, with labels and logits unless a subclass has it otherwise. Options:
+    `lr`, and where a method has them, Adam's `betas` and `weight_decay`.
     """
 
     weighting: nn.Module
@@ -42,10 +44,15 @@ class Parametric(Method):
         )
         self._dropouts = dropouts(self.weighting)
 
-    def weights(self, labels: Tensor, logits: Tensor, draw: Draw) -> Tensor:
+    def scores(self, examples: Examples) -> Tensor:
+        """The weighting's scores, `[n]` or `[B, n]`, here of (y, y_hat) as in the paper (§2.4)."""
+        scores: Tensor = self.weighting(examples.labels, examples.logits)
+        return scores
+
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The relaxed scores, `[n]` or `[B, n]`."""
         with drawing(self._dropouts, draw):
-            scores = self.weighting(labels, logits)
+            scores = self.scores(examples)
         return self.relaxation(scores, draw)
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -133,13 +140,13 @@ class Learned(Parametric):
         self._weighed: list[tuple[Tensor, Tensor]] = []  # first, at the current parameters
 
         def train_loss(logits: Tensor) -> Tensor:
-            loss, weights = self.weigh(step.batch.labels, logits, step.t)
+            loss, weights = self.weigh(self.examples(*step.batch, logits), step.t)
             self._weighed.append((loss.detach(), weights.detach()))
             return loss
 
         def val_loss(logits: Tensor) -> Tensor:
             if self.options["criterion"] == "mixture":
-                return self.loss(outer.labels, logits, step.t, role)
+                return self.weigh(self.examples(*outer, logits), step.t, role)[0]
             return self.candidates.only("ce")(outer.labels, logits).mean()
 
         weighting = self.optimizer.parameters

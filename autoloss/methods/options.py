@@ -14,15 +14,14 @@ from autoloss.methods.info import Entry, Info
 # Options of these names have a range, whichever method has them.
 POSITIVE = ("every", "lr", "hidden", "temperature", "tau_start", "tau_floor")
 SHARES = ("dropout", "betas")
+# Options that say which method it is, or how it is estimated: no search may choose them.
+READINGS = (
+    *("updates", "look_ahead", "hypergradient", "criterion"),
+    *("detach", "straight_through", "tau_unit"),
+)
 # Options that no method searches in the tuned protocol, and why.
 UNTUNED = {
-    **dict.fromkeys(
-        (
-            *("updates", "look_ahead", "hypergradient", "criterion"),
-            *("detach", "straight_through", "tau_unit"),
-        ),
-        "a reading of the paper or an estimator, no hyper-parameter",
-    ),
+    **dict.fromkeys(READINGS, "a reading of the paper or an estimator, no hyper-parameter"),
     **dict.fromkeys(("hidden", "dropout"), "the weighting's architecture, as published"),
     **dict.fromkeys(("tau_start", "tau_floor"), "the schedule's ends; its slope is searched"),
     "betas": "Adam's, as published; its rate is searched",
@@ -178,7 +177,7 @@ def tuning_of(
 def _declared(info: Info, methods: Mapping[str, Entry]) -> dict[str, Domain]:
     base = methods[info.base].info if info.base else None
     declared = {**(_declared(base, methods) if base else {}), **info.tune}
-    out = {"criterion", *_taken_out(info)}
+    out = _taken_out(info)
     return {key: domain for key, domain in declared.items() if key not in out}
 
 
@@ -218,7 +217,7 @@ def check_tuning(entry: Entry, methods: Mapping[str, Entry]) -> None:
     """Each option that is tuned, or is said not to be, exists; and domains have a known form.
 
     Raises:
-        MethodError: one does not, or has not.
+        MethodError: one does not, or has not; or one is tuned that no search may choose.
     """
     info, options = entry.info, options_of(entry.info, {}, methods)
     for part in ("tune", "untuned"):
@@ -227,6 +226,11 @@ def check_tuning(entry: Entry, methods: Mapping[str, Entry]) -> None:
                 mend = did_you_mean(key, options or ["(none)"])
                 raise MethodError(f"{entry.file}, {part}['{key}']", "no such option", mend)
     for key, domain in info.tune.items():
+        if key in READINGS:
+            mend = (
+                f"take it out of `tune`; a method with another {key} is one with base='{info.name}'"
+            )
+            raise MethodError(f"{entry.file}, tune['{key}']", UNTUNED[key], mend)
         try:
             require_domain(domain, options[key])
         except ValueError:

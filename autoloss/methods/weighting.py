@@ -1,8 +1,8 @@
 """What gives the weights p over the candidate losses, and how (paper §2.3-2.4).
 
-A *weighting* maps (labels, logits) to scores, `[n]` (global) or `[B, n]` (per example); a
-*relaxation* maps scores to weights. AutoLoss is a controller under Gumbel-softmax; its ablation
-AL-2 the same controller under plain softmax.
+A *weighting* maps (labels, logits), or what else of the examples a method's `scores` gives it, to
+scores, `[n]` (global) or `[B, n]` (per example); a *relaxation* maps scores to weights. AutoLoss is
+a controller under Gumbel-softmax; its ablation AL-2 the same controller under plain softmax.
 """
 
 from __future__ import annotations

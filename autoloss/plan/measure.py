@@ -78,7 +78,9 @@ def random_data(size: DataSize, rows: dict[str, int]) -> PreparedData:
     manifest = Manifest.model_construct(
         splits=rows,
         classes=size.classes,
-        fields=tuple(FieldStats.model_construct(size=n) for n in size.field_sizes),
+        fields=tuple(
+            FieldStats.model_construct(name=f"f{k}", size=n) for k, n in enumerate(size.field_sizes)
+        ),
         data_hash="random",
     )
     labels = random.permutation(total).astype(np.int32) % size.classes

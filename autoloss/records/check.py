@@ -7,19 +7,20 @@ is trained, and nothing is believed that a file says about itself alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from autoloss.data.load.prepared import PreparedData
 from autoloss.errors import DataError, RecordError
 from autoloss.records.controllers import check_controller, owns_controller
 from autoloss.records.expected import over_budget, prepared_hash, why_no_search, why_not
-from autoloss.records.predictions import check_predictions
+from autoloss.records.predictions import check_predictions, max_bytes
 from autoloss.records.schema import Record, Search
 from autoloss.records.shards import agrees
-from autoloss.records.store import parse_record, parse_search, read_limited
+from autoloss.records.store import MAX_BYTES, parse_record, parse_search, read_limited
 from autoloss.study.cell import Cell
 from autoloss.study.groups import GROUPS
 from autoloss.study.study import Study
@@ -43,14 +44,18 @@ class UnsoundError(Exception):
         self.kind, self.problem, self.remove = kind, problem, remove
 
 
-Reader = Callable[[Path], bytes]
+class Reader(Protocol):
+    """Gives the content of a file of the study, maybe from elsewhere, if it is not too large."""
+
+    def __call__(self, file: Path, limit: int = MAX_BYTES) -> bytes:
+        """As `read_limited`, with a FileNotFoundError where there is no file."""
 
 
-def read_present(file: Path) -> bytes:
-    """As `read_limited`, with a FileNotFoundError where there is no file."""
+def read_present(file: Path, limit: int = MAX_BYTES) -> bytes:
+    """What is here."""
     if not os.path.lexists(file):
         raise FileNotFoundError(file)
-    return read_limited(file)
+    return read_limited(file, limit)
 
 
 @dataclass(frozen=True)
@@ -145,19 +150,23 @@ class Tree:
 
 
 def sound_run(
-    study: Study, cell: Cell, seed: int, data_hash: str | None, read: Reader = read_present
+    study: Study,
+    cell: Cell,
+    seed: int,
+    data_hash: str | None,
+    read: Reader = read_present,
+    rows: int | None = None,
 ) -> Record:
     """A run's record, whole, the study's own, within its budget, with predictions and controller.
 
     Args:
         data_hash: of the prepared data; None: whatever data the record is of.
-        read: gives the content of a file of the study, maybe from elsewhere.
+        rows: of the test split; None: what the record says.
 
     Raises:
         UnsoundError: it is not.
     """
-    file, left = study.record_file(cell, seed), study.controller_file(cell, seed)
-    kept = study.predictions_file(cell, seed)
+    file = study.record_file(cell, seed)
     with _whole(file, "no record"):
         record = parse_record(read(file), str(file))
     if problem := why_not(study, cell, seed, record, data_hash):
@@ -165,12 +174,30 @@ def sound_run(
     if problem := over_budget(study, cell, record):
         raise UnsoundError("over budget", problem)
     if record.status == "ok":
-        with _whole(kept, "its test predictions are not there"):
-            check_predictions(read(kept), record, str(kept))
-    if record.status == "ok" and owns_controller(record):
+        check_kept(study, cell, seed, record, read, rows)
+    return record
+
+
+def check_kept(
+    study: Study,
+    cell: Cell,
+    seed: int,
+    record: Record,
+    read: Reader = read_present,
+    rows: int | None = None,
+) -> None:
+    """Whether what a successful run left beside its record is there, and what the record says.
+
+    Raises:
+        UnsoundError: it is not.
+    """
+    kept, left = study.predictions_file(cell, seed), study.controller_file(cell, seed)
+    limit = max_bytes(study, cell, record.rows["test"] if rows is None else rows)
+    with _whole(kept, "its test predictions are not there"):
+        check_predictions(read(kept, limit), record, str(kept))
+    if owns_controller(record):
         with _whole(left, "its controller is not there"):
             check_controller(read(left), record)
-    return record
 
 
 def sound_search(

@@ -14,7 +14,13 @@ from autoloss.target import snakemake
 
 
 def prepared_hash(study: Study, dataset: str, split: int) -> str | None:
-    """The hash of a split's prepared arrays; None where they are not here (or no more).
+    """The hash of a split's prepared arrays; None, and errors, as `prepared` has them."""
+    manifest = prepared(study, dataset, split)
+    return manifest.data_hash if manifest else None
+
+
+def prepared(study: Study, dataset: str, split: int) -> Manifest | None:
+    """What a split's prepared arrays are; None where they are not here (or no more).
 
     Raises:
         RecordError: they were prepared by another description or code than the study's, or are of
@@ -32,7 +38,7 @@ def prepared_hash(study: Study, dataset: str, split: int) -> str | None:
         problem = f"holds split {manifest.split} of {manifest.dataset}"
         mend = f"delete it, then run `{snakemake(study, str(folder / MANIFEST))}`"
         raise RecordError(str(folder), problem, mend)
-    return manifest.data_hash
+    return manifest
 
 
 def why_not(

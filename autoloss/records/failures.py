@@ -25,9 +25,16 @@ def crashed(study: Study, cells: Iterable[Cell]) -> Iterator[str]:
         if failures and failures[0]:
             first = failures[0]
             what = f"{first.kind}: {first.message}".partition("\n")[0]
-            lines = re.findall(r'File "(.+?)", line (\d+)', first.traceback)
-            place = f" ({lines[-1][0]}:{lines[-1][1]})" if lines else ""
+            place = place_of(first.traceback)
+            place = f" ({place})" if place else ""
             yield f"{cell} ({len(failures)} of {study.config.study.seeds} runs): {what}{place}"
+
+
+def place_of(traceback: str) -> str:
+    """The file and line that raised, or that called the library which did: "file:line", or ""."""
+    places = re.findall(r'File "(.+?)", line (\d+)', traceback)
+    own = [place for place in places if "site-packages" not in place[0]]
+    return ":".join((own or places or [()])[-1])
 
 
 def say_crashed(lines: Iterable[str]) -> str:

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoloss.data.manifest import Manifest
 from autoloss.errors import RecordError
 from autoloss.records.check import Reader, UnsoundError, read_present, sound_run, sound_search
-from autoloss.records.expected import prepared_hash
+from autoloss.records.expected import prepared
 from autoloss.records.schema import Record, Search
 from autoloss.records.shards import agrees, write_shard
-from autoloss.records.store import read_limited, write_bytes
+from autoloss.records.store import MAX_BYTES, read_limited, write_bytes
 from autoloss.study.cell import Cell
 from autoloss.study.groups import GROUPS
 from autoloss.study.study import Study
@@ -53,17 +54,17 @@ class Merge:
         for cell in sorted(cells, key=lambda cell: study.controller_of(cell) is not None):
             if not self._theirs(study.cell_folder(cell)).is_dir():
                 continue
-            hashes = {k: prepared_hash(study, cell.dataset, k) for k in study.prepared_splits}
-            absent = [split for split, data_hash in hashes.items() if data_hash is None]
-            if absent:
+            made = {k: prepared(study, cell.dataset, k) for k in study.prepared_splits}
+            data = {k: manifest for k, manifest in made.items() if manifest is not None}
+            if absent := [k for k in made if k not in data]:
                 manifest = study.prepared_folder(cell.dataset, absent[0]) / "manifest.json"
                 mend = f"run `{snakemake(study, str(manifest))}` first"
                 self.refused.append(f"{cell}: its data are not prepared here; {mend}")
                 continue
-            if study.searches(cell) and self._take(cell, None, hashes) is None:
+            if study.searches(cell) and self._take(cell, None, data) is None:
                 continue  # its runs cannot be used without it
             for first, last in study.shards():
-                here = [self._take(cell, seed, hashes) for seed in range(first, last + 1)]
+                here = [self._take(cell, seed, data) for seed in range(first, last + 1)]
                 records = [record for record in here if isinstance(record, Record)]
                 file = study.shard_file(cell, first, last)
                 if len(records) == len(here) and not agrees(cell, records, file):
@@ -72,21 +73,22 @@ class Merge:
         return self
 
     def _take(
-        self, cell: Cell, seed: int | None, hashes: Mapping[int, str | None]
+        self, cell: Cell, seed: int | None, data: Mapping[int, Manifest]
     ) -> Record | Search | None:
         """Take a run, or without a seed the cell's search, if it should be; what is here then."""
-        data_hash = hashes[self.study.split_of(seed)]
+        split = data[self.study.split_of(seed)]
         name = f"{cell} search" if seed is None else f"{cell} seed {seed}"
         contents: dict[Path, bytes] = {}
 
-        def fetch(file: Path) -> bytes:
-            contents[file] = self._fetch(file)
+        def fetch(file: Path, limit: int = MAX_BYTES) -> bytes:
+            contents[file] = self._fetch(file, limit)
             return contents[file]
 
         def sound(read: Reader) -> Record | Search:
             if seed is None:
-                return sound_search(self.study, cell, data_hash, read)
-            return sound_run(self.study, cell, seed, data_hash, read)
+                return sound_search(self.study, cell, split.data_hash, read)
+            rows = split.splits["test"]
+            return sound_run(self.study, cell, seed, split.data_hash, read, rows)
 
         try:
             own = sound(read_present)
@@ -114,7 +116,7 @@ class Merge:
         """Where the other tree has one of our files."""
         return self.folder / file.relative_to(self.study.results)
 
-    def _fetch(self, file: Path) -> bytes:
+    def _fetch(self, file: Path, limit: int) -> bytes:
         """What the other tree has for one of our files; links and devices are not read.
 
         Raises:
@@ -127,7 +129,7 @@ class Merge:
             raise RecordError(str(path), "is a link, or below one", MEND)
         if not stat.S_ISREG(mode):
             raise RecordError(str(path), "is no plain file", MEND)
-        return read_limited(path)
+        return read_limited(path, limit)
 
     def report(self) -> Iterator[str]:
         """What was done, in lines."""

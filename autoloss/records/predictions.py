@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from autoloss.data.load.prepared import Ints, PreparedData
+from autoloss.data.load.prepared import Ints, verified
 from autoloss.errors import RecordError
 from autoloss.records.schema import Record
 from autoloss.records.store import MEND, read_limited, read_record, write_bytes
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
+from autoloss.task import Task
 
-MAX_BYTES = 2**30  # some ten times those of the paper's largest test split
 Logits = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
@@ -54,27 +54,40 @@ def write_predictions(
     return hashlib.sha256(content).hexdigest()
 
 
+def max_bytes(study: Study, cell: Cell, rows: int) -> int:
+    """The most that a file of a run's predictions of so many test rows can have.
+
+    What does not compress grows by less than a thousandth; the rest is for names and calibration.
+    """
+    logits = 4 * rows * Task(study.dataset(cell.dataset).task.classes).outputs
+    return logits + logits // 1000 + 2**20
+
+
 def read(file: Path) -> tuple[Logits, Array | None]:
     """The logits in a file of predictions, `[n]` or `[n, C]`, and their calibration.
 
     Raises:
         RecordError: it is missing, or no such file.
     """
-    return _parse(read_limited(file, MAX_BYTES), str(file))
+    return _parse(read_limited(file, None), str(file))
 
 
 def read_run(study: Study, cell: Cell, seed: int) -> Predictions:
     """What a run of the study put out for its test split, with what it should have.
 
     Raises:
-        RecordError: the record or the predictions are missing, damaged, or of two runs.
+        RecordError: the record or the predictions are missing, damaged, or of two runs; or the run
+            is of another split than the study's.
         DataError: the split that the run was judged on is not prepared, or not as it was.
     """
-    record, file = read_record(study.record_file(cell, seed)), study.predictions_file(cell, seed)
-    content = read_limited(file, MAX_BYTES)
+    where, file = study.record_file(cell, seed), study.predictions_file(cell, seed)
+    record, split = read_record(where), study.split_of(seed)
+    if record.split != split:
+        raise RecordError(str(where), f"is of split {record.split}, not of split {split}", MEND)
+    data = verified(study.prepared_folder(cell.dataset, split))
+    content = read_limited(file, max_bytes(study, cell, data.manifest.splits["test"]))
     check_predictions(content, record, str(file))
     logits, calibration = _parse(content, str(file))
-    data = PreparedData.open(study.prepared_folder(cell.dataset, record.split))
     if data.data_hash != record.provenance.data_hash:
         raise RecordError(str(file), f"is of other data than those in {data.folder}", MEND)
     _, labels = data.split("test")

@@ -116,20 +116,20 @@ def parse_search(content: bytes, where: str) -> Search:
     return _parse(content, where, Search)
 
 
-def read_limited(file: Path, limit: int = MAX_BYTES) -> bytes:
-    """What a file holds.
+def read_limited(file: Path, limit: int | None = MAX_BYTES) -> bytes:
+    """What a file holds, up to so many bytes; None: however many they are.
 
     Raises:
         RecordError: it cannot be read, or is too large to be what it should be.
     """
     try:
         with file.open("rb") as stream:
-            content = stream.read(limit + 1)
+            content = stream.read(-1 if limit is None else limit + 1)
     except FileNotFoundError:
         raise RecordError(str(file), "no such file", MISSING) from None
     except OSError as error:
         raise RecordError(str(file), f"cannot be read: {error}", MEND) from error
-    if len(content) > limit:
+    if limit is not None and len(content) > limit:
         raise RecordError(str(file), f"is larger than {limit:,} bytes", MEND)
     return content
 

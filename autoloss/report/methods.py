@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoloss.config import LossOptions
 from autoloss.domains import shown
+from autoloss.errors import ConfigError
 from autoloss.methods.contract import Method
 from autoloss.methods.discover import discover
 from autoloss.methods.info import Entry
@@ -64,7 +65,10 @@ def method_rows() -> Iterator[str]:
 
 
 def _parameters(method: type[Method]) -> str:
-    counts = [sum(p.numel() for p in method(Task(c)).parameters()) for c in (2, 5)]
+    try:
+        counts = [sum(p.numel() for p in method(Task(c)).parameters()) for c in (2, 5)]
+    except ConfigError:  # it depends on the data set, or weighs another candidate
+        return ""
     return " / ".join(f"{n:,}" for n in dict.fromkeys(counts))
 
 

@@ -52,6 +52,7 @@ NEUTRAL = {
     "autoloss/data/manifest.py": "the data's hash",
     "autoloss/data/progress.py": "only says how far it is",
     "autoloss/data/specs.py": "the description by value, the data's hash",
+    "autoloss/training/generators.py": "only refuses",
     "autoloss/training/pace.py": "only says how far it is",
     "autoloss/training/display.py": "only says how far it is",
 }

@@ -32,6 +32,7 @@ from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import keep_freed_memory, make_deterministic, select_device
 from autoloss.training.evaluate import Array, Calibrator, Labels, judge, judge_fully, predict
+from autoloss.training.generators import Generators
 from autoloss.training.observe import choice, reliability
 from autoloss.training.optimizer import ModelAdam
 from autoloss.training.pace import Listener, Pace
@@ -137,11 +138,12 @@ class Trainer:
         self.state_file, self.report = state, report
         self.listener, self.pace = listener, Pace(listener)
         self.keeps_best = "validation" not in train_on
-        learned_on, self.judged_on = data.validation(options.validation == "halves")
+        learned_on, judged_on = data.validation(options.validation == "halves")
         self.train, self.validation = (
             Batches(*rows, options.batch_size, seed=seed, name=name)
             for name, rows in (("train", data.split(*train_on)), ("validation", learned_on))
         )
+        self.judged = Batches(*judged_on, EVALUATION_BATCH, seed=seed, name="validation")
         with seeded(derive_seed(seed, "model")):
             model = build_model(model_name, data.field_sizes, self.task, config.model)
         self.model = model.to(self.device)
@@ -152,6 +154,7 @@ class Trainer:
             config.methods.get(method_class.info.name, {}),
             steps_per_epoch=self.train.count,
             seed=seed,
+            fields={field.name: field.size for field in data.manifest.fields},
         ).to(self.device)
         self.optimizer = ModelAdam(
             self.model, options, self.train.ids.shape[1] * options.batch_size
@@ -212,9 +215,14 @@ class Trainer:
         return self.finished and done.epoch - done.best_epoch < self.options.patience
 
     def run_epoch(self, between_steps: Callable[[], None] = stop_if_asked) -> None:
-        """One pass over the training split, or what is left of it, then one over validation."""
+        """One pass over the training split, or what is left of it, then one over validation.
+
+        Raises:
+            ConfigError: the model or the method draws from torch's own generators.
+        """
         self._started = time.perf_counter()
-        done = self.progress
+        done, generators = self.progress, Generators(self.device)
+        drawer = f"{self.model_name} under {self.method.info.name}"
         self.model.train()
         self.method.train()
         first, steps = done.steps % self.train.count, self.train.count
@@ -222,6 +230,8 @@ class Trainer:
         for step in range(first, steps):
             between_steps()
             self.sums.add(*self.inner_step())
+            if step == first:
+                generators.require_unmoved(drawer, again=self.inner_step)
             self.pace.at(step + 1)
         sums, self.sums = self.sums, Sums.zero(len(self.method.candidates), self.device)
         train_loss = float(sums.loss) / self.train.count
@@ -233,6 +243,7 @@ class Trainer:
         done.selection.append((sums.selected / self.train.count).tolist())
         self.optimizer.settle()
         self._validate(train_loss)
+        generators.require_unmoved(f"a later step or the evaluation of {drawer}")
         self._count()
 
     def inner_step(self) -> tuple[Tensor, Tensor]:
@@ -265,7 +276,7 @@ class Trainer:
         done, monitor = self.progress, METRICS[self.options.monitor]
         predicted = self._predict("validation")
         metrics = judge(self.task, *predicted)
-        chosen = choice(self.method, *predicted, done.steps)
+        chosen = choice(self.method, *predicted, done.steps, self.judged.ids)
         done.choices += [chosen.model_dump()] if chosen else []
         done.curves.append({"epoch": done.epoch, "train_loss": train_loss, **metrics})
         value = metrics[monitor.name] if monitor.higher_is_better else -metrics[monitor.name]
@@ -307,8 +318,10 @@ class Trainer:
         }
 
     def _predict(self, split: str) -> tuple[Labels, Array]:
-        rows = self.judged_on if split == "validation" else self.data.split(split)
-        batches = Batches(*rows, EVALUATION_BATCH, seed=self.seed, name=split)
+        batches = self.judged
+        if split != "validation":
+            rows = self.data.split(split)
+            batches = Batches(*rows, EVALUATION_BATCH, seed=self.seed, name=split)
         self.pace.begin(split, self.progress.epoch, 0, batches.count, EVALUATION_BATCH)
         labels, logits = predict(self.model, batches, self.device, self.pace.at)
         if not np.isfinite(logits).all():

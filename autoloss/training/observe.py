@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
+from torch import Tensor
 
 from autoloss.methods.contract import Method
 from autoloss.methods.learned import Parametric
@@ -43,18 +44,21 @@ def reliability(task: Task, labels: Labels, logits: Array) -> Reliability:
 
 
 @torch.no_grad()
-def choice(method: Method, labels: Labels, logits: Array, t: int) -> Choice | None:
-    """The weights that `method` gives these examples as one batch, if it weighs each by (y, ŷ).
+def choice(
+    method: Method, labels: Labels, logits: Array, t: int, ids: Tensor | None = None
+) -> Choice | None:
+    """The weights that `method` gives these examples as one batch, if it weighs each by itself.
 
-    Without dropout, with the noise of a draw of its own.
+    Without dropout, with the noise of a draw of its own. `ids` are `[n, F]`.
     """
     if not isinstance(method, Parametric) or method.info.weights != "per example":
         return None
     device = next(method.parameters()).device
     batch = torch.as_tensor(labels, device=device), torch.as_tensor(logits, device=device).float()
+    examples = method.examples(ids, *batch)
     was_training = method.training
     method.eval()
-    weights = method.weights(*batch, method.draw(t, "observed"))
+    weights = method.weights(examples, method.draw(t, "observed"))
     method.train(was_training)
     task, classes = method.task, method.task.classes
     ease = probabilities(task, logits)[np.arange(len(labels)), labels]

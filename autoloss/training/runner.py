@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.data.load.prepared import PreparedData
-from autoloss.errors import UserError
+from autoloss.errors import MethodError, UserError
 from autoloss.faults import fault_in, machine_faults
 from autoloss.lock import sole_holder
 from autoloss.methods.contract import Method
@@ -20,8 +20,10 @@ from autoloss.methods.frozen import save_controller
 from autoloss.methods.learned import Parametric
 from autoloss.methods.load import load
 from autoloss.metrics import DERIVED
+from autoloss.records.check import UnsoundError, check_kept
 from autoloss.records.chosen import run_id_of, with_chosen
-from autoloss.records.controllers import owns_controller, taken_controller
+from autoloss.records.controllers import taken_controller
+from autoloss.records.failures import place_of
 from autoloss.records.predictions import write_predictions
 from autoloss.records.provenance import provenance
 from autoloss.records.schema import (
@@ -42,7 +44,7 @@ from autoloss.study.study import Study
 from autoloss.training import checkpoint
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import select_device
-from autoloss.training.loop import Progress, Trainer, refit_state
+from autoloss.training.loop import Progress, Trainer, TrainingDivergedError, refit_state
 from autoloss.training.pace import Beat, Listener
 
 # What a run's phases did together.
@@ -87,14 +89,14 @@ class Runner:
         where that is the run it wants.
         """
         run_id = run_id_of(self.study, cell, seed, data.data_hash)
-        file, name = self.study.record_file(cell, seed), f"{cell} seed {seed}"
+        name = f"{cell} seed {seed}"
         lock = self.study.state_file(cell, f"seed_{seed}").with_suffix(".lock")
         with (
             machine_faults(name),
             sole_holder(lock, lambda line: self.report(f"{name}: {line}"), resumes=True) as held,
         ):
             self._remove_leftovers(cell, seed, run_id)
-            if (done := _finished(file, run_id)) is not None:
+            if (done := self._finished(cell, seed, run_id)) is not None:
                 self.report(f"{name}: already done ({run_id})")
                 return done
 
@@ -107,6 +109,20 @@ class Runner:
                 self.report(line)
 
             return replace(self, report=say)._train(cell, seed, run_id, data, listen)
+
+    def _finished(self, cell: Cell, seed: int, run_id: str) -> Record | None:
+        """The record that is here if it is a success of this very run, and so is what it kept."""
+        try:
+            record = read_record(self.study.record_file(cell, seed))
+            if record.run_id != run_id or record.status != "ok":
+                return None
+            check_kept(self.study, cell, seed, record)
+        except UnsoundError as error:
+            self.report(f"{cell} seed {seed}: trained again: {error.problem}")
+            return None
+        except UserError:
+            return None
+        return record
 
     def _remove_leftovers(self, cell: Cell, seed: int, run_id: str) -> None:
         """What killed processes left half-written of this run; nobody writes it now."""
@@ -157,6 +173,10 @@ class Runner:
                 raise
             trace = traceback.format_exc()
             failure = Failure(kind=type(error).__name__, message=str(error), traceback=trace)
+            if self.study.config.study.fail_fast and not isinstance(error, TrainingDivergedError):
+                mend = "mend the code, or set study.fail_fast: false to record it and go on"
+                problem = f"{failure.kind} in {cell} seed {seed}: {failure.message}"
+                raise MethodError(place_of(trace) or str(cell), problem, mend) from error
             self.report(f"{cell} seed {seed}: FAILED, {failure.kind}: {failure.message}")
         about = provenance(
             data_hash=data.data_hash,
@@ -245,18 +265,6 @@ class Runner:
             return None
         sha256 = save_controller(method, self.study.controller_file(cell, seed))
         return Controller(run_id=run_id, cell=str(cell), seed=seed, sha256=sha256)
-
-
-def _finished(file: Path, run_id: str) -> Record | None:
-    """The record in `file` if it is a success of this very run; anything else is run again."""
-    try:
-        record = read_record(file)
-    except UserError:
-        return None
-    if record.run_id != run_id or record.status != "ok":
-        return None
-    left = [".predictions.npz", *([".controller.pt"] if owns_controller(record) else [])]
-    return record if all(file.with_suffix(suffix).exists() for suffix in left) else None
 
 
 def _check_still(method: Method, taken: Controller) -> None:

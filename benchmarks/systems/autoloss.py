@@ -40,7 +40,9 @@ class System:
         sizes = task.field_sizes(vocabulary)
         manifest = Manifest.model_construct(
             splits={"train": task.TRAIN, "validation": task.VALIDATION, "test": task.TEST},
-            fields=tuple(FieldStats.model_construct(size=size) for size in sizes),
+            fields=tuple(
+                FieldStats.model_construct(name=f"f{k}", size=size) for k, size in enumerate(sizes)
+            ),
             classes=2,
             data_hash="",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from autoloss.methods.options import LEARNING, loss_options_of, options_of, untu
 from autoloss.search.tuning import tune
 from autoloss.study.study import Study
 from autoloss.training.loop import Trainer
-from tests.tiny import ROOT, tiny_config
+from tests.tiny import ROOT, tiny_config, with_needs
 
 METHODS = discover()
 SHARED = {"training.lr", "training.weight_decay"}
@@ -50,9 +51,15 @@ def tuned(**keys):
 STUDY = tuned()
 
 
+@cache
+def study_of(name):
+    """The study, its candidates those that a method needs too."""
+    return Study(with_needs(STUDY.config, name), ROOT)
+
+
 def final(name, assignment, data):
     """The model after three epochs: DWA's weights change with the third."""
-    config = STUDY.with_assignment(name, assignment, "test").config
+    config = study_of(name).with_assignment(name, assignment, "test").config
     run = Trainer(config, data, "deepfm", load(name), 0)
     for _ in range(3):
         run.run_epoch()
@@ -62,9 +69,9 @@ def final(name, assignment, data):
 @every_method
 def test_every_dimension_changes_what_is_trained(name, tiny):
     """V learns fast and at each step here, so that in a few steps V's weight decay can matter."""
-    space = STUDY.search_space(name)
+    space = study_of(name).search_space(name)
     fast = {"method.every": 1, "method.lr": space.get("method.lr", (0,))[-1]}
-    base = {**STUDY.published(name), **{k: v for k, v in fast.items() if k in space}}
+    base = {**study_of(name).published(name), **{k: v for k, v in fast.items() if k in space}}
     usual = final(name, base, tiny["binary"])
     for key, (kind, *values) in space.items():
         others = [value for value in values if value != base[key]]
@@ -75,7 +82,7 @@ def test_every_dimension_changes_what_is_trained(name, tiny):
 
 @every_method
 def test_every_option_is_searched_or_there_is_a_reason(name):
-    entry, space = METHODS[name], STUDY.search_space(name)
+    entry, space = METHODS[name], study_of(name).search_space(name)
     options, reasons = options_of(entry.info, {}, METHODS), untuned_of(entry.info, METHODS)
     assert all(reason.strip() for reason in reasons.values())
     reasoned = {*reasons, *(LEARNING if entry.info.frozen else ())}
@@ -142,10 +149,12 @@ def test_the_published_protocol_searches_nothing_but_weights():
 class Lab:
     """Trains nothing: a trial is as good as its learning rate is small; 60 epochs for all."""
 
-    candidates, max_epochs, seed, trials = STUDY.config.losses.candidates, 3, 0, 20
+    max_epochs, seed, trials = 3, 0, 20
 
     def __init__(self, name):
-        self.space, self.published = STUDY.search_space(name), STUDY.published(name)
+        study = study_of(name)
+        self.candidates = study.config.losses.candidates
+        self.space, self.published = study.search_space(name), study.published(name)
         self.tried, self.left = [], self.trials * self.max_epochs
 
     def train(self, assignment, epochs=None):
@@ -162,9 +171,9 @@ def test_the_first_trial_has_the_published_values_and_all_vary_every_key(name):
     with suppress(BudgetSpentError):
         method.search(lab) if issubclass(method, Searched) else tune(lab)
     usual = tuned(protocol="published").settings(name)
-    first = {**lab.tried[0]}
+    first, n = {**lab.tried[0]}, len(lab.candidates)
     if METHODS[name].info.searches:
-        assert first.pop("method.weights") == pytest.approx([0.25] * 4)
+        assert first.pop("method.weights") == pytest.approx([1 / n] * n)
     parts = [key.partition(".") for key in first]
     assert first == {f"{part}.{key}": usual[part][key] for part, _, key in parts}
     assert all({*trial} == {*lab.tried[0]} for trial in lab.tried)

@@ -29,16 +29,17 @@ def test_any_candidates_are_weighed_one_by_one_or_refused(names, name, classes):
             with pytest.raises(ConfigError, match=r"losses\.candidates"):
                 load(name)(task, options)
             return
-        method = load(name)(task, options)
+        method = load(name)(task, options, fields={"f0": 3})
         labels = torch.tensor([0, 1, 1])
         logits = torch.randn(3) if task.binary else torch.randn(3, classes)
-        weights = method.weights(labels, logits, Draw(0, 1))
+        examples = method.examples(labels[:, None], labels, logits)
+        weights = method.weights(examples, Draw(0, 1))
         assert weights.shape[-1] == len(names)
         if discover()[name].info.simplex:
             torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
             if len(names) == 1:
                 only = method.candidates(labels, logits).mean()
-                torch.testing.assert_close(method.loss(labels, logits, 0), only)
+                torch.testing.assert_close(method.weigh(examples, 0)[0], only)
 
 
 @given(SETS, st.sampled_from(list(discover())), st.sampled_from(["binary", "rating"]))
@@ -60,7 +61,8 @@ def test_al1_weighs_all_candidates_alike(n):
     with with_more():
         names = tuple(LOSSES)[:n]
         method = load("al1")(Task(), LossOptions(candidates=names))
-        weights = method.weights(torch.empty(0), torch.empty(0), Draw(0, 1))
+        nobody = method.examples(None, torch.empty(0), torch.empty(0))
+        weights = method.weights(nobody, Draw(0, 1))
     torch.testing.assert_close(weights, torch.full((n,), 1 / n))
 
 

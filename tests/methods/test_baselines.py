@@ -181,7 +181,7 @@ def test_meta_weight_net_learns_on_cross_entropy_after_a_step_under_its_weights(
     assert (gradient - other).norm() > 0.01 * other.norm()
     assert published(method) == ("ce", 0.001, (0.9, 0.999), 0.0001)
     logits = step.forward()
-    _, weights = method.weigh(step.batch.labels, logits, t=0)
+    _, weights = method.weigh(method.examples(*step.batch, logits), t=0)
     v, a, w, b = method.weighting.parameters()
     assert (v.shape, weights.shape) == ((100, 4), (24, 4))
     hidden = (by_hand(step.batch.labels, logits) @ v.T + a).clamp(min=0)
@@ -261,7 +261,7 @@ def test_uncertainty_is_the_hand_worked_loss_with_its_hand_worked_gradient():
     assert s.tolist() == [-0.5] * 4
     s.data = torch.tensor([1.0, 2.0, 4.0, 0.5]).double().log()
     losses = torch.tensor([[0.0, 3.0, 1.0, 6.0], [1.0, 1.0, 3.0, 10.0]]).double()
-    loss, weights = method.weigh(torch.zeros(2), losses, t=0)
+    loss, weights = method.weigh(method.examples(None, torch.zeros(2), losses), t=0)
     # Means 0.5, 2, 2, 8 over exp(s) = 1, 2, 4, 1/2, whose logarithms sum to log 4.
     assert loss.item() == pytest.approx(0.5 + 1 + 0.5 + 16 + math.log(4) / 2)
     assert weights.tolist() == pytest.approx([1, 1 / 2, 1 / 4, 2])
@@ -287,7 +287,7 @@ def test_dwa_weighs_by_the_fall_of_the_last_two_epochs_means():
         means, expected = epochs[t // 3]
         spread = (t // 3) * (torch.tensor([[0.2], [-0.2]]) + 0.1 * (t % 3 - 1))  # of mean 0
         losses = torch.tensor(means) * (1 + spread)
-        loss, weights = method.weigh(torch.zeros(2), losses, t)
+        loss, weights = method.weigh(method.examples(None, torch.zeros(2), losses), t)
         assert weights.tolist() == pytest.approx(expected, abs=1e-6)
         assert loss.item() == pytest.approx((losses.mean(0) * weights).sum().item())
 
@@ -314,7 +314,7 @@ def test_gradnorm_follows_its_equation_2(model, classes):
         with untouched(step):
             assert method.before_step(step)
         torch.testing.assert_close(scores.grad, (above - below) / 2e-6, rtol=1e-6, atol=1e-8)
-        _, weights = method.weigh(step.batch.labels, step.forward(), t)
+        _, weights = method.weigh(method.examples(*step.batch, step.forward()), t)
         assert weights.sum().item() == pytest.approx(4)
 
 
@@ -332,11 +332,11 @@ def test_l2rw_weighs_pairs_by_what_they_do_for_validation(model, classes, monkey
     helps = [slope @ flat(grad(pair, parameters, retain_graph=True)) for pair in pairs]
     u = torch.stack(helps).view(24, 4).clamp(min=0)
     assert 0 < (u == 0).sum() < u.numel()
-    _, weights = method.weigh(step.batch.labels, step.forward(), step.t)
+    _, weights = method.weigh(method.examples(*step.batch, step.forward()), step.t)
     torch.testing.assert_close(weights, 24 * u / u.sum(), rtol=1e-9, atol=1e-12)
     monkeypatch.setattr("baselines.l2rw.exact", lambda problem, xi: (torch.ones(24, 4),))
     method.before_step(step)
-    loss, weights = method.weigh(step.batch.labels, step.forward(), step.t)
+    loss, weights = method.weigh(method.examples(*step.batch, step.forward()), step.t)
     assert loss == weights.abs().sum() == 0
 
 
@@ -502,7 +502,7 @@ def test_searched_weights_are_equal_until_found_and_weight_0_is_not_computed(nam
     labels, logits = torch.tensor([0, 3, 4]), torch.randn(3, 5)
     for found, weights in ((), [0.25] * 4), ([0.5, 0.0, 0.2, 0.3],) * 2:
         method = load(name)(Task(5), options={"weights": found})
-        loss, reported = method.weigh(labels, logits, t=0)
+        loss, reported = method.weigh(method.examples(None, labels, logits), t=0)
         assert method.used.names == tuple(n for n, w in zip(NAMES, weights, strict=True) if w)
         torch.testing.assert_close(reported, torch.tensor(weights))
         torch.testing.assert_close(loss, by_hand(labels, logits).mean(0) @ torch.tensor(weights))

@@ -118,6 +118,10 @@ def test_a_tuned_option_must_exist_and_have_a_domain(project):
         (text.replace('("log", 0.0001, 0.1)', "()"), "('log', low, high)"),
         (text.replace('("choice", 1, 3, 7, 13)', '("log", 1, 13)'), "('log', low, high)"),
         (text.replace("        tune={", '        untuned={"lrr": "why"},\n        tune={'), "'lr'"),
+        (
+            text.replace('"lr": ("log"', '"criterion": ("choice", "mixture", "ce"), "lr": ("log"'),
+            "a reading of the paper or an estimator, no hyper-parameter",
+        ),
     ):
         (project / "baselines" / "darts.py").write_text(wrong)
         with pytest.raises(MethodError) as error:

@@ -74,7 +74,8 @@ def test_the_gates_of_a_frozen_decision_network_are_still_drawn(tmp_path):
     save_controller(load("slf")(seed=5), file)
     method = load("slf_frozen")(options={"controller": str(file)}, seed=1).train()
     labels, logits = torch.tensor([0.0, 1.0]), torch.tensor([0.5, -2.0])
-    first, same, later = (method.weigh(labels, logits, t)[1] for t in (3, 3, 4))
+    examples = method.examples(None, labels, logits)
+    first, same, later = (method.weigh(examples, t)[1] for t in (3, 3, 4))
     assert torch.equal(first, same)
     assert not torch.allclose(first, later)
 

@@ -15,10 +15,11 @@ from autoloss.errors import ConfigError
 from autoloss.functional import FunctionalModel
 from autoloss.layers.dropout import Dropout, drawing, dropouts
 from autoloss.layers.embedding import FieldEmbedding
+from autoloss.layers.hidden import Hidden
 from autoloss.models import MODELS, build_model
 from autoloss.models.autoint import Interacting
 from autoloss.models.nfm import pool_pairs
-from autoloss.ops.dropout import lowest
+from autoloss.ops.dropout import dropout, lowest
 from autoloss.seeds import Draw
 from autoloss.strict import check
 from autoloss.task import Task
@@ -233,9 +234,44 @@ def test_dropout_in_training_is_told_what_to_draw():
         Dropout(0.5)(torch.ones(3))
     layers = nn.Sequential(Dropout(0.5), Dropout(0.0), Dropout(0.5))
     with drawing(dropouts(layers), Draw(3, 7)):
-        seeds = [layer.seed for layer in layers]
-        assert seeds == [Draw(3, 7).seed(1), None, Draw(3, 7).seed(2)]
-    assert [layer.seed for layer in layers] == [None] * 3
+        masks = [layer.mask() for layer in layers]
+        assert masks == [(0.5, Draw(3, 7).seed(1)), (0.0, 0), (0.5, Draw(3, 7).seed(2))]
+    assert [layer.seeds for layer in layers] == [None] * 3
+
+
+class Twice(nn.Module):
+    """One dropout layer at three places of a pass: twice by its own call, once in a `Hidden`."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(64))
+        self.hidden = Hidden(64, 64, 0.5)
+        self.drop = self.hidden.dropout
+
+    def forward(self, ids):
+        x = self.drop(self.scale.expand(len(ids), -1))
+        return x, self.drop(self.scale.expand(len(ids), -1)), self.hidden(x + 1)
+
+
+def test_one_dropout_layer_at_several_places_of_a_pass_has_a_mask_for_each():
+    """The first is that of a layer used once; the look-ahead's pass has the same ones again."""
+    ids, draw = torch.zeros(50, 1), Draw(3, 7)
+    model = Twice()
+    functional = FunctionalModel(model, [ids])
+    first, second, third = functional.current(draw)
+    assert torch.equal(first, dropout(torch.ones(50, 64), 0.5, draw.seed(1)))
+    zero = [x == 0 for x in (first, second, third)]
+    for a, b in combinations(zero, 2):
+        assert 0.3 < (a ^ b).double().mean() < 0.8  # of two masks alike it is 0, or the ReLU's
+    params = {name: 2 * value for name, value in functional.params.items()}
+    for again, doubled in ((functional.current(draw), 1), (functional(params, 0, draw), 2)):
+        assert torch.equal(again[0], doubled * first)
+        assert torch.equal(again[1], doubled * second)
+    assert torch.equal(functional.current(draw)[2], third)
+    assert not torch.equal(functional.current(Draw(4, 7))[1], second)
+    model.eval()
+    assert torch.equal(model(ids)[0], torch.ones(50, 64))
+    assert torch.equal(model(ids)[0], model(ids)[1])
 
 
 def test_torchs_own_dropout_is_refused_with_its_place():

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from autoloss.errors import RecordError
+from autoloss.errors import DataError, RecordError
+from autoloss.records.check import UnsoundError, read_present, sound_run
 from autoloss.records.index import build_index
-from autoloss.records.predictions import read, read_run, write_predictions
+from autoloss.records.predictions import max_bytes, read, read_run, write_predictions
 from autoloss.records.schema import Failure
-from autoloss.records.store import read_record
+from autoloss.records.store import MAX_BYTES, read_record, write_record
 from autoloss.study.cell import Cell
 from autoloss.training.loop import Trainer
 from autoloss.training.runner import Runner
@@ -82,6 +83,61 @@ def test_another_runs_predictions_are_not_taken_for_a_runs(study):
     shutil.copy(study.predictions_file(CE, 1), study.predictions_file(CE, 0))
     with pytest.raises(RecordError, match="not the predictions that the run's record names"):
         read_run(study, CE, 0)
+
+
+def test_a_run_of_another_split_or_of_a_damaged_one_is_not_read(study):
+    split = study.prepared_folder(CE.dataset, 1) / "labels.npy"
+    content = split.read_bytes()
+    read_run(study, CE, 1)
+    split.write_bytes(content[:-4] + bytes([content[-4] ^ 1, *content[-3:]]))  # in its range
+    with pytest.raises(DataError, match="expected sha256"):
+        read_run(study, CE, 1)
+    split.write_bytes(content)
+    read_run(study, CE, 1)
+    record = read_record(study.record_file(CE, 1))
+    write_record(record.model_copy(update={"split": 0}), study.record_file(CE, 1))
+    with pytest.raises(RecordError, match="is of split 0, not of split 1"):
+        read_run(study, CE, 1)
+
+
+def test_the_limit_on_a_file_follows_from_the_rows_that_it_must_have(study, tmp_path):
+    cell, rows = Cell("ml100k", "deepfm", "ce"), 20_000
+    noise = np.random.default_rng(0).integers(0, 2**32, (rows, 5), dtype=np.uint32)
+    finite = np.where(noise >> 23 & 0xFF == 0xFF, 0, noise).astype(np.uint32).view(np.float32)
+    write_predictions(finite, np.ones((6, 4)), tmp_path / "a.npz")
+    size = (tmp_path / "a.npz").stat().st_size
+    assert finite.nbytes * 0.9 < size < max_bytes(study, cell, rows) < finite.nbytes * 1.01 + 2**20
+    assert max_bytes(study, cell, 4_600_000) > 4_600_000 * 5 * 4 > MAX_BYTES  # paper scale
+    assert max_bytes(study, CE, 4_600_000) < 4_600_000 * 4 * 1.1  # of two classes one logit
+    limits = {}
+
+    def spy(file, limit=MAX_BYTES):
+        limits[file] = limit
+        return read_present(file, limit)
+
+    sound_run(study, CE, 0, None, spy)
+    kept = study.predictions_file(CE, 0)
+    assert limits == {study.record_file(CE, 0): MAX_BYTES, kept: max_bytes(study, CE, 80)}
+    with kept.open("r+b") as file:
+        file.truncate(max_bytes(study, CE, 80) + 1)
+    with pytest.raises(UnsoundError, match="is larger than"):
+        sound_run(study, CE, 0, None)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "another run's"])
+def test_a_run_whose_predictions_are_not_what_it_kept_is_trained_again(study, damage):
+    file, said = study.predictions_file(CE, 0), []
+    before, record = file.read_bytes(), read_record(study.record_file(CE, 0))
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(before[:-1])
+    elif damage == "another run's":
+        shutil.copy(study.predictions_file(CE, 1), file)
+    Runner(study, said.append).train_shard(CE, 0, 1)
+    assert file.read_bytes() == before
+    assert read_record(study.record_file(CE, 0)).digest == record.digest
+    assert any(f"{CE} seed 0: trained again: " in line for line in said)
+    assert any(line.startswith(f"{CE} seed 1: already done") for line in said)
 
 
 def test_a_run_that_fails_leaves_none_of_an_earlier_run(study, monkeypatch):

@@ -18,7 +18,7 @@ from autoloss.methods.info import Info
 from autoloss.methods.options import options_of
 from autoloss.report.fidelity import REFERENCE, STUDY, fidelity_page, flat, standing_of
 from autoloss.study import selection
-from tests.tiny import ROOT
+from tests.tiny import ROOT, project_methods
 
 METHODS = discover()
 PAPER = load_config({"scale": "paper", "protocol": "published"}, ROOT)
@@ -50,8 +50,7 @@ def test_what_is_an_option_is_no_default_at_the_papers_scale(where, defaults, ro
 
 def test_every_method_model_and_loss_of_the_project_says_what_it_does():
     """A method of the reader's own need not."""
-    listed = (ROOT / "docs" / "methods.md").read_text()
-    infos = {name: e.info for name, e in METHODS.items() if f"| `{name}` |" in listed}
+    infos = {name: METHODS[name].info for name in project_methods()}
     for room in ("models", "losses"):
         infos |= entries(room)
     assert len(infos) > 25

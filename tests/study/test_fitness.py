@@ -46,7 +46,7 @@ def test_every_method_of_a_plan_can_be_built_with_its_candidates(names, trials):
         assert ("grid" in kept) == (trials >= len(names) + (len(names) > 1))  # equal weights
         for name in kept:
             for classes in (2, 5):
-                load(name)(Task(classes), LossOptions(candidates=names))
+                load(name)(Task(classes), LossOptions(candidates=names), fields={"f0": 3})
         for name in study.left_out:
             with pytest.raises(ConfigError, match=name):
                 Study.load(

@@ -16,7 +16,7 @@ from autoloss.study.groups import GROUPS
 from autoloss.study.planned import notes
 from autoloss.study.study import Study
 from tests.interpreter import printed_by
-from tests.tiny import ROOT, tiny_manifest
+from tests.tiny import ROOT, project_methods, tiny_manifest
 
 
 def study(**overrides):
@@ -85,7 +85,7 @@ def test_without_slf_figure_3_is_without_its_frozen_network():
 def test_tau_falls_by_the_step_as_published_but_where_runs_are_short(scale, unit):
     plan = study(scale=scale)
     slope = {"step": 0.00005, "epoch": 0.91685}[unit]
-    options = {name: plan.settings(name)["method"] for name in plan.methods}
+    options = {name: plan.settings(name)["method"] for name in project_methods()}
     scheduled = {name: o for name, o in options.items() if "tau_slope" in o}
     assert {"autoloss", "al2", "autoloss_ce", "autoloss_frozen", "slf_frozen"} <= {*scheduled}
     for name, o in scheduled.items():

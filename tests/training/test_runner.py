@@ -8,7 +8,7 @@ import pytest
 
 from autoloss.config import overlay
 from autoloss.data.load.prepared import PreparedData
-from autoloss.errors import MachineError, RecordError, UserError
+from autoloss.errors import MachineError, MethodError, RecordError, UserError
 from autoloss.methods.load import load
 from autoloss.records import store
 from autoloss.records.chosen import run_id_of
@@ -89,6 +89,24 @@ def test_a_run_that_diverges_is_a_failed_record_and_the_others_go_on(study, monk
     assert failed.failure.kind == "TrainingDivergedError"
     assert not failed.metrics
     assert "Traceback" in failed.failure.traceback
+
+
+def test_failing_fast_an_error_of_a_methods_code_stops_the_job_and_diverging_does_not(
+    study, monkeypatch
+):
+    fast = Study(overlay(study.config, {"study": {"fail_fast": True}}, "test"), ROOT)
+    assert run_id_of(fast, CELL, 0, "data") == run_id_of(study, CELL, 0, "data")
+
+    def fails(error):
+        monkeypatch.setattr(Trainer, "run", lambda self: (_ for _ in ()).throw(error))
+        Runner(fast, lambda line: None).train_shard(CELL, 0, 0)
+
+    with pytest.raises(MethodError, match=r"test_runner\.py:\d+: ZeroDivisionError in") as error:
+        fails(ZeroDivisionError("by zero"))
+    assert "study.fail_fast: false" in error.value.mend
+    assert not study.record_file(CELL, 0).exists()
+    fails(TrainingDivergedError("training loss is nan"))
+    assert read_record(study.record_file(CELL, 0)).status == "failed"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(study):

@@ -156,9 +156,9 @@ def test_weights_that_are_not_one_for_each_candidate_are_an_error(tiny, monkeypa
     run = trainer(tiny["binary"], "al1")
     weigh = run.method.weigh
 
-    def other(labels, logits, t, role="inner"):
-        loss, _ = weigh(labels, logits, t, role)
-        return loss, torch.ones(len(labels), columns)
+    def other(examples, t, role="inner"):
+        loss, _ = weigh(examples, t, role)
+        return loss, torch.ones(len(examples.labels), columns)
 
     monkeypatch.setattr(run.method, "weigh", other)
     with pytest.raises(ValueError, match=rf"\[64, {columns}\], expected \[4\]"):

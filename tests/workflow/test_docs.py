@@ -64,7 +64,7 @@ NEEDS = {
     "pip install -c requirements.lock -e '.[cluster]'": "a network",
     "apt-get install slurm-wlm munge": "a network, root",
     "pytest -m gpu": "the test suite itself, a GPU",
-    "pytest tests/contract -k mine": "a method of the reader's; test_extending.py runs it",
+    "autoloss test mine": "a method of the reader's; test_extending.py runs its tests",
     "python benchmarks/seeds_together.py": "a GPU",
     "python benchmarks/same_bits.py main": "a quarter of an hour, git",
     "python benchmarks/soak.py --kills 100 --seed 5": "hours",

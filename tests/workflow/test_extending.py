@@ -19,6 +19,7 @@ from tests.workflow.project import Project
 RECIPES = sections(ROOT / "docs" / "extending.md")
 OWN = ("", "A method", "A claim")  # these have tests of their own
 EXAMPLE = blocks(RECIPES["A method"], "python")[0]
+CONTRACT = ROOT / "docs" / "methods-contract.md"
 
 
 def words_of(recipe):
@@ -36,7 +37,7 @@ def test_a_method_and_a_claim_on_it_train_nothing_else(copy):
     laptop.write_text(yaml.safe_dump(content))
 
     snakemake = ["snakemake", "--cores", "all"]
-    assert words_of("A method")[1:] == [["make", "test"], [*snakemake, "table_2"]]
+    assert words_of("A method")[1:] == [["autoloss", "test", "mine"], [*snakemake, "table_2"]]
     done = copy.snakemake("table_2")
     assert done.returncode == 0, done.stdout
     assert re.findall(r": Training (\w+) on", done.stdout) == ["mine", "mine"]
@@ -64,15 +65,61 @@ def test_what_a_recipe_adds_is_made(copy, recipe):
         assert not comment or (copy.folder / comment).exists()
 
 
-def test_the_example_passes_the_contract(tmp_path):
+DICE = '''"""Random weights, drawn anew for each example: nothing is learned."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from autoloss.methods.contract import Method
+from autoloss.methods.examples import Examples
+from autoloss.methods.info import Info
+from autoloss.ops.random import gumbel
+from autoloss.seeds import Draw
+
+
+class Dice(Method):
+    """A softmax of Gumbel noise."""
+
+    info = Info(
+        name="dice",
+        label="Dice",
+        summary="random weights",
+        paper="Lin et al., Reasonable Effectiveness of Random Weighting, TMLR 2022",
+        weights="per example",
+        learns_on="nothing",
+    )
+
+    def weights(self, examples: Examples, draw: Draw) -> Tensor:
+        """Weights `[B, n]`, the same whenever asked for at one step."""
+        like = examples.logits.new_empty(len(examples.labels), len(self.candidates))
+        return gumbel(draw.seed(0), like).softmax(dim=-1)
+'''
+
+
+def contract_of(tmp_path, *names):
+    """The contract's tests of some methods in a project with four more; how many each has."""
     project = Project(tmp_path)
     shutil.copytree(ROOT / "tests", tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "baselines" / "mine.py").write_text(EXAMPLE)
+    (tmp_path / "baselines" / "dice.py").write_text(DICE)
+    write_files(CONTRACT.read_text(), tmp_path)
+    loss = blocks(RECIPES["A loss"], "python")[0]
+    (tmp_path / "autoloss" / "losses" / "squared.py").write_text(loss)
+    hinge = (ROOT / "baselines" / "hinge.py").read_text()
+    squared = hinge.replace("hinge", "squared").replace("Hinge", "Brier")
+    (tmp_path / "baselines" / "squared.py").write_text(squared)
     assert discover(project.folder)["mine"].info.tables == ("table_2",)
-    command = [sys.executable, "-m", "pytest", "tests/contract", "-k", "mine"]
+    chosen = [word for name in names for word in ("--method", name)]
+    command = [sys.executable, "-m", "pytest", "tests/contract", "-vv", "-n", "0", *chosen]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed is not None
-    assert int(passed[1]) >= 10
+    passed = re.findall(r"\[(?:.+-)?(\w+)\] PASSED", done.stdout)
+    assert set(passed) == set(names)
+    return [passed.count(name) for name in names]
+
+
+def test_methods_of_every_kind_pass_the_contract(tmp_path):
+    """The pages' examples, one without parameters, and one of a loss beside the candidates."""
+    assert min(contract_of(tmp_path, "mine", "dice", "squared", "by_user")) >= 10

@@ -201,7 +201,7 @@ def test_a_method_that_raises_is_named_last_and_one_that_diverges_is_a_result(pr
     """Its fault is in a helper: mended there, its cells are trained again, and no others."""
     (project.folder / "baselines" / "faulty.py").write_text(RAISES)
     helper = project.folder / "baselines" / "_helper.py"
-    study = {**SMALL, "name": "faults", "methods": ["faulty", "autoloss"]}
+    study = {**SMALL, "name": "faults", "methods": ["faulty", "autoloss"], "fail_fast": False}
     config = project.config(study=study)
 
     def made(text, target="results/faults/no_crash/table_2"):
@@ -223,6 +223,20 @@ def test_a_method_that_raises_is_named_last_and_one_that_diverges_is_a_result(pr
     assert (diverged.returncode, status, trained) == (0, "failed", ["faulty"])
     sound, status, trained = made(SOUND)
     assert (sound.returncode, status, trained) == (0, "ok", ["faulty"])
+
+
+def test_a_study_that_fails_fast_stops_at_the_first_error_of_a_methods_code(project):
+    """As the smoke scale does: no other job is started, and nothing is recorded."""
+    (project.folder / "baselines" / "faulty.py").write_text(RAISES)
+    (project.folder / "baselines" / "_helper.py").write_text(RAISE)
+    study = {**SMALL, "name": "fast", "methods": ["faulty", "autoloss"]}
+    config = project.config(study={**study, "seeds": 6, "seeds_per_job": 1})
+    done = project.snakemake("table_2", "--cores", "1", "--configfile", config)
+    assert done.returncode == 1
+    assert "baselines/_helper.py:2: ValueError in ml100k-ctr/deepfm/faulty" in done.stdout
+    assert "set study.fail_fast: false to record it and go on" in done.stdout
+    assert len(re.findall(r": Training faulty on", done.stdout)) == 1
+    assert not list((project.folder / "results" / "fast" / "runs").rglob("faulty/seed_*.json"))
 
 
 def test_a_study_of_our_method_alone_is_planned_to_its_report(project):

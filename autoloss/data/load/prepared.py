@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,23 @@ class PreparedData:
                 problem = f"expected sha256 {expected}, found {now}"
                 mend = f"`autoloss prepare {self.manifest.dataset}` with the study's --config"
                 raise DataError(str(path), problem, f"prepare it again: {mend}")
+
+
+def verified(folder: Path) -> PreparedData:
+    """A split, opened, whose arrays are those of its manifest: each is read once, until it changes.
+
+    Raises:
+        DataError: it is not there, or damaged.
+    """
+    files = sorted(folder.glob("*.*"))
+    return _verified(folder.resolve(), tuple((f.name, f.stat().st_mtime_ns) for f in files))
+
+
+@cache
+def _verified(folder: Path, files: tuple[tuple[str, int], ...]) -> PreparedData:
+    data = PreparedData.open(folder)
+    data.verify()
+    return data
 
 
 def _map(path: Path, shape: tuple[int, ...], mend: str) -> Ints:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,12 @@ class _Table:
     check: ContentCheck
     tell: Lines
 
+    @cached_property
+    def clusters(self) -> npt.NDArray[np.int32]:
+        """The cluster of every row; the numbers are the same in all splits."""
+        assert self.spec.cluster is not None
+        return number_values(self.columns.column(self.spec.cluster))
+
     def write_split(
         self, number: int, max_rows: int | None, folder: Path, key: str | None
     ) -> Manifest:
@@ -141,7 +148,7 @@ class _Table:
         np.save(folder / "rows.npy", rows, allow_pickle=False)
         np.save(folder / "labels.npy", self.labels[rows], allow_pickle=False)
         if spec.cluster is not None:
-            tested = number_values(self.columns.column(spec.cluster))[rows[-sizes["test"] :]]
+            tested = self.clusters[rows[-sizes["test"] :]]
             np.save(folder / f"{CLUSTERS}.npy", tested, allow_pickle=False)
         order = pl.Series(rows.astype(np.uint32))
         del rows  # of Criteo 367 MB, which the fields need

@@ -47,6 +47,7 @@ RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
     *("merge", "train", "search", "data import", "fetch", "prepare", "analyse"),
+    *("new-loss", "new-model"),  # test_extending.py runs them
     *("verify", "reference"),  # these compare with, and replace, the committed run: full size
 ]
 # Not run here, and why.
@@ -68,7 +69,7 @@ NEEDS = {
     "pytest -m gpu": "the test suite itself, a GPU",
     **{
         f"pytest tests/contract -k {name}": "a file of the reader's; test_extending.py runs it"
-        for name in ("mine",)
+        for name in ("mine", "brier", "dcn")
     },
     "pip install .": "the environment",
     "python examples/torchfm_deepfm.py": "torchfm; test_loops.py runs it on a stand-in",

@@ -16,7 +16,7 @@ from autoloss.folder import assigned, files_of, read
 from autoloss.methods.info import OWN, Entry, Info
 from autoloss.methods.options import check_losses, check_tuning
 from autoloss.names import name_problem, two_alike
-from autoloss.project import project_root
+from autoloss.project import methods_folder, project_root
 
 OWN_FILE = f"autoloss/methods/{OWN}.py"
 EXAMPLE = "see baselines/_template.py, or start the file's name with _ if it is no method"
@@ -32,7 +32,7 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
     """
     root = root or project_root()
     entries: dict[str, Entry] = {}
-    for file in files_of(root / "baselines"):
+    for file in files_of(methods_folder(root)):
         problem = name_problem(file.stem, OWN)
         if file.stem == OWN:
             problem = f"'{OWN}' is the method in {OWN_FILE}", "choose another name"

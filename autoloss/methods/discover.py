@@ -72,7 +72,15 @@ def _entry(file: Path) -> Entry:
         raise MethodError(str(file), "has its `info` outside of a class", EXAMPLE)
     if info.name != file.stem:
         raise MethodError(str(file), f"Info(name) is '{info.name}'", "give it the file's name")
-    return Entry(info, file, owner.name, _losses_of(owner))
+    needs = _losses_of(owner)
+    return Entry(info, file, owner.name, needs, bool(needs) and _is_plain(owner))
+
+
+def _is_plain(node: ast.ClassDef) -> bool:
+    """Whether a class is a `FixedWeights` that says what it is, its `constant`, and no more."""
+    said = (ast.Assign, ast.AnnAssign, ast.Expr)  # the last is its docstring
+    only_says = all(isinstance(statement, said) for statement in node.body)
+    return only_says and list(map(ast.unparse, node.bases)) == ["FixedWeights"]
 
 
 def _losses_of(node: ast.ClassDef) -> tuple[str, ...]:

@@ -357,6 +357,36 @@ def test(name: Annotated[str, typer.Argument(help="A method, by the name of its 
     raise typer.Exit(0 if test_method(name, typer.echo) else 1)
 
 
+@app.command()
+def new_loss(name: str) -> None:
+    """Write autoloss/losses/NAME.py, a working candidate loss to change, from the template."""
+    from autoloss.config import LossOptions
+    from autoloss.new import write_entry
+
+    file = write_entry("losses", name).relative_to(project_root())
+    candidates = ", ".join([*LossOptions().candidates, name])
+    _say_new(file, "loss", f"study={{name: {name}}}", f"losses={{candidates: [{candidates}]}}")
+
+
+@app.command()
+def new_model(name: str) -> None:
+    """Write autoloss/models/NAME.py, a working model to change, from the template."""
+    from autoloss.new import write_entry
+
+    file = write_entry("models", name).relative_to(project_root())
+    _say_new(file, "model", f"study={{name: {name}, models: [{name}]}}")
+
+
+def _say_new(file: Path, kind: str, *keys: str) -> None:
+    """What to do with a new file; `keys` make a study of it."""
+    study = " ".join(f"'{key}'" for key in keys)
+    typer.echo(
+        f"{file}\nIt is a working {kind}. `pytest tests/contract -k {file.stem}` tests it, "
+        f"this trains every method with it:\nsnakemake --cores all table_2 --config {study}\n"
+        "Now make it yours."
+    )
+
+
 def main() -> None:
     """Run a command; an error that the user can mend is one message and exit status 2."""
     # Read when numpy and scipy are imported, which commands do. The last bits of a BLAS product

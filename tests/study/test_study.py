@@ -213,6 +213,33 @@ def test_a_run_is_rerun_for_what_can_change_it_and_nothing_else():
     assert identity.run_id(plan, cell, 0, "a") != identity.run_id(plan, cell, 0, "b")
 
 
+def test_an_option_of_one_loss_or_model_leaves_the_runs_of_the_others():
+    plan = study()
+    for keys, methods, models in (
+        ({"losses": {"focal_gamma": 1.0}}, {"focal", "al1", "autoloss"}, {"deepfm", "autoint"}),
+        ({"losses": {"kl_smoothing": 0.2}}, {"kl", "al1", "autoloss"}, {"deepfm", "autoint"}),
+        ({"losses": {"hinge_on": "logit"}}, {"hinge", "al1", "autoloss"}, {"deepfm", "autoint"}),
+        ({"model": {"attention_layers": 2}}, set(), {"autoint"}),
+    ):
+        other = study(**keys)
+        for method in ("ce", "focal", "kl", "hinge", "hinge_logit", "al1", "autoloss"):
+            for model in ("deepfm", "autoint"):
+                cell = Cell("ml100k", model, method)
+                moved = identity.run_key(plan, cell) != identity.run_key(other, cell)
+                named = method in methods or "model" in keys
+                assert moved == (named and model in models), (keys, cell)
+
+
+def test_a_search_is_another_where_its_space_is_drawn_from_in_another_order(monkeypatch):
+    """The sampler draws dimension by dimension."""
+    plan, cell = study(protocol="tuned"), Cell("ml100k", "deepfm", "autoloss")
+    key, space = identity.search_key(plan, cell), plan.search_space("autoloss")
+    assert len(space) > 2
+    turned = dict(reversed(space.items()))
+    monkeypatch.setattr(Study, "search_space", lambda *_: turned)
+    assert identity.search_key(plan, cell) != key
+
+
 def test_options_of_losses_that_a_method_sets_are_laid_over_the_configuration():
     cell, hinge = Cell("ml100k", "deepfm", "hinge_logit"), Cell("ml100k", "deepfm", "hinge")
     plan, other = study(), study(losses={"hinge_on": "logit"})

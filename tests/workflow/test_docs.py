@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from argparse import ArgumentParser
 
 import pytest
@@ -38,6 +39,7 @@ HERE = [
         )
     ),
     "autoloss new-baseline mine",
+    "python examples/plain_torch.py",
 ]
 # These ask the data sets' descriptions how many rows there are: those of full size.
 PLAN = ["autoloss plan", "autoloss plan --scale paper --cores 32 --gpus 4 --jobs-per-gpu 2"]
@@ -45,6 +47,7 @@ RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
     *("merge", "train", "search", "data import", "fetch", "prepare", "analyse", "new-dataset"),
+    *("new-loss", "new-model"),  # test_extending.py runs them
     *("verify", "reference"),  # these compare with, and replace, the committed run: full size
 ]
 # Not run here, and why.
@@ -65,6 +68,13 @@ NEEDS = {
     "apt-get install slurm-wlm munge": "a network, root",
     "pytest -m gpu": "the test suite itself, a GPU",
     "autoloss test mine": "a method of the reader's; test_extending.py runs its tests",
+    **{
+        f"pytest tests/contract -k {name}": "a file of the reader's; test_extending.py runs it"
+        for name in ("mine", "brier", "dcn")
+    },
+    "pip install .": "the environment",
+    "python examples/torchfm_deepfm.py": "torchfm; test_loops.py runs it on a stand-in",
+    "python examples/lightning_module.py": "lightning; test_loops.py runs it on a stand-in",
     "python benchmarks/seeds_together.py": "a GPU",
     "python benchmarks/same_bits.py main": "a quarter of an hour, git",
     "python benchmarks/soak.py --kills 100 --seed 5": "hours",
@@ -131,11 +141,13 @@ def project(finished, tmp_path_factory):
     shutil.copytree(ROOT / "results" / "reference", project.folder / "results" / "reference")
     for file in (project.folder / "results" / "laptop" / "tables").glob("table_2.*"):
         file.unlink()
+    shutil.copytree(ROOT / "examples", project.folder / "examples")
     write_files((ROOT / "docs" / "running.md").read_text(), project.folder)
-    for name in ("autoloss", "snakemake"):
+    commands = {name: f'"{preloaded()}" -m {name}' for name in ("autoloss", "snakemake")}
+    for name, command in {**commands, "python": f'"{sys.executable}"'}.items():
         script = project.folder / "bin" / name
         script.parent.mkdir(exist_ok=True)
-        script.write_text(f'#!/bin/sh\nexec "{preloaded()}" -m {name} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         script.chmod(0o755)
     return project
 

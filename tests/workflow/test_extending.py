@@ -29,7 +29,6 @@ def words_of(recipe):
 def test_a_method_and_a_claim_on_it_train_nothing_else(copy):
     made = copy.autoloss(*words_of("A method")[0][1:])
     assert made.returncode == 0, made.stdout
-    assert (copy.folder / "baselines" / "mine.py").read_text() == EXAMPLE
     write_files(RECIPES["A claim"], copy.folder)
     laptop = copy.folder / "configs" / "scale" / "laptop.yaml"
     content = yaml.safe_load(laptop.read_text())
@@ -63,6 +62,38 @@ def test_what_a_recipe_adds_is_made(copy, recipe):
         done = copy.autoloss(*words) if program == "autoloss" else copy.snakemake(*words)
         assert done.returncode == 0, done.stdout
         assert not comment or (copy.folder / comment).exists()
+
+
+@pytest.mark.parametrize("recipe", ["A method", "A loss", "A model"])
+def test_a_template_is_shown_as_it_is_and_passes_the_contract(tmp_path, recipe):
+    """Unmodified, as the command writes it."""
+    project = Project(tmp_path)
+    shutil.copytree(ROOT / "tests", tmp_path / "tests")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    program, command, name = words_of(recipe)[0]
+    made = project.autoloss(command, name)
+    assert (program, made.returncode) == ("autoloss", 0), made.stdout
+    file = made.stdout.splitlines()[0]
+    assert f"This writes `{file}`" in RECIPES[recipe]
+    assert (tmp_path / file).read_text() == blocks(RECIPES[recipe], "python")[0]
+    command = [sys.executable, "-m", "pytest", "tests/contract", "-k", name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) >= 10
+
+
+@pytest.mark.parametrize("recipe", ["A loss", "A model"])
+def test_the_study_that_a_new_file_is_told_of_can_be_planned(copy, recipe):
+    _, *words = words_of(recipe)[0]
+    said = copy.autoloss(*words).stdout.splitlines()
+    assert f"`pytest tests/contract -k {words[1]}`" in said[1]
+    _, cores, everything, *rest = shlex.split(said[2])
+    assert (cores, everything) == ("--cores", "all")
+    done = copy.snakemake(*rest, "tuning={trials: 20}", "-n")  # grid's, for a fifth candidate
+    assert done.returncode == 0, done.stdout
+    assert f"results/{words[1]}/tables/table_2.md" in done.stdout
 
 
 DICE = '''"""Random weights, drawn anew for each example: nothing is learned."""

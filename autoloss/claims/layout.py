@@ -18,7 +18,11 @@ from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
 COLOURS = {HOLDS: "good", FAILS: "bad", MIXED: "part"}  # classes of the report's page
-ORIGINS = {"paper": "The paper's claims", "reviewers": "What reviewers would ask"}
+ORIGINS = {
+    "own": "Our own claims",
+    "paper": "The paper's claims",
+    "reviewers": "What reviewers would ask",
+}
 LEGEND = (
     "Of interest is the smallest gain that would bear the claim out. A comparison holds if a gain "
     "is significant and estimated to be of interest, and fails if it is significantly less than "
@@ -46,15 +50,21 @@ def claims_table(study: Study, verdicts: Verdicts) -> Table:
 
 
 def summary(verdicts: Verdicts) -> str:
-    """What the paper's claims came to, those of two readings counted twice, and which hold."""
-    paper = [claim for claim in verdicts.claims if claim.origin == "paper"]
-    words = Counter(claim.outcome for claim in paper)
-    if not paper:
+    """What the paper's claims came to, those of two readings counted twice, and which hold.
+
+    Our own, where none of the paper's is judged.
+    """
+    by_origin = {o: [c for c in verdicts.claims if c.origin == o] for o in ("paper", "own")}
+    whose, claims = "the paper's", by_origin["paper"]
+    if not claims:
+        whose, claims = "our own", by_origin["own"]
+    words = Counter(claim.outcome for claim in claims)
+    if not claims:
         return "No claim is the paper's."
     counts = [f"{WORDS[name][verdicts.papers_own]} {words[name]}" for name in WORDS if words[name]]
-    hold = [f"“{claim.title}”" for claim in paper if claim.outcome == HOLDS]
+    hold = [f"“{claim.title}”" for claim in claims if claim.outcome == HOLDS]
     return (
-        f"Of {len(paper)} verdicts on the paper's claims: {', '.join(counts)}."
+        f"Of {len(claims)} verdicts on {whose} claims: {', '.join(counts)}."
         f" What holds: {'; '.join(hold) or 'none of them'}."
     )
 

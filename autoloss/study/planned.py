@@ -14,6 +14,7 @@ from autoloss.methods.options import idle_of, options_of
 from autoloss.names import two_alike
 from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.study.groups import APART, GROUPS
+from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
 
 
@@ -40,10 +41,18 @@ def notes(study: Study) -> list[str]:
         *(f"{group} has no method beside {ours}: nothing is compared there." for group in alone),
         *(f"Figure {name} is left out: it needs {lack}." for name, lack in study.undrawn().items()),
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
+        *_kept(study),
         *_idle_options(study),
         *_random_searches(study),
         *_too_few_seeds(study),
     ]
+
+
+def _kept(study: Study) -> list[str]:
+    """A sentence on the runs of another configuration that stand under the study's name."""
+    other = other_runs(study)
+    mend = "they are kept: give this study a name of its own, `study: {name: ...}`."
+    return [f"{study.results} {other}; {mend}"] if other else []
 
 
 def _too_few_seeds(study: Study) -> list[str]:

@@ -208,6 +208,37 @@ def merge(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A study's name, or a folder of results.")],
+    second: Annotated[str, typer.Argument(help="Another: gains are of this one over the first.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the comparisons to this file too.")
+    ] = None,
+) -> None:
+    """Set two studies side by side: what differs between them, and what that changes, in pairs."""
+    from rich.console import Console
+
+    from autoloss.plan.page import table as shown
+    from autoloss.records.store import write_text
+    from autoloss.report import side_by_side as sides
+
+    both = sides.side_by_side(sides.read_made(first), sides.read_made(second))
+    if csv is not None:
+        write_text(both.comparisons.to_csv(index=False), csv)
+    console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, sides.WIDTH)
+    if as_json:
+        console.print_json(data=sides.as_json(both))
+        return
+    for line in sides.lines_of(both):
+        console.print(line, markup=False)
+    rows = sides.table_rows(both)
+    console.print("", *([shown(rows), ""] if rows else []), sep="\n")
+    console.print(sides.note_of(both), markup=False)
+
+
+@app.command()
 def table(name: str, config: Configured = None, named: Named = None, key: Key = None) -> None:
     """Write a table as CSV, Markdown and LaTeX, from records only."""
     from autoloss.report.tables import write_table

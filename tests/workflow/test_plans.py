@@ -146,6 +146,9 @@ def test_under_its_name_a_study_keeps_its_runs_from_another_configuration(projec
     made = project.autoloss("train", *cell, "--config", named)
     assert made.returncode == 0, made.stdout
     assert learning_rates(project, "fast") == {0.005}
+    compared = project.autoloss("compare", "smoke", "fast")
+    assert compared.returncode == 0, compared.stdout
+    assert "training.lr: 0.002 | 0.005" in compared.stdout
     project.config(study=SMALL, training={"lr": 0.002})
     status = project.autoloss("status", "--study", "smoke", "--json")
     assert json.loads(status.stdout)["runs"]["stale"] == 0

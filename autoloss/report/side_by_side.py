@@ -2,8 +2,8 @@
 
 The studies are read from their folders alone, as records: what differs between them is what the
 runs say of their configuration, code, data and machine. The family of comparisons is every cell of
-which both have runs on the same rows, but for cells that are the same runs in both: these ask
-nothing (their identities say so, whatever came out).
+which both have runs on the same rows, but for cells that are the same runs in both: of one
+configuration, code and data, to the bit. These ask nothing.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def side_by_side(first: Made, second: Made) -> SideBySide:
     same = [
         cell
         for cell in cells
-        if all(first.records[r].run_id == second.records[r].run_id for r in pairs if r[0] == cell)
+        if all(_same(first.records[r], second.records[r]) for r in pairs if r[0] == cell)
     ]
     asked = [run for run in pairs if run[0] not in same]
     options = _statistics(first)
@@ -151,6 +151,11 @@ def _statistics(made: Made) -> StatisticsOptions:
     usual = load_config({}, project_root()).statistics.model_dump()
     own = made.config.get("statistics", {})
     return StatisticsOptions.model_validate(usual | {k: v for k, v in own.items() if k in usual})
+
+
+def _same(one: Record, other: Record) -> bool:
+    """Whether two records are of one run; another machine may have given it other bits."""
+    return (one.run_id, one.digest) == (other.run_id, other.digest)
 
 
 def _why_no_pair(one: Record, other: Record) -> str:

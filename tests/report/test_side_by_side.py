@@ -114,16 +114,19 @@ def test_the_second_studys_gain_is_plain_scipy_corrected_for_overlap_and_the_fam
 
 
 def test_runs_that_are_the_same_in_both_ask_nothing_and_count_in_no_family():
-    write("first", *runs("first", "ce", run_id="same"), *runs("first", "slf"))
-    write("second", *runs("second", "ce", run_id="same"), *runs("second", "slf"))
+    same = {"run_id": "same", "digest": "same"}
+    write("first", *runs("first", "ce", **same), *runs("first", "slf"))
+    write("second", *runs("second", "ce", **same), *runs("second", "slf"))
     found = compared()
     assert found.same == ["ml100k-ctr/deepfm/ce"]
     assert set(found.comparisons["method"]) == {"slf"}
     assert set(found.comparisons["comparisons"]) == {1}
-    write("third", *runs("third", "ce", run_id="same"))
+    write("third", *runs("third", "ce", **same))
     nothing = compared("first", "third")
     assert nothing.comparisons.empty
     assert table_rows(nothing) == []
+    write("elsewhere", *runs("elsewhere", "ce", run_id="same"))  # to other bits
+    assert set(compared("first", "elsewhere").comparisons["method"]) == {"ce"}
 
 
 def test_only_runs_of_one_seed_split_and_data_are_pairs_and_the_others_are_counted():

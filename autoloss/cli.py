@@ -14,7 +14,9 @@ from typing import Annotated
 import typer
 
 from autoloss.arguments import (
+    Named,
     cell_of,
+    require_key,
     require_plan,
     seed_range,
     sound_data,
@@ -30,6 +32,7 @@ from autoloss.process import importing, stoppable
 from autoloss.project import project_root, require_project
 from autoloss.status.command import status
 from autoloss.study import identity
+from autoloss.study.kept import require_kept
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
@@ -127,7 +130,7 @@ def train(
     study = study_of(config)
     first, last = seed_range(study, seeds) if seeds else (study.seeds[0],) * 2
     cell = cell_of(study, dataset, model, method)
-    require_plan(key, identity.run_key(study, cell))
+    require_key(study, key, identity.run_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):
         with importing():
             from autoloss.training.display import reporting
@@ -149,7 +152,7 @@ def search(
     if not study.searches(cell):
         mend = "train it: in this protocol only methods that search have a search"
         raise ConfigError("method", f"'{method}' has nothing to search", mend)
-    require_plan(key, identity.search_key(study, cell))
+    require_key(study, key, identity.search_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):
         with importing():
             from autoloss.search.run import search as search_cell
@@ -172,6 +175,7 @@ def analyse(group: str, config: Configured = None, key: Key = None) -> None:
 @app.command()
 def check(
     config: Configured = None,
+    named: Named = None,
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Remove what is wrong: snakemake makes it anew.")
     ] = False,
@@ -179,9 +183,11 @@ def check(
     """Check every record of a study: there, unchanged, of this code, data and configuration."""
     from autoloss.report.check import check_study
 
-    report = check_study(study_of(config))
+    study = study_of(config, name=named)
+    report = check_study(study)
     typer.echo("\n".join(report.lines))
     if rerun:
+        require_kept(study)
         typer.echo(f"Removed {len(report.remove())} files: snakemake makes anew what they were of.")
     raise typer.Exit(0 if report.sound else 1)
 
@@ -194,26 +200,59 @@ def merge(
     """Take over the runs of another results tree of the same study, each checked first."""
     from autoloss.records.merge import Merge
 
-    merged = Merge(study_of(config), folder).run()
+    study = study_of(config)
+    require_kept(study)
+    merged = Merge(study, folder).run()
     typer.echo("\n".join(merged.report()))
     raise typer.Exit(1 if merged.refused else 0)
 
 
 @app.command()
-def table(name: str, config: Configured = None, key: Key = None) -> None:
+def compare(
+    first: Annotated[str, typer.Argument(help="A study's name, or a folder of results.")],
+    second: Annotated[str, typer.Argument(help="Another: gains are of this one over the first.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the comparisons to this file too.")
+    ] = None,
+) -> None:
+    """Set two studies side by side: what differs between them, and what that changes, in pairs."""
+    from rich.console import Console
+
+    from autoloss.plan.page import table as shown
+    from autoloss.records.store import write_text
+    from autoloss.report import side_by_side as sides
+
+    both = sides.side_by_side(sides.read_made(first), sides.read_made(second))
+    if csv is not None:
+        write_text(both.comparisons.to_csv(index=False), csv)
+    console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, sides.WIDTH)
+    if as_json:
+        console.print_json(data=sides.as_json(both))
+        return
+    for line in sides.lines_of(both):
+        console.print(line, markup=False)
+    rows = sides.table_rows(both)
+    console.print("", *([shown(rows), ""] if rows else []), sep="\n")
+    console.print(sides.note_of(both), markup=False)
+
+
+@app.command()
+def table(name: str, config: Configured = None, named: Named = None, key: Key = None) -> None:
     """Write a table as CSV, Markdown and LaTeX, from records only."""
     from autoloss.report.tables import write_table
 
-    for file in write_table(study_of_plan(config, key), name):
+    for file in write_table(study_of_plan(config, key, named), name):
         typer.echo(file)
 
 
 @app.command()
-def figure(name: str, config: Configured = None, key: Key = None) -> None:
+def figure(name: str, config: Configured = None, named: Named = None, key: Key = None) -> None:
     """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON."""
     from autoloss.report.figures import write_figure
 
-    for file in write_figure(study_of_plan(config, key), name):
+    for file in write_figure(study_of_plan(config, key, named), name):
         typer.echo(file)
 
 

@@ -22,7 +22,7 @@ from autoloss.claims.measures import MEASURES
 from autoloss.claims.power import Design
 from autoloss.claims.questions import Answer, answer, digests, evidence, questions, stand_ins
 from autoloss.claims.rows import Kept, row_errors
-from autoloss.claims.schema import FILE, Claim, Registry
+from autoloss.claims.schema import FILE, Claim, Registry, claims_of
 from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Verdicts
 from autoloss.config import StatisticsOptions
 from autoloss.stats import Splits, compare, splits_of
@@ -90,7 +90,7 @@ def judge(
 
 def ask(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) -> Iterator[Asked]:
     """Every claim, and every reading of it, with what the runs say to each comparison."""
-    for claim in registry.listed.claims:
+    for claim in claims_of(study, registry):
         runs = evidence(claim, groups)
         for methods in claim.judged:
             rows = questions(study, registry, claim, methods, runs)

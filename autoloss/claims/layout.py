@@ -17,7 +17,11 @@ from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
 COLOURS = {HOLDS: "good", FAILS: "bad", MIXED: "part"}  # classes of the report's page
-ORIGINS = {"paper": "The paper's claims", "reviewers": "What reviewers would ask"}
+ORIGINS = {
+    "own": "Our own claims",
+    "paper": "The paper's claims",
+    "reviewers": "What reviewers would ask",
+}
 GAINS = (
     "A gain is a difference: of AUC what ours has more, of log loss what it has less. Of passes it "
     "is ours in times of the other's: ×0.80 is a fifth less."
@@ -62,18 +66,22 @@ def claims_table(study: Study, verdicts: Verdicts) -> Table:
 
 
 def summary(verdicts: Verdicts) -> str:
-    """What the paper's claims came to, those of two readings counted twice, and which hold."""
-    paper = [claim for claim in verdicts.claims if claim.origin == "paper"]
-    words = Counter(claim.outcome for claim in paper)
-    if not paper:
+    """What the paper's claims came to, those of two readings counted twice, and which hold.
+
+    Our own, where none of the paper's is judged.
+    """
+    by_origin = {o: [c for c in verdicts.claims if c.origin == o] for o in ("paper", "own")}
+    whose, claims = "the paper's", by_origin["paper"]
+    if not claims:
+        whose, claims = "our own", by_origin["own"]
+    words = Counter(claim.outcome for claim in claims)
+    if not claims:
         return "No claim is the paper's."
     counts = [f"{WORDS[name][verdicts.papers_own]} {words[name]}" for name in WORDS if words[name]]
-    hold = [f"“{claim.title}”" for claim in paper if claim.outcome == HOLDS]
-    twice = ", a claim on both readings of AutoLoss counted for each" * any(
-        claim.reading for claim in paper
-    )
+    hold = [f"“{claim.title}”" for claim in claims if claim.outcome == HOLDS]
+    twice = ", a claim on several readings counted for each" * any(c.reading for c in claims)
     return (
-        f"Of {len(paper)} verdicts on the paper's claims ({verdicts.protocol} protocol{twice}): "
+        f"Of {len(claims)} verdicts on {whose} claims ({verdicts.protocol} protocol{twice}): "
         f"{', '.join(counts)}. What holds: {'; '.join(hold) or 'none of them'}."
     )
 

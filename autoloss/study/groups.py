@@ -9,6 +9,5 @@ FULL = "table_2_full"  # every method everywhere
 GROUPS = (*TABLES, FULL, "figure_3", "figure_4", "sensitivity")
 APART = (FULL, "sensitivity")
 UNTESTED = ("sensitivity",)  # not ours against each other method: autoloss/report/readings.py
-FROZEN = f"{OWN}_frozen"  # our method in Figure 3
 COMPARED = ("ce", "slf_frozen")  # the rows of Figure 3 beside it
-TIMED = ("melu", "bohb", "darts", "slf", "autoloss")  # the bars of Figure 4 (a)
+TIMED = ("melu", "bohb", "darts", "slf", OWN)  # the bars of Figure 4 (a), beside our own method

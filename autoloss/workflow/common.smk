@@ -86,6 +86,10 @@ def controller_of_search(wildcards):
 
 
 def shards_of_group(wildcards):
+    try:
+        study.require(wildcards.group)
+    except UserError as error:
+        raise WorkflowError(str(error))
     return [
         study.shard_file(cell, first, last)
         for cell in study.cells(wildcards.group)

@@ -25,14 +25,16 @@ from autoloss.claims.judge import judge
 from autoloss.claims.layout import claim_table, claims_table
 from autoloss.claims.power import Design
 from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS, Tested, decide
-from autoloss.claims.schema import claimed_groups, load_claims
+from autoloss.claims.schema import claimed_groups, claims_of, load_claims, require_claims
 from autoloss.claims.verdict import read_verdicts
 from autoloss.cli import app
+from autoloss.config import overlay
 from autoloss.errors import ConfigError, DataError, RecordError
 from autoloss.report.page.page import write_report
 from autoloss.stats import compare
 from autoloss.stats.rows import Predicted, auc_parts
 from autoloss.study.cell import Cell
+from autoloss.study.study import Study
 from tests.studied import CE, tiny_study, working_in
 from tests.tiny import ROOT
 
@@ -467,6 +469,74 @@ def test_a_misspelt_claim_is_refused_with_the_nearest_name(tmp_path, change, mes
 def test_a_misspelt_part_of_the_file_is_refused(tmp_path, more, message):
     with pytest.raises(ConfigError, match=message):
         registry(tmp_path, CLAIM, **more)
+
+
+# --- claims of one's own ----------------------------------------------------------------------
+
+OWN = {k: v for k, v in CLAIM.items() if k != "family"} | {
+    **{"id": "mine", "sentence": "SLF beats CE", "origin": "own"},
+    **{"methods": ["slf"], "others": ["ce"], "data": ["ml100k-ctr"]},
+}
+
+
+def about(method):
+    """The tiny study, about another method than AutoLoss."""
+    over = {"statistics": {"ours": [method]}}
+    return Study(overlay(tiny_study().config, over, "test"), ROOT)
+
+
+def test_a_claim_of_ones_own_is_a_family_of_its_own(tmp_path):
+    """Beside the paper's it takes nothing from their power; it may name our data set."""
+    index = planted({"ce": 9, "slf": 3}, noise=SIZE / 4)
+    paper, own = judge(
+        tiny_study(), registry(tmp_path, CLAIM, OWN), {"table_2": index}, alike
+    ).claims
+    assert (own.origin, own.family) == ("own", "own")
+    assert own.rows[0].p_holds < 0.05
+    assert {row.comparisons for row in own.rows} == {1}
+    assert {row.comparisons for row in paper.rows} == {2}
+    assert {row.dataset for row in own.rows} == {"ml100k-ctr"}
+    found = judge(tiny_study(), registry(tmp_path, OWN, CLAIM), {"table_2": index}, alike)
+    table = claims_table(tiny_study(), found)
+    assert [grid.caption for grid in table.grids] == ["Our own claims", "The paper's claims"]
+    assert "verdicts on the paper's claims" in table.lead
+
+
+def test_a_study_about_another_method_judges_its_own_claims_alone(tmp_path):
+    index = planted({"ce": 9, "slf": 3}, noise=SIZE / 4)
+    listed = registry(tmp_path, CLAIM, CLAIM | {"id": "asked", "origin": "reviewers"}, OWN)
+    found = judge(about("slf"), listed, {"table_2": index}, alike)
+    assert [claim.id for claim in found.claims] == ["mine"]
+    assert "Of 1 verdicts on our own claims" in claims_table(about("slf"), found).lead
+    assert [c.id for c in claims_of(about("autoloss_ce"), listed)] == ["beats", "asked", "mine"]
+
+
+def test_without_a_claim_on_its_method_a_study_has_no_verdicts(tmp_path):
+    registry(tmp_path, CLAIM)
+    shutil.copy(ROOT / "configs" / "sensitivity.yaml", tmp_path / "configs")
+    with pytest.raises(ConfigError, match=r"no claim for a study about SLF(.|\n)*origin: own"):
+        require_claims(replace(about("slf"), root=tmp_path))
+    require_claims(replace(tiny_study(), root=tmp_path))
+    assert claimed_groups(replace(about("slf"), root=tmp_path)) == []
+    registry(tmp_path, CLAIM, OWN)
+    require_claims(replace(about("slf"), root=tmp_path))
+    assert claimed_groups(replace(about("slf"), root=tmp_path)) == ["table_2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": ["slff_every_3"]}, "no 'slff'(.|\n)*'slf'"),
+        ({"data": ["ml100k-crt"]}, "no 'ml100k-crt'(.|\n)*'ml100k-ctr'"),
+        ({"needs": ["ml100k-ctr"]}, "no 'ml100k-ctr'"),
+        ({"family": "al"}, "no 'al'(.|\n)*'all'"),
+        ({"origin": "paper"}, "no 'own'"),  # the paper's say of which family they are
+    ],
+)
+def test_a_misspelt_claim_of_ones_own_is_refused(tmp_path, change, message):
+    registry(tmp_path, OWN | {"methods": ["slf_every_3"]})
+    with pytest.raises(ConfigError, match=message):
+        registry(tmp_path, OWN | change)
 
 
 def test_two_claims_of_one_name_are_refused(tmp_path):

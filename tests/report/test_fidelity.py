@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from autoloss.config import load_config
+from autoloss.config import flat, load_config
 from autoloss.fidelity import STANDINGS, Statement
 from autoloss.folder import entries
 from autoloss.methods.discover import discover
 from autoloss.methods.info import Info
 from autoloss.methods.options import options_of
-from autoloss.report.fidelity import REFERENCE, STUDY, fidelity_page, flat, standing_of
+from autoloss.report.fidelity import REFERENCE, STUDY, fidelity_page, standing_of
 from autoloss.study import selection
 from tests.tiny import ROOT, project_methods
 

@@ -132,6 +132,15 @@ def test_a_claim_about_what_the_study_cannot_have_is_refused(tmp_path, ours, met
         planned(tmp_path, **keys)
 
 
+def test_a_method_with_the_name_of_a_variant_of_ours_is_refused(tmp_path, monkeypatch):
+    known = discover()
+    info = replace(known["l2rw"].info, name="darts_every_7")
+    named = known | {"darts_every_7": replace(known["l2rw"], info=info)}
+    monkeypatch.setattr("autoloss.study.selection.discover", lambda: named)
+    with pytest.raises(ConfigError, match=r"names 'darts'(.|\n)*rename the method darts_every_7"):
+        planned(tmp_path, statistics={"ours": ["darts"]})
+
+
 def test_of_ours_those_that_the_study_does_not_have_are_left_out(tmp_path):
     few = planned(tmp_path, study={"methods": ["ce", "autoloss"]})
     assert few.ours("table_2") == ["autoloss"]
@@ -185,7 +194,7 @@ def test_gains_are_left_out_without_a_base_or_a_second_seed(tmp_path, seeds):
     assert "gains" not in alone.figures()
     assert ("gains" in both.figures()) == (seeds > 1)
     assert any("gains" in note for note in notes(alone))
-    assert any("no method beside autoloss" in note for note in notes(alone))
+    assert any("no method beside AutoLoss" in note for note in notes(alone))
 
 
 def test_two_data_sets_of_one_title_or_a_label_of_a_variant_are_refused(tmp_path):

@@ -43,14 +43,49 @@ def test_ours_are_compared_with_every_other_method_and_once_with_each_other():
 
 
 def test_a_study_may_be_about_another_method():
-    """It stands in Table 2, last; the parts of AutoLoss are compared with AutoLoss as ever."""
+    """It stands last in every table, compared with the rest; AutoLoss is a method as any."""
     plan = study(statistics={"ours": ["l2rw"]})
-    assert plan.table_methods("table_2")[-1] == "l2rw"
     assert "l2rw" not in study().table_methods("table_2")
-    assert plan.ours("table_2") == ["l2rw"]
-    assert plan.ours("table_3") == ["autoloss"]
-    assert plan.has("table_2")
-    assert plan.has("figure_3")
+    assert "autoloss" in plan.table_methods("table_2")
+    for table in ("table_2", "table_3", "controls", "table_2_full"):
+        assert plan.ours(table) == ["l2rw"]
+        assert plan.table_methods(table)[-1] == "l2rw"
+        places = {(cell.dataset, cell.model) for cell in plan.cells(table)}
+        assert plan.comparisons(table) == len(plan.cells(table)) - len(places)
+    assert plan.table_methods("table_3") == ["al1", "l2rw"]  # no components of AutoLoss
+    assert plan.frequencies() == {}
+    assert {*plan.undrawn()} == {"figure_3", "figure_4"}  # it has no frozen controller, no `every`
+
+
+def test_a_study_needs_autoloss_only_if_it_is_about_it():
+    plan = study(study={"methods": ["ce", "al1", "darts"]}, statistics={"ours": ["darts"]})
+    assert plan.table_methods("table_2") == ["ce", "darts"]
+    assert plan.table_methods("table_3") == ["al1", "darts"]
+    assert {cell.method for cell in plan.all_cells()} == {
+        *("ce", "al1", "darts"),
+        *(f"darts_every_{k}" for k in (1, 3, 10, 13)),  # 7 is its own
+    }
+    assert plan.frequencies() == {"darts": 7} | {f"darts_every_{k}": k for k in (1, 3, 10, 13)}
+    assert plan.variants["darts_every_3"].over == {"methods": {"darts": {"every": 3}}}
+    assert plan.settings("darts_every_3")["method"]["every"] == 3
+    with pytest.raises(ConfigError, match=r"a frozen controller of DARTS(.|\n)*frozen='darts'"):
+        plan.require("figure_3")
+    with pytest.raises(
+        ConfigError, match=r"is about AutoLoss(.|\n)*add autoloss to study\.methods"
+    ):
+        plan.require("sensitivity")
+
+
+def test_a_frozen_controller_of_ours_is_what_figure_3_is_about():
+    plan = study(statistics={"ours": ["slf"]})
+    assert plan.ours("figure_3") == ["slf_frozen"]
+    assert plan.comparisons("figure_3") == 3 * 2
+
+
+def test_a_reading_claimed_alone_has_the_components_of_its_base():
+    plan = study(statistics={"ours": ["autoloss_ce"]})
+    assert plan.table_methods("table_3") == study().table_methods("table_3")
+    assert plan.ours("table_3") == ["autoloss_ce"]
 
 
 def test_table_3_is_on_the_component_data_sets():

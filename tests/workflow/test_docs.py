@@ -46,8 +46,8 @@ PLAN = ["autoloss plan", "autoloss plan --scale paper --cores 32 --gpus 4 --jobs
 RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
-    *("merge", "train", "search", "data import", "fetch", "prepare", "analyse", "new-dataset"),
-    *("new-loss", "new-model"),  # test_extending.py runs them
+    *("merge", "compare", "train", "search", "data import", "fetch", "prepare", "analyse"),
+    *("new-dataset", "new-loss", "new-model"),  # test_extending.py runs them
     *("verify", "reference"),  # these compare with, and replace, the committed run: full size
 ]
 # Not run here, and why.

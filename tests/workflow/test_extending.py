@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -17,7 +18,8 @@ from tests.workflow.pages import blocks, commands_of, sections, write_files
 from tests.workflow.project import Project
 
 RECIPES = sections(ROOT / "docs" / "extending.md")
-OWN = ("", "A method", "A claim")  # these have tests of their own
+ABOUT = "A study about your method, and a claim on it"
+OWN = ("", "A method", ABOUT)  # these have tests of their own
 EXAMPLE = blocks(RECIPES["A method"], "python")[0]
 CONTRACT = ROOT / "docs" / "methods-contract.md"
 
@@ -26,10 +28,11 @@ def words_of(recipe):
     return [shlex.split(command) for command, _ in commands_of(RECIPES[recipe])]
 
 
-def test_a_method_and_a_claim_on_it_train_nothing_else(copy):
+def test_a_method_trains_nothing_else_and_a_study_may_be_about_it(copy):
     made = copy.autoloss(*words_of("A method")[0][1:])
     assert made.returncode == 0, made.stdout
-    write_files(RECIPES["A claim"], copy.folder)
+    assert (copy.folder / "baselines" / "mine.py").read_text() == EXAMPLE
+    write_files(RECIPES[ABOUT], copy.folder)
     laptop = copy.folder / "configs" / "scale" / "laptop.yaml"
     content = yaml.safe_load(laptop.read_text())
     content["study"]["methods"].append("mine")
@@ -43,11 +46,21 @@ def test_a_method_and_a_claim_on_it_train_nothing_else(copy):
     results = copy.folder / "results" / "laptop"
     assert (results / "tables" / "table_2.md").read_text().count("| Mine |") == 2
 
-    assert words_of("A claim") == [[*snakemake, "claims"]]
-    done = copy.snakemake("claims")
+    (command,) = words_of(ABOUT)
+    assert command[:3] == snakemake
+    done = copy.snakemake(*command[3:])
     assert done.returncode == 0, done.stdout
-    assert ": Training " not in done.stdout
-    assert "| My method beats cross-entropy |" in (results / "verdicts.md").read_text()
+    assert sorted(re.findall(r": Training (\w+) on", done.stdout)) == ["autoloss", "ce", "mine"]
+    results = results.with_name("mine")
+    comparison = pd.read_csv(results / "verdicts.csv").iloc[0]
+    assert tuple(comparison[["claim", "ours", "family"]]) == ("mine_beats_ce", "mine", "own")
+    verdicts = (results / "verdicts.md").read_text()
+    assert "verdicts on our own claims" in verdicts
+    assert "The paper's claims" not in verdicts
+    assert set(pd.read_csv(results / "statistics" / "table_2.csv")["ours"]) == {"mine"}
+    table = (results / "tables" / "table_2.md").read_text()
+    assert "comparisons of Mine per metric" in table
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == ["CE", "AutoLoss", "Mine"]
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in OWN])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from autoloss.report.figures._source import Source
 
-METHODS = ("slf", "autoloss", "autoloss_ce")
+WEIGHTS = "per example"
 COLUMNS = ["dataset", "method", "seed", "epoch", "class", "bin", "count", "candidate", "value"]
 
 
@@ -17,7 +17,8 @@ def choices_of(source: Source, what: str, *, last: bool) -> pd.DataFrame:
 
     Of the study's first model; only the last epoch if `last`. `attrs["bins"]` has the bins.
     """
-    index = source.index(METHODS)
+    weighs = {name for name, entry in source.study.methods.items() if entry.info.weights == WEIGHTS}
+    index = source.index(weighs)
     index = index[index["model"] == source.study.config.study.models[0]]
     index = index.sort_values("dataset", key=_order(source), kind="stable")
     rows, bins = [], 1

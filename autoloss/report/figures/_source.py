@@ -89,12 +89,13 @@ class Source:
         """A figure's caption with the study's numbers, and which runs are not in the figure.
 
         `{seeds}` is how many there are, `{interval}` that of a mean or a paired gain,
-        `{share_interval}` that of a mean of shares.
+        `{share_interval}` that of a mean of shares, `{ours}` the method that the study is about.
         """
         seeds, level = self.study.config.study.seeds, f"{self.confidence * 100:g} %"
         of = max((splits.of.nunique() for splits in self._splits.values()), default=1)
         over = " corrected for the overlap of splits" if of > 1 else ""
         words = {
+            "ours": self.study.label(self.study.subject),
             "seeds": f"{seeds} seed{'s' * (seeds != 1)}" + f" on {of} splits" * (of > 1),
             "interval": f"{level} t-interval{over}",
             "share_interval": f"{level} t-interval{over} of the log odds",

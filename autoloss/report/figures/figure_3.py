@@ -16,8 +16,8 @@ from autoloss.report.frames import parts_of
 TITLE = "Figure 3: transfer of frozen controllers"
 CAPTION = (
     "Test AUC and recalibrated log loss of models trained with cross-entropy alone, and with the "
-    "loss weights of SLF's and AutoLoss' controllers, which were trained beside another model and "
-    "are held fixed. As in the paper, (a, b) and (c, d) have another model, (e, f) other data. "
+    "loss weights of controllers that were trained beside another model and are held fixed. As in "
+    "the paper, (a, b) and (c, d) have another model, (e, f) other data. "
     "Mean over {seeds} with its {interval}; a mean beyond an axis is written at its edge."
 )
 GROUPS = ("figure_3",)

@@ -19,12 +19,13 @@ CAPTION = (
     "(a) What a run costs, to its own early stop and with its method's search: wall time on this "
     "machine, whatever else it did meanwhile, and examples through the model, forward and "
     "backward, which depend on no hardware. "
-    "(b, c) Test AUC and recalibrated log loss of AutoLoss whose controller learns after every f "
+    "(b, c) Test AUC and recalibrated log loss of {ours} where its weighting learns after every f "
     "steps of the model. Mean over {seeds} with its {interval}; what lies beyond an axis is "
     "written at its edge."
 )
 GROUPS = ("figure_4",)
 ORDER = 4
+OPTION = "every"
 COSTS = {"seconds": "time of a run (s)", "passes": "passes of a run (million)"}
 KEPT = (*DECIDING, "logloss")
 
@@ -36,7 +37,7 @@ def data(source: Source) -> pd.DataFrame:
     keys = ("forward_examples", "backward_examples")
     index["passes"] = sum(index[key] + index[f"search_{key}"] for key in keys) / 1e6
     every = study.frequencies()
-    of_part = {"cost": (TIMED, COSTS), "frequency": (every, KEPT)}
+    of_part = {"cost": ((*TIMED, study.subject), COSTS), "frequency": (every, KEPT)}
     frame = pd.concat(
         [
             source.summarise(

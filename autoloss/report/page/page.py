@@ -97,4 +97,4 @@ def _budgets(runs: Runs) -> Iterator[Grid]:
     for group in runs.groups:
         file = runs.study.results / "budget" / f"{group}.csv"
         if file.exists():
-            yield budget_grid(read_csv(file), title_of(group))
+            yield budget_grid(read_csv(file), title_of(runs.study, group))

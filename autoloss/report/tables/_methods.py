@@ -150,7 +150,7 @@ def methods_table(
         *_notes(long, comparisons, named, alpha),
         *anchor_notes(long, readings, labels, datasets, published.table_2),
     ]
-    return Table(product.title, grids, notes, long, list(named))
+    return Table(product.titled(next(iter(named))), grids, notes, long, list(named))
 
 
 def _long(

@@ -10,5 +10,4 @@ GROUPS = (*TABLES, FULL, "figure_3", "figure_4", "sensitivity")
 APART = (FULL, "sensitivity")
 UNTESTED = ("sensitivity",)  # not ours against each other method: autoloss/report/readings.py
 FROZEN = f"{OWN}_frozen"  # our method in Figure 3
-COMPARED = ("ce", "slf_frozen")  # the rows of Figure 3 beside it
-TIMED = ("melu", "bohb", "darts", "slf", "autoloss")  # the bars of Figure 4 (a)
+COMPARED = "ce"  # what stands in Figure 3 beside the frozen controllers

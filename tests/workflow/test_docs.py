@@ -22,6 +22,9 @@ PROGRAMS = "autoloss|snakemake|make|python|pytest|podman|pip|conda|kubectl|sourc
 # Run for real, in this order. All targets together are run in conftest.py.
 HERE = [
     *("snakemake --cores all table_2", "snakemake --unlock"),
+    'autoloss figure gains --methods grid,autoloss --labels "autoloss=Ours,grid=Grid search" '
+    "--style paper.yaml --width 85mm --format pdf",
+    "autoloss table table_2 --methods ce,grid,autoloss --labels autoloss=Ours --format tex",
     *("autoloss status", "autoloss check", "autoloss methods", "autoloss --help"),
     "autoloss methods --markdown",
     "autoloss artifact",

@@ -47,7 +47,7 @@ PLAN = ["autoloss plan", "autoloss plan --scale paper --cores 32 --gpus 4 --jobs
 RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
-    *("merge", "train", "search", "data import", "fetch", "prepare", "analyse"),
+    *("merge", "train", "search", "data import", "fetch", "prepare", "analyse", "figure", "table"),
     *("verify", "reference"),  # these compare with, and replace, the committed run: full size
 ]
 # Not run here, and why.

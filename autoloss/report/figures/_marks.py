@@ -166,7 +166,7 @@ def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, step: str, name: str) 
             continue
         if len(piece) == 1:
             axis.vlines(piece[x], piece["low"], piece["high"], color=style["color"], linewidth=0.8)
-        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+        band = {"color": style["color"], "alpha": 0.12, "linewidth": 0}
         axis.fill_between(piece[x], piece["low"], piece["high"], **band)
 
 

@@ -36,9 +36,9 @@ class Sizes(Strict):
     """In points; of text the others follow from `text` where they are left out."""
 
     text: Points = 7.0
-    title: Points | None = Field(None, description="text + 0.5 if left out")
-    ticks: Points | None = Field(None, description="and the legend; text - 0.5 if left out")
-    notes: Points | None = Field(None, description="within a panel; text - 1 if left out")
+    title: Points | None = Field(default=None, description="text + 0.5 if left out")
+    ticks: Points | None = Field(default=None, description="and the legend; text - 0.5 if left out")
+    notes: Points | None = Field(default=None, description="within a panel; text - 1 if left out")
     line: Points = 1.2
     marker: Points = 4.0
 
@@ -61,8 +61,8 @@ class Style(Strict):
 
     font: str = FONT
     sizes: Sizes = Sizes()
-    palette: dict[str, Any] = Field({}, description="colours, as matplotlib writes them")
-    markers: dict[str, Any] = Field({}, description="as matplotlib writes them")
+    palette: dict[str, Any] = Field(default={}, description="colours, as matplotlib writes them")
+    markers: dict[str, Any] = Field(default={}, description="as matplotlib writes them")
 
     def look(self, name: str) -> Look:
         """How a method or a candidate loss is drawn."""

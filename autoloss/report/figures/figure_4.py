@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -34,7 +36,10 @@ def data(source: Source) -> pd.DataFrame:
     keys = ("forward_examples", "backward_examples")
     index["passes"] = sum(index[key] + index[f"search_{key}"] for key in keys) / 1e6
     every = study.frequencies()
-    of_part = {"cost": (study.methods, COSTS), "frequency": (every, KEPT)}
+    of_part: dict[str, tuple[Collection[str], Collection[str]]] = {
+        "cost": (study.methods, COSTS),
+        "frequency": (every, KEPT),
+    }
     frame = pd.concat(
         [
             source.summarise(

@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from pandas.api.types import is_integer_dtype
 
 from autoloss.report.figures._style import (
@@ -146,7 +147,7 @@ def _labelled(grid: sns.FacetGrid, x: str, height: float) -> Figure:
     parts = [axis.get_legend_handles_labels() for axis in grid.axes.flat]
     handles = {label: handle for part in parts for handle, label in zip(*part, strict=True)}
     figure: Figure = grid.figure
-    size = float(mpl.rcParams["legend.fontsize"]) / 72  # inches
+    size = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points() / 72
     across = per_line(len(handles), size * (0.55 * max(map(len, handles)) + 4.5))
     figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=across)
     figure.set_layout_engine("constrained")

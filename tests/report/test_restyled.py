@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoloss.errors import ConfigError
+from autoloss.errors import ConfigError, RecordError
 from autoloss.metrics import METRICS
 from autoloss.report.figures import _source, drawing
 from autoloss.report.figures._source import Source
@@ -200,3 +200,12 @@ def test_a_drawing_of_boxes_is_never_narrower_than_it_is(study):
         list(restyled_figure(study, "figure_1", width="85mm"))
     with pytest.raises(ConfigError, match="does not show methods' runs"):
         list(restyled_figure(study, "figure_1", methods="ce"))
+
+
+def test_without_records_it_says_what_makes_them(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    study = Study.load({}, ROOT)
+    for write, name in ((restyled_figure, "gains"), (restyled_table, "table_2")):
+        with pytest.raises(RecordError, match=r"(?s)no such file.*`snakemake .* table_2`"):
+            list(write(study, name, methods="ce,autoloss"))
+    assert not list(Path().rglob("*.*"))

@@ -56,7 +56,7 @@ def questions(
                     published=registry.stated(claim, metric, (data, model, ours, other)),
                 )
                 if row.decides:
-                    size, basis = registry.minimum(claim, metric, dataset)
+                    size, basis = registry.minimum(claim, metric)
                     row = row.model_copy(update={"minimum": size, "basis": basis})
                 rows.append(row)
     return rows

@@ -16,11 +16,9 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from autoloss.claims.measures import DECIDING, MEASURES
-from autoloss.data.specs import dataset_names
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.methods.discover import discover
 from autoloss.methods.info import OWN
-from autoloss.metrics import METRICS
 from autoloss.models import MODELS
 from autoloss.report.published import Cells, Published, load_published
 from autoloss.strict import Strict, load_yaml
@@ -34,9 +32,6 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Size = Annotated[float, Field(gt=0)]
 
 
-RESOLVED = 2.0  # standard errors of a difference over test rows
-
-
 class Minimum(Strict):
     """The smallest effect of interest: half of what the paper states, or sizes of our own."""
 
@@ -45,14 +40,6 @@ class Minimum(Strict):
     )
     effects: dict[str, Size] = Field(default={}, description="by metric, where not half of those")
     why: str = Field(default="", description="where `effects` come from")
-
-
-class Resolvable(Strict):
-    """What the test rows of one of our data sets can show of a difference between two methods."""
-
-    rows: int = Field(gt=0, description="of the test split")
-    standard_errors: dict[str, Size] = Field(description="of a difference over them, by metric")
-    why: str = Field(min_length=1, description="how they were measured")
 
 
 class Claim(Strict):
@@ -94,9 +81,9 @@ class Claim(Strict):
 class Listed(Strict):
     """The file: families, each a question whose comparisons Holm corrects together, and claims."""
 
+    history: str = Field(default="", description="what had been seen when the rules were made")
     families: dict[str, str]
     readings: dict[str, str] = Field(default={}, description="methods, in the words of a verdict")
-    resolvable: dict[str, Resolvable] = Field(default={}, description="by our data sets' names")
     claims: tuple[Claim, ...] = Field(min_length=1)
 
 
@@ -133,20 +120,12 @@ class Registry:
                 return value
         return None
 
-    def minimum(self, claim: Claim, metric: str, dataset: str | None = None) -> Threshold:
-        """The smallest effect of interest: the claim's, or what the test rows of ours can show.
+    def minimum(self, claim: Claim, metric: str) -> Threshold:
+        """The smallest effect of interest of a claim, whatever its runs come to.
 
         Raises:
-            ConfigError: the claim gives none, or the paper states no gains to halve.
+            ConfigError: it gives none, or the paper states no gains to halve.
         """
-        least = self._claimed(claim, metric)
-        rows = self.listed.resolvable.get(dataset or "")
-        if rows is None or metric not in rows.standard_errors:
-            return least
-        basis = f"{RESOLVED:g} standard errors over {rows.rows:,} test rows"
-        return max(least, Threshold(RESOLVED * rows.standard_errors[metric], basis))
-
-    def _claimed(self, claim: Claim, metric: str) -> Threshold:
         if metric in claim.minimum.effects:
             return Threshold(claim.minimum.effects[metric], claim.minimum.why)
         half_of = claim.minimum.half_of
@@ -173,9 +152,6 @@ def load_claims(root: Path) -> Registry:
     registry = Registry(listed, load_published(root), digest)
     methods = set(discover())
     _check(None, "readings", listed.readings, methods)
-    _check(None, "resolvable", listed.resolvable, dataset_names(root))
-    for dataset, rows in listed.resolvable.items():
-        _check(None, f"resolvable.{dataset}.standard_errors", rows.standard_errors, METRICS)
     seen: set[str] = set()
     for claim in listed.claims:
         if claim.id in seen:
@@ -201,9 +177,6 @@ def _check_claim(registry: Registry, claim: Claim, methods: Set[str]) -> None:
     _check(claim, "published", claim.published, STATED)
     _check(claim, "data", (*claim.data, *claim.needs), data)
     for metric in claim.metrics:
-        if MEASURES[metric].counted:
-            mend = f"show `{metric}` `beside` what is measured"
-            raise ConfigError(_where(claim, "metrics"), f"{metric} is a count: no test", mend)
         registry.minimum(claim, metric)
 
 

@@ -141,7 +141,7 @@ STUDY = tuple(
             "§3.4",
             "two-sided t-test against the best baseline, p < 0.05",
             "no transfer",
-            "exact sign-flip test, Holm; the t-test is in the CSV",
+            "sign-flip test and t test corrected for overlapping splits: both, each after Holm",
             "D7",
         ),
         (

@@ -46,6 +46,7 @@ def notes(study: Study) -> list[str]:
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
         *_idle_options(study),
         *_random_searches(study),
+        *_unused_splits(study),
         *_too_few_seeds(study),
     ]
 
@@ -65,6 +66,18 @@ def _too_few_seeds(study: Study) -> list[str]:
         f"No comparison can be significant in {', '.join(short)} with study.{name}: {pairs}: of "
         f"the {largest} comparisons by a metric that the largest has, Holm needs "
         f"{seeds_needed(largest, alpha)} {name}."
+    ]
+
+
+def _unused_splits(study: Study) -> list[str]:
+    """A sentence on the splits that no run has, if there are."""
+    seeds, splits = study.config.study.seeds, study.config.study.splits
+    if splits <= seeds:
+        return []
+    return [
+        f"study.splits is {splits} and study.seeds {seeds}: run k of a cell is on split k, so that "
+        f"{splits - seeds} of the splits are prepared and never used (study.splits: {seeds} will "
+        "do)."
     ]
 
 

@@ -1,6 +1,5 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
-from autoloss.claims.verdict import tuned_file
 from autoloss.study.cell import Cell
 from autoloss.study.groups import UNTESTED
 
@@ -137,7 +136,7 @@ def files_of(name):
 
 def tuned_verdicts(wildcards):
     """What stands beside a study's verdicts: those of its tuned study, if it has been made."""
-    file = tuned_file(study)
+    file = study.tuned_verdicts
     return [file] if study.config.protocol != "tuned" and file.exists() else []
 
 

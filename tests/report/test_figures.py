@@ -194,6 +194,31 @@ def test_intervals_know_of_splits(drawn, monkeypatch, seeds, splits):
     assert (f" on {splits} splits, " in caption) == ("overlap of splits" in caption) == (splits > 1)
 
 
+@pytest.mark.parametrize(
+    ("failed", "n", "rho"),
+    [
+        ({0, 3}, 2, 0.125),  # a seed of each split is left
+        ({1, 3}, 2, 0.0),  # both of one split are left: nothing overlaps
+        ({0, 1, 2}, None, None),  # one alone has no interval
+    ],
+)
+def test_a_gains_interval_is_of_the_pairs_that_are_there(drawn, monkeypatch, failed, n, rho):
+    """Seeds 0 to 3 on splits 0, 1, 0, 1: of those left Student's, widened where splits overlap."""
+    runs = over_splits(4, 2)
+    runs.loc[(runs["method"] == "autoloss") & runs["seed"].isin(failed), "status"] = "failed"
+    monkeypatch.setattr(_source, "read_index", lambda study, group: runs)
+    gains = drawing("gains").data(Source(drawn, ("table_2",))).query("metric == 'auc'")
+    values = runs[~runs["seed"].isin(failed)].pivot(index="seed", columns="method", values="auc")
+    d = values["autoloss"] - values["ce"]
+    if n is None:
+        assert gains.empty
+        return
+    half = stats.t.ppf(0.975, n - 1) * d.std() * np.sqrt(1 / n + rho)
+    numbers = [n, d.mean(), d.mean() - half, d.mean() + half]
+    found = gains.iloc[0][["n", "mean", "low", "high"]].astype(float)
+    np.testing.assert_allclose(found, numbers, rtol=1e-9)
+
+
 def test_curves_are_over_all_seeds_after_every_epoch(drawn):
     frame = numbers(drawn, "curves")
     assert (frame["n"].astype(int) == 2).all()

@@ -6,7 +6,15 @@ import math
 
 import pandas as pd
 
-from autoloss.report.reference import BEGIN, END, README, RESULTS_PAGE, pages, reference_folders
+from autoloss.report.reference import (
+    BEGIN,
+    END,
+    README,
+    RESULTS_PAGE,
+    pages,
+    reference_folders,
+    write_pages,
+)
 from tests.studied import tiny_study
 
 ROW = {"dataset": "mine_", "model": "deepfm", "metric": "auc", "best": False, "mark": ""}
@@ -65,3 +73,24 @@ def test_the_headline_says_what_a_mean_is_of(tmp_path):
         "| KL | failed (3) |",
         "| AutoLoss | **0.8000** |",
     ]
+
+
+def test_the_tuned_table_2_leads_on_the_page_of_the_published_study(tmp_path):
+    headline(tmp_path, ROWS)
+    study = tiny_study()
+    for protocol in ("published", "tuned"):
+        tables = tmp_path / reference_folders(study.under(protocol))[0] / "tables"
+        tables.mkdir(parents=True, exist_ok=True)
+        (tables / "table_2.md").write_text(f"### Table 2, {protocol}\n")
+    shown = pages(study, tmp_path)
+    text = shown[RESULTS_PAGE]
+    assert 0 < text.index("Table 2, tuned") < text.index("Table 2, published")
+    assert "| AutoLoss | **0.8000** |" in shown[README]  # the published study's headline
+
+
+def test_a_tuned_study_writes_the_pages_of_the_published_one(tmp_path, monkeypatch):
+    headline(tmp_path, ROWS)
+    monkeypatch.chdir(tmp_path)
+    wanted = pages(tiny_study())
+    assert list(write_pages(tiny_study().under("tuned"))) == [README, RESULTS_PAGE]
+    assert {page: page.read_text() for page in wanted} == wanted

@@ -19,7 +19,13 @@ from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.table import marks_of
 from autoloss.report.tables import _methods, make_table
 from autoloss.report.tables._anchors import readings_of
-from autoloss.report.tables._methods import last_weights, methods_table, same_runs, what_it_is
+from autoloss.report.tables._methods import (
+    last_weights,
+    methods_table,
+    protocol_note,
+    same_runs,
+    what_it_is,
+)
 from autoloss.report.tables.table_1 import data_table
 from autoloss.stats import compare_family, describe
 from autoloss.study.study import Study
@@ -179,6 +185,13 @@ def test_each_reading_is_named_by_what_judges_its_controller():
     assert what_it_is(plan, "slf") == plan.methods["slf"].info.summary
 
 
+def test_a_table_says_of_which_protocol_it_is():
+    published, tuned = (Study.load({"protocol": name}, ROOT) for name in ("published", "tuned"))
+    assert protocol_note(published).startswith("Published protocol: ")
+    trials = tuned.config.tuning.trials
+    assert protocol_note(tuned).startswith(f"Tuned protocol: a search of {trials} trials a cell")
+
+
 def test_few_seeds_get_no_mark_and_a_note():
     built = table(index(5, {"ce": 0.75, "autoloss": 0.80}))
     assert all(cell.mark == "" for cell in cells(built, ("DeepFM", "AUC")).values())
@@ -196,6 +209,7 @@ def test_the_survey_of_everything_says_that_its_family_is_too_large(monkeypatch)
         monkeypatch.setattr(_methods, name, lambda study, group, of=content: of)
     built = make_table(study, "table_2_full")
     assert built.notes[0].startswith("A survey")
+    assert built.notes[1].startswith("Published protocol: ")
     assert "Cannot be significant with 12 seeds: a family of 103 needs 13." in built.notes
     assert not built.legend
 

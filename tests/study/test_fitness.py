@@ -167,6 +167,17 @@ def test_seeds_that_cannot_show_anything_are_said_when_a_study_is_planned(tmp_pa
     assert not said(study={"seeds": 11}, statistics={"alpha": 0.2})
 
 
+def test_splits_that_no_run_has_are_said_when_a_study_is_planned(tmp_path):
+    def said(**study):
+        return [note for note in notes(planned(tmp_path, study=study)) if "never used" in note]
+
+    assert not said(seeds=12, splits=12)
+    assert not said(seeds=12, splits=1)
+    (note,) = said(seeds=2, splits=12)
+    assert "study.splits is 12 and study.seeds 2" in note
+    assert "10 of the splits are prepared and never used (study.splits: 2 will do)." in note
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_gains_are_left_out_without_a_base_or_a_second_seed(tmp_path, seeds):
     alone = planned(tmp_path, study={"methods": ["autoloss"], "seeds": seeds})

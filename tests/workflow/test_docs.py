@@ -71,6 +71,7 @@ NEEDS = {
     "python benchmarks/seeds_together.py": "a GPU",
     "python benchmarks/same_bits.py main": "a quarter of an hour, git",
     "python benchmarks/soak.py --kills 100 --seed 5": "hours",
+    "autoloss reference --config configs/protocol/tuned.yaml": "the tuned study at full size",
     "autoloss status --watch 5": "no end of its own",
     "autoloss fetch criteo --accept-licence": "a network, terms accepted",
     "autoloss data import criteo-x4 Criteo_x4.zip": "the full data",

@@ -14,10 +14,11 @@ from autoloss.report.figures._style import GREY
 TITLE = "Calibration"
 CAPTION = (
     "How true predicted probabilities are, of each loss alone and of ours: on the test split, in "
-    "20 bins, their mean against the share that came true; on the diagonal they agree. With more "
-    "than two classes the probabilities of every class count. Over {seeds} together, with "
-    "the {share_interval}; bins of fewer than 50 predictions are left out, and the line is broken "
-    "there."
+    "20 bins, their mean against the share that came true; on the diagonal they agree. A curve "
+    "flatter than it, with a slope below 1, is that of an over-confident model, a steeper one that "
+    "of a model that is too cautious. With more than two classes the probabilities of every class "
+    "count. Over {seeds} together, with the {share_interval}; bins of fewer than 50 predictions "
+    "are left out, and the line is broken there."
 )
 GROUPS = ("table_2",)
 ORDER = 7

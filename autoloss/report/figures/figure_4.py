@@ -18,7 +18,8 @@ from autoloss.report.frames import rows_of
 TITLE = "Figure 4: efficiency, and the frequency of outer steps"
 CAPTION = (
     "(a) What a run costs, to its own early stop and with its method's search: wall time on this "
-    "machine, and examples through the model, forward and backward, which depend on no hardware. "
+    "machine, whatever else it did meanwhile, and examples through the model, forward and "
+    "backward, which depend on no hardware. "
     "(b, c) Test AUC and recalibrated log loss of AutoLoss whose controller learns after every f "
     "steps of the model. Mean over {seeds} with its {interval}; what lies beyond an axis is "
     "written at its edge."

@@ -51,7 +51,7 @@ def versus(runs: Runs) -> Iterator[Versus]:
     if "figure_4" in runs.groups:
         index = runs.groups["figure_4"]
         hours = index.assign(hours=(index["seconds"] + index["search_seconds"]) / 3600)
-        title = "Figure 4 (a): training time"
+        title = "Figure 4 (a): training time, under this machine's load"
         yield from _versus(study, title, published.figure_4_hours, means(hours, ["hours"]), OWN)
         every, title = study.frequencies(), "Figure 4 (b, c): steps between outer steps"
         index = index[index["method"].isin(list(every))]

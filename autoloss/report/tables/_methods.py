@@ -50,7 +50,20 @@ def make(study: Study, name: str) -> Table:
         {k: of for k, of in readings_of(study.methods).items() if all(map(study.shows, of))},
     )
     alike = same_runs(index[index["method"].map(study.shows)], labels)
-    return replace(table, notes=[*table.notes, *split_notes(index), *alike])
+    return replace(table, notes=[protocol_note(study), *table.notes, *split_notes(index), *alike])
+
+
+def protocol_note(study: Study) -> str:
+    """Under which protocol the runs were made."""
+    if study.config.protocol == "tuned":
+        return (
+            f"Tuned protocol: a search of {study.config.tuning.trials} trials a cell chose the "
+            "values of every method."
+        )
+    return (
+        "Published protocol: methods have the values of their sources (the configuration says what "
+        "is scaled to the study); apart from what a method itself searches nothing is tuned."
+    )
 
 
 def split_notes(index: pd.DataFrame) -> Iterator[str]:
@@ -63,7 +76,8 @@ def split_notes(index: pd.DataFrame) -> Iterator[str]:
             f"The seeds are on {count} splits of the rows, the same for every method: deviations "
             "have what splits differ by, most of which cancels in a comparison. The t test is "
             f"corrected for their overlap, with {' or '.join(f'{x:.3g}' for x in sorted(shares))} "
-            "test rows for each training row."
+            "test rows for each training row. The sign-flip test is not: it is exact where splits "
+            "could change places, and errs too often where they overlap."
         )
 
 
@@ -248,9 +262,10 @@ def _notes(
     families = sorted(comparisons["comparisons"].unique(), reverse=True)
     family = " or ".join(f"{size:.0f}" for size in families)
     notes.append(
-        "Marks stand where two tests paired by seed, the exact sign-flip test and the corrected "
+        "Marks stand where two tests paired by seed, the sign-flip test and the corrected "
         f"resampled t test, have both p < {alpha:g}, two-sided, Holm-corrected over the {family} "
-        f"comparisons of {names} per metric (docs/statistics.md)."
+        f"comparisons of {names} per metric: were no two methods different, at most "
+        f"{100 * alpha:g} % of studies would have a mark by that metric (docs/statistics.md)."
     )
     impossible = comparisons["verdict"].astype(str).str.startswith("cannot be significant")
     if impossible.any():

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +44,19 @@ Configured = Annotated[
     Path | None,
     typer.Option(
         "--config", help="A file as for snakemake --configfile, or a config.json it left."
+    ),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option("--methods", help="Show these alone, in this order: ce,autoloss."),
+]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="Call methods otherwise: autoloss=Ours,ce=CE loss.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", help="The file to write; in the study's folder `restyled` if left out."
     ),
 ]
 Key = Annotated[str | None, typer.Option(hidden=True, help="What snakemake planned the job with.")]
@@ -239,21 +253,69 @@ def compare(
 
 
 @app.command()
-def table(name: str, config: Configured = None, named: Named = None, key: Key = None) -> None:
-    """Write a table as CSV, Markdown and LaTeX, from records only."""
-    from autoloss.report.tables import write_table
+def table(
+    name: str,
+    config: Configured = None,
+    named: Named = None,
+    key: Key = None,
+    methods: Methods = None,
+    labels: Labels = None,
+    kind: Annotated[str | None, typer.Option("--format", help="tex, md or csv.")] = None,
+    output: Output = None,
+) -> None:
+    """Write a table as CSV, Markdown and LaTeX, from records only.
 
-    for file in write_table(study_of_plan(config, key, named), name):
-        typer.echo(file)
+    With any of the options that restyle it, it is one file for a paper of your own.
+    """
+    study = study_of_plan(config, key, named)
+    options: dict[str, Any] = {"methods": methods, "labels": labels, "kind": kind, "output": output}
+    if any(value is not None for value in options.values()):
+        from autoloss.report.restyled import restyled_table
+
+        _echo(restyled_table(study, name, **options))
+    else:
+        from autoloss.report.tables import write_table
+
+        _echo(write_table(study, name))
 
 
 @app.command()
-def figure(name: str, config: Configured = None, named: Named = None, key: Key = None) -> None:
-    """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON."""
-    from autoloss.report.figures import write_figure
+def figure(
+    name: str,
+    config: Configured = None,
+    named: Named = None,
+    key: Key = None,
+    methods: Methods = None,
+    labels: Labels = None,
+    style: Annotated[
+        Path | None, typer.Option("--style", help="A YAML file: font, sizes, palette, markers.")
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option("--width", help="With its unit: 85mm, 8.5cm, 3.33in, 240pt.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--format", help="pdf, png or svg.")] = None,
+    output: Output = None,
+) -> None:
+    """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON.
 
-    for file in write_figure(study_of_plan(config, key, named), name):
-        typer.echo(file)
+    With any of the options that restyle it, it is one picture for a paper of your own.
+    """
+    study = study_of_plan(config, key, named)
+    options: dict[str, Any] = {"methods": methods, "labels": labels, "kind": kind, "output": output}
+    options |= {"style": style, "width": width}
+    if any(value is not None for value in options.values()):
+        from autoloss.report.restyled import restyled_figure
+
+        _echo(restyled_figure(study, name, **options))
+    else:
+        from autoloss.report.figures import write_figure
+
+        _echo(write_figure(study, name))
+
+
+def _echo(lines: Iterable[object]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 @app.command()

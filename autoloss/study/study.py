@@ -16,7 +16,7 @@ from autoloss.methods.info import OWN
 from autoloss.records.store import write_text
 from autoloss.report.catalogue import Product, figures, tables
 from autoloss.study.cell import Cell
-from autoloss.study.groups import APART, COMPARED, FULL, GROUPS, TIMED
+from autoloss.study.groups import APART, COMPARED, FULL, GROUPS
 from autoloss.study.selection import Selection
 
 PAPER = "paper"  # the scale whose protocol is the paper's
@@ -40,11 +40,13 @@ class Study(Selection):
         options = self.config.study
         if group == "figure_3":
             frozen = [name for name, entry in self.methods.items() if entry.info.frozen]
-            names = self._taken((*COMPARED, *frozen))
+            frozen.sort(key=lambda name: self.entry(name).info.frozen in self.claimed)  # ours last
+            names = self._taken((COMPARED, *frozen))
             return [Cell(pair.dataset, pair.model, m) for pair in options.targets for m in names]
         if group == "figure_4":
+            learned = self._learned(self.table_methods("table_2"))
             others = [method for method in self.at_frequencies if self.plain(method) == method]
-            names = self._taken((*TIMED, self.subject, *others))
+            names = self._taken((*learned, self.subject, *others))
             return [Cell(options.source.dataset, options.source.model, m) for m in names]
         if group == "sensitivity":
             names, model = self._taken(self.sensitivity.methods()), self.sensitivity.model
@@ -61,6 +63,14 @@ class Study(Selection):
         """Of these, the ones that the study has."""
         known = {*self.methods, *self.variants}
         return [m for m in dict.fromkeys(methods) if m in known and self.takes(m)]
+
+    def _learned(self, methods: Iterable[str]) -> list[str]:
+        """Of these, the ones whose weights are learned or searched: Figure 4 has their costs."""
+        return [m for m in methods if self.methods[m].info.learns_on != "nothing"]
+
+    def shows(self, method: str) -> bool:
+        """Whether products show a method: all do, but for those with a choice of the user's."""
+        return True
 
     def frequencies(self) -> dict[str, int]:
         """Steps between outer steps of our method and its variants in Figure 4, by name."""

@@ -190,7 +190,7 @@ def test_figure_4_has_every_frequency_once_and_its_options_are_the_variants():
         if plan.base(cell.method) == "autoloss"
     ]
     assert sorted(every) == [1, 3, 7, 10, 13]
-    assert len(plan.cells("figure_4")) == 5 + 4  # the usual frequency is a method's own cell
+    assert len(plan.cells("figure_4")) == 8 + 4  # the usual frequency is a method's own cell
     assert plan.label("autoloss_every_7") == "AutoLoss (every = 7)"
     assert plan.plain("autoloss_every_2") == "autoloss_every_2"  # claims name what a study lacks
     assert plan.label("autoloss") == "AutoLoss"

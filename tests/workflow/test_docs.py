@@ -23,6 +23,9 @@ PROGRAMS = "autoloss|snakemake|make|python|pytest|podman|pip|conda|kubectl|sourc
 # Run for real, in this order. All targets together are run in conftest.py.
 HERE = [
     *("snakemake --cores all table_2", "snakemake --unlock"),
+    'autoloss figure gains --methods grid,autoloss --labels "autoloss=Ours,grid=Grid search" '
+    "--style paper.yaml --width 85mm --format pdf",
+    "autoloss table table_2 --methods ce,grid,autoloss --labels autoloss=Ours --format tex",
     *("autoloss status", "autoloss check", "autoloss methods", "autoloss --help"),
     "autoloss methods --markdown",
     "autoloss artifact",
@@ -47,6 +50,7 @@ RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
     *("merge", "compare", "train", "search", "data import", "fetch", "prepare", "analyse"),
+    *("figure", "table"),
     *("new-dataset", "new-loss", "new-model"),  # test_extending.py runs them
     *("verify", "reference"),  # these compare with, and replace, the committed run: full size
 ]

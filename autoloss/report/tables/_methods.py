@@ -36,7 +36,7 @@ def make(study: Study, name: str) -> Table:
     """The table of its first group of runs, from the group's index and comparisons."""
     group = product_of("table", name).groups[0]
     index = read_index(study, group)
-    labels = {method: entry.info.label for method, entry in study.methods.items()}
+    labels = {method: study.label(method) for method in study.methods}
     learned = index["method"].map(lambda m: study.methods[m].info.weights != "one candidate")
     table = methods_table(
         name,
@@ -47,10 +47,10 @@ def make(study: Study, name: str) -> Table:
         {dataset: study.dataset(dataset) for dataset in index["dataset"].unique()},
         load_published(study.root),
         study.config.statistics.alpha,
-        readings_of(study.methods),
+        {k: of for k, of in readings_of(study.methods).items() if all(map(study.shows, of))},
     )
-    notes = [protocol_note(study), *table.notes, *split_notes(index), *same_runs(index, labels)]
-    return replace(table, notes=notes)
+    alike = same_runs(index[index["method"].map(study.shows)], labels)
+    return replace(table, notes=[protocol_note(study), *table.notes, *split_notes(index), *alike])
 
 
 def protocol_note(study: Study) -> str:

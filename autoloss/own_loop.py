@@ -107,7 +107,7 @@ class OwnLoop:
         self.steps += 1
         if step.descent is not None:
             return _with_gradients(step.descent, step.opened.params)
-        return self.method.loss(batch.labels, step.forward(), step.t)
+        return self.method.loss(batch.labels, step.forward(), step.t, ids=batch.ids)
 
     @property
     def lr(self) -> float:

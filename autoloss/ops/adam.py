@@ -38,7 +38,8 @@ def fused_step(
     counts = [torch.full((), steps + 1.0, device=values[0].device)] * len(values)
     kernel(
         values,
-        gradients,
+        # On a CPU it takes any layout for that of the values, and says nothing.
+        [gradient.contiguous() for gradient in gradients],
         means,
         squares,
         [],

@@ -20,11 +20,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
+from autoloss.claims import rules
 from autoloss.claims.files import write_verdicts
 from autoloss.claims.judge import judge
 from autoloss.claims.layout import claim_table, claims_table
 from autoloss.claims.power import Design
-from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS, Tested, decide
+from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS, decide
 from autoloss.claims.schema import claimed_groups, claims_of, load_claims, require_claims
 from autoloss.claims.verdict import read_verdicts
 from autoloss.cli import app
@@ -307,7 +308,7 @@ def test_noisier_test_rows_leave_more_open_and_make_nothing_hold_or_fail(gain, e
     d = gain + np.random.default_rng(0).normal(0, 1, 8)
     zero, least = (compare(d, np.full(8, x), higher_is_better=True) for x in (0.0, 1.0))
     fine, coarse = (
-        decide([Tested("this", "all", 1.0, zero, least, 2 * e)], 0.05)[0].outcome
+        decide([rules.Tested("this", "all", 1.0, zero, least, 2 * e)], 0.05)[0].outcome
         for e in (error, more * error)
     )
     assert coarse in (fine, OPEN)

@@ -104,3 +104,15 @@ Trainer(tiny_config(), data, "deepfm", load("autoloss"), 0).run()
 print([name for name in ("torch._dynamo", "torch._inductor", "sklearn") if name in sys.modules])
 """
     assert printed_by(code) == "[]"
+
+
+def test_a_gradient_that_lies_transposed_is_read_as_it_is():
+    """Such as that of a layer with few inputs, a controller's first, by `autoloss.ops.linear`."""
+    gradient, ends = torch.randn(3, 20).t(), []
+    for given in (gradient, gradient.contiguous()):
+        adam = Adam([nn.Parameter(torch.zeros(20, 3))], 0.1)
+        adam.parameters[0].grad = given
+        adam.step()
+        ends.append(adam.moments[0][0].clone())
+    torch.testing.assert_close(ends[0], 0.1 * gradient)
+    assert torch.equal(*ends)

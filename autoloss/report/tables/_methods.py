@@ -83,9 +83,9 @@ def split_notes(index: pd.DataFrame) -> Iterator[str]:
 
 def what_it_is(study: Study, method: str) -> str:
     """A method of ours in a few words: of AutoLoss and its variants by what they are judged."""
-    info, key = study.methods[method].info, "criterion"
-    if OWN in (method, info.base) and f"method.{key}" not in study.search_space(method):
-        return JUDGED[study.settings(method)["method"][key]]
+    info = study.methods[method].info
+    if OWN in (method, info.base):
+        return JUDGED[study.settings(method)["method"]["criterion"]]
     return info.summary
 
 

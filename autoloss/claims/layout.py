@@ -224,12 +224,8 @@ def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, I
         "median gain": _signed(summary.metric, summary.median),
         "range": _interval(summary.metric, summary.smallest, summary.largest),
         **_deciding(study, claim.rows[summary.decider]),
-        "standard error over test rows": _rows_error(claim.rows[summary.decider]),
+        "standard error over test rows": number(claim.rows[summary.decider].test_rows_error),
     }
-
-
-def _rows_error(row: Row) -> Item:
-    return number(row.test_rows_error)
 
 
 def _counts(tally: Tally) -> dict[str, Item]:
@@ -266,7 +262,7 @@ def _rows(study: Study, claim: ClaimVerdict) -> Iterator[dict[str, Item]]:
             "p, any gain": _p(row.p_holds),
             "p, less than of interest": _p(row.p_fails),
             "over": _over(row),
-            "standard error over test rows": _rows_error(row),
+            "standard error over test rows": number(row.test_rows_error),
             "smallest gain found": _resolved(row),
             "chance of the paper's": Item(
                 "" if row.chance is None else f"{row.chance:.2f}", row.chance

@@ -59,8 +59,10 @@ def write_reference(study: Study) -> Iterator[Path]:
         RecordError: something is missing of the study, or a page has no place for the reference.
     """
     results, pictures = reference_folders(study)
-    drawn = study.config.protocol != "tuned" or study.figures_folder.exists()
-    for folder in (*(study.results / part for part in PARTS), *[study.figures_folder] * drawn):
+    needed = [study.results / part for part in PARTS]
+    if study.config.protocol != "tuned":  # `snakemake tuned` draws none
+        needed.append(study.figures_folder)
+    for folder in needed:
         made(study, folder)  # before the one that there is goes
     runs = all_runs(study)
     about = json.dumps(origin(study, runs), indent=1) + "\n"
@@ -71,7 +73,7 @@ def write_reference(study: Study) -> Iterator[Path]:
         shutil.copytree(study.results / part, results / part, dirs_exist_ok=True)
     for file in study.results.glob("verdicts*.*"):
         shutil.copy(file, results)
-    if drawn:
+    if study.figures_folder.exists():
         shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
     yield write_text(about, results / "provenance.json")

@@ -74,7 +74,7 @@ def project(tmp_path, monkeypatch):
 def described(project, **changes):
     """The data set whose file has `SPEC` with other keys."""
     file = project / "configs" / "datasets" / "shop.yaml"
-    file.write_text(yaml.safe_dump(SPEC | changes))
+    file.write_text(yaml.safe_dump(SPEC | changes, sort_keys=False))
     return load_dataset("shop", project)
 
 
@@ -293,7 +293,7 @@ def test_a_column_twice_or_no_rows_are_refused(project):
             {"fields": [{"name": "price", "kind": "quantiles"}]},
             ["fields.0", "needs the key 'bins'"],
         ),
-        ({"fields": [{"name": "price", "bins": 4}]}, ["fields.0", "bins is a key of `kind: quant"]),
+        ({"fields": [{"name": "price", "bins": 4}]}, ["fields.0", "bins belongs to `kind: quant"]),
         ({"fields": [{"name": "day", "kind": "date"}]}, ["fields.0", "needs the key 'unit'"]),
         (
             {"fields": [{"name": "price", "kind": "buckets", "edges": [3, 1]}]},
@@ -423,12 +423,12 @@ def test_one_split_is_not_taken_for_several(project):
 
 
 def write_atomic(folder):
-    """RecBole's files of 200 interactions; the last user and item have no line of their own."""
+    """RecBole's files of 400 interactions; the last user and item have no line of their own."""
     random = np.random.default_rng(1)
-    table = pd.DataFrame({"user_id": random.integers(0, 20, 200)})
-    table["item_id"] = random.integers(0, 15, 200)
-    table["rating"] = random.integers(1, 6, 200)
-    table["timestamp"] = 881250949 + random.integers(0, 10**7, 200)
+    table = pd.DataFrame({"user_id": random.integers(0, 20, 400)})
+    table["item_id"] = random.integers(0, 15, 400)
+    table["rating"] = random.integers(1, 6, 400)
+    table["timestamp"] = 881250949 + random.integers(0, 10**7, 400)
     users = pd.DataFrame({"user_id": range(19), "age": 20 + np.arange(19)})
     items = pd.DataFrame({"item_id": range(14), "class": ["War", "Drama War"] * 7, "v": "0.1 0.2"})
     kinds = {"rating": "float", "timestamp": "float", "age": "float", "class": "token_seq"}
@@ -499,7 +499,7 @@ def test_what_is_wrong_with_an_atomic_file_is_said_of_that_file(project, file, c
     for part in parts:
         assert part in str(caught.value)
     (project / file).write_text(right)
-    assert made(spec, project).manifest.rows == 200
+    assert made(spec, project).manifest.rows == 400
 
 
 def test_vectors_and_files_of_other_kinds_are_no_fields(project):

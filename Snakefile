@@ -28,6 +28,7 @@ try:
     from autoloss.report.catalogue import figures, tables
     from autoloss.study import identity
     from autoloss.study.groups import GROUPS
+    from autoloss.study.kept import require_kept
     from autoloss.study.planned import notes, plan_study
     from autoloss.study.study import Study
 except UserError as error:  # of a file in autoloss/models or autoloss/losses
@@ -97,8 +98,13 @@ include: "autoloss/workflow/claims.smk"
 include: "autoloss/workflow/report.smk"
 
 
-# What is run stands beside its results; parsing and dry runs write nothing.
+# What is run stands beside its results, unless these are of another configuration; parsing and dry
+# runs write nothing.
 onstart:
+    try:
+        require_kept(study)
+    except UserError as error:
+        raise WorkflowError(str(error))
     study.write_config()
     if study.config.study.fail_fast:
         workflow.scheduler.keepgoing = False  # whatever the profile says

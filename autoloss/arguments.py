@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from autoloss.config import unpack
 from autoloss.data.specs import dataset_names
@@ -14,6 +16,7 @@ from autoloss.models import MODELS
 from autoloss.records.expected import prepared_hash
 from autoloss.study import identity
 from autoloss.study.cell import Cell
+from autoloss.study.kept import require_kept
 from autoloss.study.planned import plan_study
 from autoloss.study.study import Study
 from autoloss.target import is_recorded
@@ -21,17 +24,31 @@ from autoloss.target import is_recorded
 if TYPE_CHECKING:
     from autoloss.data.load.prepared import PreparedData
 
+Named = Annotated[
+    str | None,
+    typer.Option("--study", help="One that was run, by its name: as results/NAME/config.json has."),
+]
 HANDED = "AUTOLOSS_STUDY"  # in the environment of Snakemake's jobs: their configuration, packed
 
 
-def study_of(config: Path | None, scale: str | None = None, root: Path = Path()) -> Study:
-    """The study of a file or of a scale; without either of the job that this is, or the default.
+def study_of(
+    config: Path | None,
+    scale: str | None = None,
+    root: Path = Path(),
+    *,
+    name: str | None = None,
+) -> Study:
+    """The study of a file, a scale or a name; without any of the job that this is, or the default.
 
     Raises:
-        ConfigError: both are given, or the file is no configuration.
+        ConfigError: two are given, the file is no configuration, or no study of that name was run.
     """
-    if config is not None and scale is not None:
-        raise ConfigError("--scale", "is given beside --config", "leave out one of them")
+    options = {"--config": config, "--scale": scale, "--study": name}
+    first, *others = [*(option for option, value in options.items() if value is not None), ""]
+    if others[:-1]:
+        raise ConfigError(others[0], f"is given beside {first}", "leave out one of them")
+    if name is not None:
+        config = recorded_as(name)
     handed = os.environ.get(HANDED)
     if config is None and scale is None and handed:
         try:
@@ -42,13 +59,24 @@ def study_of(config: Path | None, scale: str | None = None, root: Path = Path())
     return plan_study([config] if config else [], [f"scale={scale}"] if scale else [], root)
 
 
-def study_of_plan(config: Path | None, key: str | None) -> Study:
+def recorded_as(name: str) -> Path:
+    """The configuration with which the study of a name was last run.
+
+    Raises:
+        ConfigError: none of that name was.
+    """
+    known = {file.parent.name: file for file in Path("results").glob("*/config.json")}
+    require_known([name], known or ["(none has been run)"], "study", "--study")
+    return known[name]
+
+
+def study_of_plan(config: Path | None, key: str | None, name: str | None = None) -> Study:
     """The study whose tables, figures or statistics are made; raises as `require_plan`.
 
     Raises:
         ConfigError: by hand (no key), over what a workflow made of another configuration.
     """
-    study = study_of(config)
+    study = study_of(config, name=name)
     require_plan(key, identity.report_key(study))
     if key is None and is_recorded(study) is False:
         record = study.config_file
@@ -70,6 +98,13 @@ def require_plan(key: str | None, now: str) -> None:
             "is not what snakemake planned: code or descriptions have changed since it was started",
             "start snakemake again: it plans anew, and finished runs are kept",
         )
+
+
+def require_key(study: Study, key: str | None, now: str) -> None:
+    """As `require_plan`, and by hand (no key) as `require_kept`: a workflow has looked already."""
+    require_plan(key, now)
+    if key is None:
+        require_kept(study)
 
 
 def sound_data(study: Study, cell: Cell, seeds: Iterable[int | None]) -> dict[int, PreparedData]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from autoloss.arguments import (
+    Named,
     cell_of,
+    require_key,
     require_plan,
     seed_range,
     sound_data,
@@ -30,6 +33,7 @@ from autoloss.process import importing, stoppable
 from autoloss.project import project_root, require_project
 from autoloss.status.command import status
 from autoloss.study import identity
+from autoloss.study.kept import require_kept
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Raw data that is already on this machine.")
@@ -40,6 +44,19 @@ Configured = Annotated[
     Path | None,
     typer.Option(
         "--config", help="A file as for snakemake --configfile, or a config.json it left."
+    ),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option("--methods", help="Show these alone, in this order: ce,autoloss."),
+]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="Call methods otherwise: autoloss=Ours,ce=CE loss.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", help="The file to write; in the study's folder `restyled` if left out."
     ),
 ]
 Key = Annotated[str | None, typer.Option(hidden=True, help="What snakemake planned the job with.")]
@@ -127,7 +144,7 @@ def train(
     study = study_of(config)
     first, last = seed_range(study, seeds) if seeds else (study.seeds[0],) * 2
     cell = cell_of(study, dataset, model, method)
-    require_plan(key, identity.run_key(study, cell))
+    require_key(study, key, identity.run_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):
         with importing():
             from autoloss.training.display import reporting
@@ -149,7 +166,7 @@ def search(
     if not study.searches(cell):
         mend = "train it: in this protocol only methods that search have a search"
         raise ConfigError("method", f"'{method}' has nothing to search", mend)
-    require_plan(key, identity.search_key(study, cell))
+    require_key(study, key, identity.search_key(study, cell))
     with leased_gpu(study.config.training, typer.echo):
         with importing():
             from autoloss.search.run import search as search_cell
@@ -172,6 +189,7 @@ def analyse(group: str, config: Configured = None, key: Key = None) -> None:
 @app.command()
 def check(
     config: Configured = None,
+    named: Named = None,
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Remove what is wrong: snakemake makes it anew.")
     ] = False,
@@ -179,9 +197,11 @@ def check(
     """Check every record of a study: there, unchanged, of this code, data and configuration."""
     from autoloss.report.check import check_study
 
-    report = check_study(study_of(config))
+    study = study_of(config, name=named)
+    report = check_study(study)
     typer.echo("\n".join(report.lines))
     if rerun:
+        require_kept(study)
         typer.echo(f"Removed {len(report.remove())} files: snakemake makes anew what they were of.")
     raise typer.Exit(0 if report.sound else 1)
 
@@ -194,27 +214,108 @@ def merge(
     """Take over the runs of another results tree of the same study, each checked first."""
     from autoloss.records.merge import Merge
 
-    merged = Merge(study_of(config), folder).run()
+    study = study_of(config)
+    require_kept(study)
+    merged = Merge(study, folder).run()
     typer.echo("\n".join(merged.report()))
     raise typer.Exit(1 if merged.refused else 0)
 
 
 @app.command()
-def table(name: str, config: Configured = None, key: Key = None) -> None:
-    """Write a table as CSV, Markdown and LaTeX, from records only."""
-    from autoloss.report.tables import write_table
+def compare(
+    first: Annotated[str, typer.Argument(help="A study's name, or a folder of results.")],
+    second: Annotated[str, typer.Argument(help="Another: gains are of this one over the first.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the comparisons to this file too.")
+    ] = None,
+) -> None:
+    """Set two studies side by side: what differs between them, and what that changes, in pairs."""
+    from rich.console import Console
 
-    for file in write_table(study_of_plan(config, key), name):
-        typer.echo(file)
+    from autoloss.plan.page import table as shown
+    from autoloss.records.store import write_text
+    from autoloss.report import side_by_side as sides
+
+    both = sides.side_by_side(sides.read_made(first), sides.read_made(second))
+    if csv is not None:
+        write_text(both.comparisons.to_csv(index=False), csv)
+    console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, sides.WIDTH)
+    if as_json:
+        console.print_json(data=sides.as_json(both))
+        return
+    for line in sides.lines_of(both):
+        console.print(line, markup=False)
+    rows = sides.table_rows(both)
+    console.print("", *([shown(rows), ""] if rows else []), sep="\n")
+    console.print(sides.note_of(both), markup=False)
 
 
 @app.command()
-def figure(name: str, config: Configured = None, key: Key = None) -> None:
-    """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON."""
-    from autoloss.report.figures import write_figure
+def table(
+    name: str,
+    config: Configured = None,
+    named: Named = None,
+    key: Key = None,
+    methods: Methods = None,
+    labels: Labels = None,
+    kind: Annotated[str | None, typer.Option("--format", help="tex, md or csv.")] = None,
+    output: Output = None,
+) -> None:
+    """Write a table as CSV, Markdown and LaTeX, from records only.
 
-    for file in write_figure(study_of_plan(config, key), name):
-        typer.echo(file)
+    With any of the options that restyle it, it is one file for a paper of your own.
+    """
+    study = study_of_plan(config, key, named)
+    options: dict[str, Any] = {"methods": methods, "labels": labels, "kind": kind, "output": output}
+    if any(value is not None for value in options.values()):
+        from autoloss.report.restyled import restyled_table
+
+        _echo(restyled_table(study, name, **options))
+    else:
+        from autoloss.report.tables import write_table
+
+        _echo(write_table(study, name))
+
+
+@app.command()
+def figure(
+    name: str,
+    config: Configured = None,
+    named: Named = None,
+    key: Key = None,
+    methods: Methods = None,
+    labels: Labels = None,
+    style: Annotated[
+        Path | None, typer.Option("--style", help="A YAML file: font, sizes, palette, markers.")
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option("--width", help="With its unit: 85mm, 8.5cm, 3.33in, 240pt.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--format", help="pdf, png or svg.")] = None,
+    output: Output = None,
+) -> None:
+    """Draw a figure as PDF and PNG, with its numbers as CSV and its runs as JSON.
+
+    With any of the options that restyle it, it is one picture for a paper of your own.
+    """
+    study = study_of_plan(config, key, named)
+    options: dict[str, Any] = {"methods": methods, "labels": labels, "kind": kind, "output": output}
+    options |= {"style": style, "width": width}
+    if any(value is not None for value in options.values()):
+        from autoloss.report.restyled import restyled_figure
+
+        _echo(restyled_figure(study, name, **options))
+    else:
+        from autoloss.report.figures import write_figure
+
+        _echo(write_figure(study, name))
+
+
+def _echo(lines: Iterable[object]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 @app.command()
@@ -333,11 +434,58 @@ def new_baseline(name: str) -> None:
 
 
 @app.command()
+def new_dataset(
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet, or the .inter of atomic files.")],
+    label: Annotated[str, typer.Option(help="Its column; without a header its number.")],
+    name: Annotated[str | None, typer.Option(help="Of the data set; else the file's.")] = None,
+) -> None:
+    """Write configs/datasets/NAME.yaml from a look at a file; the file stays where it is."""
+    from autoloss.data.new import write_dataset
+
+    file, seen = write_dataset(data, label, name, Path())
+    study = f'{{"name": "{file.stem}", "datasets": ["{file.stem}"]}}'
+    typer.echo(
+        f"{file}: {seen}\nRead its guesses through. `autoloss prepare {file.stem}` then reads all "
+        f"rows, and this trains on them:\n  snakemake --cores all table_2 --config 'study={study}'"
+    )
+
+
+@app.command()
 def test(name: Annotated[str, typer.Argument(help="A method, by the name of its file.")]) -> None:
     """Test a method: the contract's tests of it alone, then lint and types of its file."""
     from autoloss.methods.trial import test_method
 
     raise typer.Exit(0 if test_method(name, typer.echo) else 1)
+
+
+@app.command()
+def new_loss(name: str) -> None:
+    """Write autoloss/losses/NAME.py, a working candidate loss to change, from the template."""
+    from autoloss.config import LossOptions
+    from autoloss.new import write_entry
+
+    file = write_entry("losses", name).relative_to(project_root())
+    candidates = ", ".join([*LossOptions().candidates, name])
+    _say_new(file, "loss", f"study={{name: {name}}}", f"losses={{candidates: [{candidates}]}}")
+
+
+@app.command()
+def new_model(name: str) -> None:
+    """Write autoloss/models/NAME.py, a working model to change, from the template."""
+    from autoloss.new import write_entry
+
+    file = write_entry("models", name).relative_to(project_root())
+    _say_new(file, "model", f"study={{name: {name}, models: [{name}]}}")
+
+
+def _say_new(file: Path, kind: str, *keys: str) -> None:
+    """What to do with a new file; `keys` make a study of it."""
+    study = " ".join(f"'{key}'" for key in keys)
+    typer.echo(
+        f"{file}\nIt is a working {kind}. `pytest tests/contract -k {file.stem}` tests it, "
+        f"this trains every method with it:\nsnakemake --cores all table_2 --config {study}\n"
+        "Now make it yours."
+    )
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -256,6 +256,15 @@ def layers(overrides: Mapping[str, Any], root: Path) -> dict[str, dict[str, Any]
 def overlay(config: Config, overrides: Mapping[str, Any], where: str) -> Config:
     """`config` with `overrides` laid over it; errors name `where` the overrides come from."""
     return check(Config, _merge(config.model_dump(mode="json"), overrides), where)
+
+
+def flat(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested keys, by dotted key."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict[str, Any]:

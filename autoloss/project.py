@@ -12,8 +12,14 @@ PARTS = ("Snakefile", "autoloss", "baselines", "configs")
 
 
 def project_root() -> Path:
-    """The folder that holds `autoloss/` and `baselines/`."""
+    """The folder that holds `autoloss/`: of a checkout, or where a wheel is installed."""
     return Path(__file__).resolve().parents[1]
+
+
+def methods_folder(root: Path) -> Path:
+    """Where the baselines are: `baselines/` of a checkout, which a wheel has in its package."""
+    packed = root / "autoloss" / "baselines"
+    return packed if packed.is_dir() else root / "baselines"
 
 
 def require_project(code: Path) -> None:
@@ -27,9 +33,13 @@ def require_project(code: Path) -> None:
     if project != code:
         mend = f"run `python -m autoloss` in {shlex.quote(str(project))}: its code is then used"
         raise ConfigError(str(project), f"is a project, but the code running is of {code}", mend)
+    if not _is_project(code):
+        mend = "get a checkout and run `python -m autoloss` in its folder; a training loop of your "
+        mend += "own needs none: `from autoloss import AutoLoss, OwnLoop`"
+        problem = "is no checkout of the project: commands work on its configuration and data"
+        raise ConfigError(str(here), problem, mend)
     if here != code:
-        there = f"`cd {shlex.quote(str(code))}`" if _is_project(code) else "it has a Snakefile"
-        mend = f"run this in the project's folder: {there}"
+        mend = f"run this in the project's folder: `cd {shlex.quote(str(code))}`"
         below = here.is_relative_to(code)
         problem = "is below the project's folder" if below else "is no project's folder"
         raise ConfigError(str(here), problem, mend)

@@ -1,6 +1,6 @@
 """What a number of seeds can show at all, before any is run. Imports nothing but the language.
 
-An exact test with few seeds has a smallest possible p; if even that cannot survive Holm's
+A sign-flip test with few seeds has a smallest possible p; if even that cannot survive Holm's
 correction, no result could have been shown.
 """
 
@@ -10,7 +10,7 @@ from itertools import count
 
 
 def smallest_p(n: int) -> float:
-    """The smallest two-sided p an exact sign-flip test of n pairs can give: 2^(1-n), at most 1."""
+    """The smallest two-sided p that a sign-flip test of n pairs can give: 2^(1-n), at most 1."""
     return min(1.0, 2.0 ** (1 - n))
 
 

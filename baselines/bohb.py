@@ -33,7 +33,8 @@ from scipy.special import gammainc, gammaincinv
 from autoloss.methods.fixed import Lab, Searched
 from autoloss.methods.info import Info
 from autoloss.search.tuning import distribution, meant, nearest
-from baselines._hyperband import brackets, successive_halving
+
+from ._hyperband import brackets, successive_halving
 
 if TYPE_CHECKING:
     from optuna.study import Study

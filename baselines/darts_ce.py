@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from autoloss.methods.info import Info
-from baselines.darts import DARTS
+
+from .darts import DARTS
 
 
 class DARTSCE(DARTS):

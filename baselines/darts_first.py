@@ -7,7 +7,8 @@ L_val the gradient would be zero.
 from __future__ import annotations
 
 from autoloss.methods.info import Info
-from baselines.darts import DARTS
+
+from .darts import DARTS
 
 
 class FirstOrderDARTS(DARTS):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from autoloss.methods.info import Info
-from baselines.melu import MeLU
+
+from .melu import MeLU
 
 
 class MeLUMixture(MeLU):

@@ -7,7 +7,8 @@ These adapt a user's model there, not four scores. Here a look-ahead of 5e-6 giv
 from __future__ import annotations
 
 from autoloss.methods.info import Info
-from baselines.melu import MeLU
+
+from .melu import MeLU
 
 
 class MeLUPublished(MeLU):

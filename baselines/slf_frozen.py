@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from autoloss.methods.frozen import Frozen
 from autoloss.methods.info import Info
-from baselines.slf import SLF
+
+from .slf import SLF
 
 
 class SLFFrozen(Frozen, SLF):

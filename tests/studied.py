@@ -27,10 +27,11 @@ BOHB = Cell("ml100k-ctr", "deepfm", "bohb")
 FROZEN = Cell("ml100k-ctr", "nfm", "autoloss_frozen")
 
 
-def tiny_study(**keys: object) -> Study:
+def tiny_study(ours: list[str] | None = None, **keys: object) -> Study:
     """All groups, ten methods, one model in the tables, two seeds."""
     study = {"methods": METHODS, "models": ["deepfm"], "seeds": 2, "seeds_per_job": 2, **keys}
-    return Study(overlay(tiny_config(), {"study": study}, "test"), ROOT)
+    statistics = {"ours": ours} if ours else {}
+    return Study(overlay(tiny_config(), {"study": study, "statistics": statistics}, "test"), ROOT)
 
 
 def run_study(study: Study) -> None:

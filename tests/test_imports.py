@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
 
+from tests.interpreter import printed_by
 from tests.tiny import ROOT
 
 
@@ -33,3 +35,14 @@ def test_there_is_no_circle_of_imports():
     graph = {name: set(imported(file)) - {name} for name, file in FILES.items()}
     assert graph["autoloss.training.runner"] >= {"autoloss.study.identity", "autoloss.faults"}
     TopologicalSorter(graph).prepare()  # raises a CycleError that names the circle
+
+
+def test_planning_imports_neither_torch_nor_pandas():
+    """Whatever the Snakefile and its parts import of ours."""
+    files = [ROOT / "Snakefile", *(ROOT / "autoloss" / "workflow").glob("*.smk")]
+    lines = [
+        line for f in files for line in re.findall(r"^\s*(from autoloss.*)$", f.read_text(), re.M)
+    ]
+    assert len(lines) > 10
+    code = "\n".join(["import sys", *lines, "print({'torch', 'pandas'} & set(sys.modules))"])
+    assert printed_by(code) == "set()"

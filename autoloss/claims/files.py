@@ -11,7 +11,7 @@ from autoloss.claims.judge import judge
 from autoloss.claims.layout import LEGEND, claim_table, claims_table, paper_table
 from autoloss.claims.rows import kept_by
 from autoloss.claims.rules import MISSING, MIXED, OUTCOMES
-from autoloss.claims.schema import claimed_groups, load_claims
+from autoloss.claims.schema import claimed_groups, load_claims, require_claims
 from autoloss.claims.verdict import Verdicts
 from autoloss.records.store import write_text
 from autoloss.report.analysis import read_index
@@ -23,6 +23,7 @@ SHOWN = ("gain", "low", "high", "test_rows_error", "p_holds", "p_fails", "resolv
 
 def write_verdicts(study: Study) -> Iterator[Path]:
     """`verdicts.{json,md,tex}`, `verdicts.csv` (comparisons), `verdicts_summary.csv` (in short)."""
+    require_claims(study)
     groups = {
         group: read_index(study, group)
         for group in claimed_groups(study)

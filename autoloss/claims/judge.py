@@ -5,9 +5,10 @@ Nothing is chosen here that docs/statistics.md, "Verdicts", does not say.
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,54 +21,59 @@ from autoloss.claims import rules
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.power import Design
 from autoloss.claims.questions import Answer, answer, digests, evidence, questions, stand_ins
-from autoloss.claims.rows import Kept, RowErrors, nothing_kept
-from autoloss.claims.schema import FILE, Claim, Registry
+from autoloss.claims.rows import Kept, row_errors
+from autoloss.claims.schema import FILE, Claim, Registry, claims_of
 from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Verdicts
 from autoloss.config import StatisticsOptions
-from autoloss.stats import compare, splits_of
+from autoloss.stats import Splits, compare, splits_of
+from autoloss.stats.rows import PARTS
 from autoloss.study.study import Study
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A claim, or a reading of it (the name of a method), with its comparisons measured."""
+    """A claim, or a reading of it (the name of a method), with what the runs say to each row."""
 
     claim: Claim
     reading: str
+    rows: list[Row]
     answers: list[Answer]
-    measured: list[tuple[Row, rules.Tested | None]]
 
 
 def judge(
-    study: Study,
-    registry: Registry,
-    groups: Mapping[str, pd.DataFrame],
-    kept: Kept = nothing_kept,
+    study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame], kept: Kept
 ) -> Verdicts:
     """A verdict on every claim, or on each of its readings, from the indexes that there are.
 
-    What `kept` has of the runs' predictions says how much of a deciding gain is the test rows'.
+    What is `kept` of the runs' predictions says how much of a gain is the test rows'.
+
+    Raises:
+        RecordError, DataError: as `kept`, and as `evidence` and `answer`.
     """
-    alpha, listed = study.config.statistics.alpha, registry.listed
-    asked = list(ask(study, registry, groups))
-    tests = [test for one in asked for _, test in one.measured if test]
-    decisions = iter(rules.decide(tests, alpha))
+    options, listed = study.config.statistics, registry.listed
+    alpha, asked = options.alpha, list(ask(study, registry, groups))
+    errors = row_errors(kept, _over_rows(asked))
+    measured = [
+        [
+            measure(one.claim, row, said, options, errors.get(row.compared))
+            for row, said in zip(one.rows, one.answers, strict=True)
+        ]
+        for one in asked
+    ]
+    tests = [test for rows in measured for _, test in rows if test]
+    decided = iter(zip(tests, rules.decide(tests, alpha), strict=True))
     everything = pd.concat(groups.values()) if groups else pd.DataFrame(columns=["dataset", "seed"])
     by_data = everything.groupby("dataset")
     own = study.is_the_papers(everything["dataset"].unique())
-    verdicts, errors = [], RowErrors(kept)
-    for one in asked:
-        rows = [_decided(row, next(decisions), alpha) if t else row for row, t in one.measured]
+    verdicts = []
+    for one, of_claim in zip(asked, measured, strict=True):
+        rows = [_decided(row, *next(decided), alpha) if test else row for row, test in of_claim]
         read_as = listed.readings.get(one.reading, "")
-        verdict = claim_verdict(one.claim, one.reading, read_as, rows, own)
-        for k in {summary.decider for summary in verdict.summaries}:
-            if (splits := one.answers[k].splits) is not None:
-                error = errors.of(rows[k], splits)
-                rows[k] = rows[k].model_copy(update={"test_rows_error": error})
-        verdicts.append(verdict.model_copy(update={"rows": rows}))
+        verdicts.append(claim_verdict(one.claim, one.reading, read_as, rows, own))
     return Verdicts(
         claims_sha256=registry.sha256,
-        registered=registered(study.root),
+        claims_commit=claims_commit(study.root),
+        history=listed.history,
         scale=study.config.scale,
         protocol=study.config.protocol,
         alpha=alpha,
@@ -83,18 +89,24 @@ def judge(
 
 
 def ask(study: Study, registry: Registry, groups: Mapping[str, pd.DataFrame]) -> Iterator[Asked]:
-    """Every claim, and every reading of it, with its comparisons measured."""
-    options = study.config.statistics
-    for claim in registry.listed.claims:
+    """Every claim, and every reading of it, with what the runs say to each comparison."""
+    for claim in claims_of(study, registry):
         runs = evidence(claim, groups)
         for methods in claim.judged:
             rows = questions(study, registry, claim, methods, runs)
             answers = [answer(study, claim, row, runs) for row in rows]
-            measured = [measure(claim, *pair, options) for pair in zip(rows, answers, strict=True)]
-            yield Asked(claim, methods[0] if claim.readings else "", answers, measured)
+            yield Asked(claim, methods[0] if claim.readings else "", rows, answers)
 
 
-def registered(root: Path) -> str | None:
+def _over_rows(asked: Iterable[Asked]) -> Iterator[tuple[Row, Splits]]:
+    """The comparisons that can be decided, with the splits of their runs."""
+    for one in asked:
+        for row, said in zip(one.rows, one.answers, strict=True):
+            if row.decides and said.splits is not None:
+                yield row, said.splits
+
+
+def claims_commit(root: Path) -> str | None:
     """The commit that last changed the claims; None without one, or if they have changed since."""
     git = ("git", "--no-optional-locks", "-C", str(root))
     try:
@@ -110,16 +122,22 @@ def _run(*command: str) -> str:
 
 
 def measure(
-    claim: Claim, row: Row, answer: Answer, options: StatisticsOptions
+    claim: Claim, row: Row, answer: Answer, options: StatisticsOptions, error: float | None = None
 ) -> tuple[Row, rules.Tested | None]:
-    """A row with the numbers of its answer, and what its outcome depends on, if it can have one."""
+    """A row with the numbers of its answer, and what its outcome takes, if it takes tests.
+
+    `error` is its standard error over test rows.
+    """
     if answer.gains is None or answer.splits is None:
         outcome = rules.OPEN if answer.tried else rules.MISSING
         update = {"n": answer.n, "outcome": outcome if row.decides else "", "detail": answer.reason}
         return row.model_copy(update=update), None
     d = np.asarray(answer.gains, dtype=np.float64)
     if MEASURES[row.metric].counted:
-        return row.model_copy(update={"n": answer.n, "gain": float(d.mean())}), None
+        gain, outcome = float(d.mean()), ""
+        if row.minimum is not None:
+            outcome = rules.HOLDS if gain >= row.minimum else rules.FAILS
+        return row.model_copy(update={"n": answer.n, "gain": gain, "outcome": outcome}), None
     among = answer.splits.options(answer.gains.index)
     zero = compare(
         *(d, np.zeros_like(d)), higher_is_better=True, confidence=options.confidence, **among
@@ -129,20 +147,23 @@ def measure(
     row = row.model_copy(update=update | {"test_to_train": answer.splits.test_to_train})
     if row.minimum is None:
         return row, None
-    return row, rules.Tested(
+    over_rows = 0.0
+    if row.metric in PARTS:  # not to be had: no gain is known to be more than chance of the rows
+        over_rows = math.inf if error is None else rules.ROW_ERRORS * error
+    return row.model_copy(update={"test_rows_error": error}), rules.Tested(
         key=(row.dataset, row.model, row.ours, row.other),
         family=(claim.family, row.metric),
         minimum=row.minimum,
         zero=zero,
         least=compare(d, np.full_like(d, row.minimum), higher_is_better=True, **among),
+        over_rows=over_rows,
     )
 
 
-def _decided(row: Row, decision: rules.Decision, alpha: float) -> Row:
+def _decided(row: Row, tested: rules.Tested, decision: rules.Decision, alpha: float) -> Row:
     """The row with what it comes to, and what its design can find."""
-    assert row.sd is not None
-    assert row.minimum is not None
-    design = Design(row.sd, row.minimum, decision.of, alpha, row.test_to_train)
+    sd, least = tested.zero.sd, tested.to_hold
+    design = Design(sd, least, decision.of, alpha, row.test_to_train)
     update: dict[str, Any] = {
         "comparisons": decision.of,
         "p_holds": decision.p_holds,
@@ -201,10 +222,10 @@ def _tally(rows: Sequence[Row], places: Sequence[int]) -> dict[str, Any]:
 
     def order(k: int) -> tuple[float, float]:
         row = rows[k]
-        if row.p is None or row.gain is None or row.minimum is None:
+        if row.gain is None or row.minimum is None:
             return 1.0, 0.0
-        certain = -row.p if outcome == rules.HOLDS else row.p
-        return certain, abs(row.gain / row.minimum - 1)
+        p = row.p or 0.0  # a count has none
+        return -p if outcome == rules.HOLDS else p, abs(row.gain / row.minimum - 1)
 
     return {
         "outcome": outcome,

@@ -12,21 +12,41 @@ from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS
 from autoloss.claims.verdict import ClaimVerdict, Row, Summary, Tally, Verdicts, read_tuned
 from autoloss.models import MODELS
 from autoloss.report.runs import label_of
-from autoloss.report.table import Grid, Item, Table, plain_columns, runs_of
-from autoloss.stats.rows import PARTS
+from autoloss.report.table import Grid, Item, Table, number, plain_columns, runs_of
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 
 COLOURS = {HOLDS: "good", FAILS: "bad", MIXED: "part"}  # classes of the report's page
-ORIGINS = {"paper": "The paper's claims", "reviewers": "What reviewers would ask"}
+ORIGINS = {
+    "own": "Our own claims",
+    "paper": "The paper's claims",
+    "reviewers": "What reviewers would ask",
+}
+GAINS = (
+    "A gain is a difference: of AUC what ours has more, of log loss what it has less. Of passes it "
+    "is ours in times of the other's: ×0.80 is a fifth less."
+)
+RESOLVED = (
+    "The smallest gain found is a true gain in that row's metric, on its data set, that as many "
+    "runs with as much spread find in that one comparison with a chance of 0.8; a claim, which "
+    "needs all of its comparisons, is found more seldom. “none”: the seeds are too few for any "
+    "gain, over so many comparisons. A dash: nothing was tested."
+)
 LEGEND = (
     "Of interest is the smallest gain that would bear the claim out. A comparison holds if a gain "
-    "is significant and estimated to be of interest, and fails if it is significantly less than "
-    "that. Both p are Holm-corrected, the 95 % interval is not. The smallest gain found is the "
-    "true one that these runs find with a chance of 0.8; beside it are the chance that the paper's "
-    "gain is found if it is true here, and the seeds that would find it with 0.8. The standard "
-    "error over test rows is that of the comparison that decided, from the runs' kept predictions. "
-    "Costs are ratios: ×0.80 is a fifth less."
+    "is significant, estimated to be of interest, and at least two of its standard errors over the "
+    "test rows (from the runs' kept predictions); it fails if it is significantly less than of "
+    "interest. Each p is the larger of the sign-flip test's and the corrected t test's, "
+    "both Holm-corrected over the comparisons of the family by that metric (“over”); the 95 % "
+    f"interval is of one comparison, not corrected. {RESOLVED} Beside it are the chance that the "
+    "paper's gain is found if it is true here, and the seeds that would find it with 0.8. Rows "
+    "“beside” are shown and decide nothing: seconds are those of a machine whose load is not "
+    f"known. {GAINS}"
+)
+OVERLAP = (
+    " Over splits that overlap that is an approximation: sign flips would be exact if splits could "
+    "change places, and err too often where they overlap; the t test is corrected for it, and both "
+    "must agree."
 )
 HOW_MANY = {HOLDS: "hold", FAILS: "fail", OPEN: "open", MISSING: "not attempted"}
 
@@ -46,16 +66,23 @@ def claims_table(study: Study, verdicts: Verdicts) -> Table:
 
 
 def summary(verdicts: Verdicts) -> str:
-    """What the paper's claims came to, those of two readings counted twice, and which hold."""
-    paper = [claim for claim in verdicts.claims if claim.origin == "paper"]
-    words = Counter(claim.outcome for claim in paper)
-    if not paper:
+    """What the paper's claims came to, those of two readings counted twice, and which hold.
+
+    Our own, where none of the paper's is judged.
+    """
+    by_origin = {o: [c for c in verdicts.claims if c.origin == o] for o in ("paper", "own")}
+    whose, claims = "the paper's", by_origin["paper"]
+    if not claims:
+        whose, claims = "our own", by_origin["own"]
+    words = Counter(claim.outcome for claim in claims)
+    if not claims:
         return "No claim is the paper's."
     counts = [f"{WORDS[name][verdicts.papers_own]} {words[name]}" for name in WORDS if words[name]]
-    hold = [f"“{claim.title}”" for claim in paper if claim.outcome == HOLDS]
+    hold = [f"“{claim.title}”" for claim in claims if claim.outcome == HOLDS]
+    twice = ", a claim on several readings counted for each" * any(c.reading for c in claims)
     return (
-        f"Of {len(paper)} verdicts on the paper's claims: {', '.join(counts)}."
-        f" What holds: {'; '.join(hold) or 'none of them'}."
+        f"Of {len(claims)} verdicts on {whose} claims ({verdicts.protocol} protocol{twice}): "
+        f"{', '.join(counts)}. What holds: {'; '.join(hold) or 'none of them'}."
     )
 
 
@@ -83,7 +110,8 @@ def paper_table(verdicts: Verdicts) -> Table:
     grid = replace(_grid("", rows), words=True)
     notes = [
         "Smallest and largest gain that the paper states for the claim's comparisons; its log "
-        "loss is not recalibrated. Costs are ratios."
+        "loss is not recalibrated, and for passes stand its hours. No result moves what is of "
+        f"interest. {GAINS}"
     ]
     return Table("The paper's gains, and those of interest here", [grid], notes)
 
@@ -92,7 +120,7 @@ def claim_table(study: Study, claim: ClaimVerdict) -> Table:
     """A claim's comparisons: in short by data set and metric, then each."""
     short = [_summary(study, claim, summary) for summary in claim.summaries]
     grids = [_grid("In short", short), _grid("Every comparison", list(_rows(study, claim)))]
-    return Table(f"{claim.title}: {claim.verdict}", grids, list(_about(study, claim)))
+    return Table(f"{claim.title}: {_verdict(claim)}", grids, list(_about(study, claim)))
 
 
 def _grid(caption: str, rows: Sequence[Mapping[str, Item]]) -> Grid:
@@ -105,11 +133,23 @@ def _notes(verdicts: Verdicts, beside_tuned: bool) -> Iterator[str]:
     """What a reader needs to know of all verdicts."""
     yield (
         "A claim holds if each of its comparisons holds, does not if some fail and none holds, is "
-        "mixed if some hold and some fail, and cannot be told if none fails but some are open. By "
-        "AUC and recalibrated log loss, or time. The comparison shown is the one that decided, "
-        "not the average; its interval is not corrected, its p is. The smallest gain found is the "
-        "true one that these runs would find, in that comparison, with a chance of 0.8. The rules, "
-        "where each threshold comes from, and what the study cannot support: docs/statistics.md."
+        "mixed if some hold and some fail, and cannot be told if none fails and not all hold; the "
+        "columns have how many do. AUC and recalibrated log loss decide, of what training costs "
+        "passes: examples through the model, forward and backward, which are counted in these runs "
+        "and have no p. Wall time decides nothing. What the rules are, where each threshold comes "
+        "from, and what the study cannot support: docs/statistics.md."
+    )
+    yield (
+        "Shown is the comparison that decided, not the average, and its 95 % interval alone, not "
+        f"corrected. {GAINS} p: where it holds, that there is no gain; where it fails, that the "
+        "gain is of interest; else the smaller of the two. It is the larger of the sign-flip "
+        "test's and the corrected t test's, both Holm-corrected over as many comparisons as "
+        f"“over” says: those of the claim's family by that metric. {RESOLVED}"
+    )
+    yield (
+        f"Significant is p < {verdicts.alpha:g}: were no method better than another, at most "
+        f"{100 * verdicts.alpha:g} % of studies would have a comparison that holds, in a family by "
+        "a metric." + OVERLAP * (verdicts.splits > 1)
     )
     if not verdicts.papers_own:
         pairs = [f"{ours} for {paper}" for ours, paper in verdicts.stand_ins.items()]
@@ -123,14 +163,15 @@ def _notes(verdicts: Verdicts, beside_tuned: bool) -> Iterator[str]:
             "other columns are of published values."
         )
     seeds = verdicts.seeds
-    commit = f", of commit {verdicts.registered[:12]}" if verdicts.registered else ""
     yield (
         f"{verdicts.protocol.capitalize()} protocol, {len(seeds)} seeds"
         + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
         + (f" on {verdicts.splits} splits of the rows" if verdicts.splits > 1 else "")
-        + f"; significant is p < {verdicts.alpha:g}, corrected within families of comparisons. "
-        f"claims.yaml has SHA-256 {verdicts.claims_sha256[:16]}{commit}."
+        + "."
     )
+    commit = f", of commit {verdicts.claims_commit[:12]}" if verdicts.claims_commit else ""
+    file = f"claims.yaml has SHA-256 {verdicts.claims_sha256[:16]}{commit}."
+    yield f"{file} {verdicts.history}".strip()
 
 
 def _about(study: Study, claim: ClaimVerdict) -> Iterator[str]:
@@ -163,12 +204,17 @@ def _claim(study: Study, claim: ClaimVerdict, tuned: Mapping[str, ClaimVerdict])
     return {
         "claim": Item(claim.title, href=f"#{claim.anchor}"),
         **{
-            name: Item(verdict.verdict, bold=True, mark=COLOURS.get(verdict.outcome, ""))
+            name: Item(_verdict(verdict), bold=True, mark=COLOURS.get(verdict.outcome, ""))
             for name, verdict in verdicts.items()
         },
         **_counts(claim),
         **_deciding(study, row),
     }
+
+
+def _verdict(claim: ClaimVerdict) -> str:
+    """In words, with how many of its comparisons were not attempted."""
+    return claim.verdict + (f" ({claim.lacking})" if claim.lacking else "")
 
 
 def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, Item]:
@@ -178,17 +224,8 @@ def _summary(study: Study, claim: ClaimVerdict, summary: Summary) -> dict[str, I
         "median gain": _signed(summary.metric, summary.median),
         "range": _interval(summary.metric, summary.smallest, summary.largest),
         **_deciding(study, claim.rows[summary.decider]),
-        "standard error over test rows": _rows_error(claim.rows[summary.decider]),
+        "standard error over test rows": number(claim.rows[summary.decider].test_rows_error),
     }
-
-
-def _rows_error(row: Row) -> Item:
-    """Of a metric of rows; a time is none."""
-    if row.gain is None or row.metric not in PARTS:
-        return Item("–")
-    if row.test_rows_error is None:
-        return Item("not kept")
-    return Item(f"{row.test_rows_error:.4f}", row.test_rows_error)
 
 
 def _counts(tally: Tally) -> dict[str, Item]:
@@ -204,7 +241,8 @@ def _deciding(study: Study, row: Row) -> dict[str, Item]:
         "gain": _signed(row.metric, row.gain),
         "95 % interval": _interval(row.metric, row.low, row.high),
         "p": _p(row.p),
-        "smallest gain found": _signed(row.metric, row.resolved),
+        "over": _over(row),
+        "smallest gain found": _resolved(row),
     }
 
 
@@ -223,12 +261,25 @@ def _rows(study: Study, claim: ClaimVerdict) -> Iterator[dict[str, Item]]:
             "of interest": _signed(row.metric, row.minimum),
             "p, any gain": _p(row.p_holds),
             "p, less than of interest": _p(row.p_fails),
-            "smallest gain found": _signed(row.metric, row.resolved),
+            "over": _over(row),
+            "standard error over test rows": number(row.test_rows_error),
+            "smallest gain found": _resolved(row),
             "chance of the paper's": Item(
                 "" if row.chance is None else f"{row.chance:.2f}", row.chance
             ),
             "seeds for that": _seeds(row),
         }
+
+
+def _over(row: Row) -> Item:
+    """Over how many comparisons its p are corrected."""
+    return Item("" if row.comparisons is None else str(row.comparisons), row.comparisons)
+
+
+def _resolved(row: Row) -> Item:
+    if row.p is None:
+        return Item("–")
+    return Item("none") if row.resolved is None else _signed(row.metric, row.resolved)
 
 
 def _seeds(row: Row) -> Item:

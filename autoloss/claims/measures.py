@@ -16,7 +16,7 @@ from autoloss.metrics import METRICS
 class Measure:
     """A column of the index, or the sum of some; `published` is its name in published.yaml.
 
-    What is `counted`, not measured, is compared as numbers: there is nothing to test.
+    What is `counted`, not measured, decides as a number: there is nothing to test.
     """
 
     name: str
@@ -38,7 +38,8 @@ class Measure:
         return f"×{math.exp(-gain):.2f}" if self.log else f"{gain:+.4f}"
 
 
-# Raw log loss says little of losses that are not calibrated: it is shown, and decides nothing.
+# Raw log loss says little of losses that are not calibrated, and seconds are those of whatever else
+# the machine did: both are shown, and decide nothing.
 DECIDING = ("auc", "logloss_calibrated")
 PASSES = ("forward_examples", "backward_examples")
 STATED = {"logloss_calibrated": "logloss"}  # the paper recalibrates nothing
@@ -54,5 +55,6 @@ MEASURES: dict[str, Measure] = {
         *("passes", "Passes", (*PASSES, *(f"search_{p}" for p in PASSES)), False),
         log=True,
         counted=True,
+        published="hours",
     ),
 }

@@ -1,9 +1,9 @@
 """What a design can find: the chance that a comparison is said to hold, by simulating the rules.
 
-No formula: the exact test of a few seeds has few levels, both tests must agree, and the estimate
-must be of interest. Samples are normal, quasi-random; from a sample follows the least true effect,
-in standard deviations, with which it would have been said to hold, so that one simulation answers
-for every effect.
+No formula: the sign-flip test of a few seeds has few levels, both tests must agree, and the
+estimate must be large enough. Samples are normal, quasi-random; from a sample follows the least
+true effect, in standard deviations, with which it would have been said to hold, so that one
+simulation answers for every effect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 WANTED = 0.8
 SAMPLES = 2048  # evenly spread: tests hold a share within 0.03 of an independent simulation's
-MOST_ENUMERATED = 14  # seeds; with more the exact test's distribution is expanded
+MOST_ENUMERATED = 14  # seeds; with more the sign-flip test's distribution is expanded
 MOST_SEEDS = 200  # beyond that the answer is "not by more seeds"
 
 
@@ -30,8 +30,8 @@ MOST_SEEDS = 200  # beyond that the answer is "not by more seeds"
 class Design:
     """A comparison as the first of its family, whose true gains are normal.
 
-    `sd` is the true standard deviation of a paired gain and `minimum` the smallest effect of
-    interest, in the metric's units; `comparisons` is the family's size, `test_to_train` as of
+    `sd` is the true standard deviation of a paired gain and `minimum` the least estimate that
+    holds, in the metric's units; `comparisons` is the family's size, `test_to_train` as of
     `autoloss.stats.compare`.
     """
 
@@ -50,7 +50,7 @@ class Design:
     def resolved(self, n: int) -> float | None:
         """The smallest true gain with a chance of 0.8; None where n seeds give it to no gain."""
         if self.sd == 0:
-            return self.minimum if self._patterns(n) else None
+            return self.minimum if self._patterns(n) and math.isfinite(self.minimum) else None
         least = float(np.sort(self._needed(n))[math.ceil(WANTED * SAMPLES) - 1]) * self.sd
         return least if math.isfinite(least) else None
 
@@ -98,7 +98,7 @@ def _tested(n: int, comparisons: int, alpha: float, test_to_train: float) -> tup
 
 
 def _expanded(gains: Array, level: float) -> Array:
-    """The least effect [SAMPLES] that the exact test finds in each of the `gains` [SAMPLES, n].
+    """The least effect [SAMPLES] that sign flips find in each of the `gains` [SAMPLES, n].
 
     Cornish and Fisher's expansion of the sum over all sign patterns, whose cumulants are those of
     the gains, effect included; so the effect is found by iteration, from Student's.

@@ -37,13 +37,13 @@ def questions(
 ) -> list[Row]:
     """All comparisons of a claim's `methods`, on each of our data sets that stands for its own.
 
-    `dataset` is None where none stands for it.
+    A claim may name ours itself. `dataset` is None where none stands for it.
     """
     stand_in = stand_ins(study, runs)
     rows = []
     for metric in (*claim.metrics, *claim.beside):
         for data, model, ours, other in claim.pairs(methods):
-            standing = [name for name, paper in stand_in.items() if paper == data]
+            standing = [name for name, paper in stand_in.items() if data in (name, paper)]
             for dataset in standing or (None,):
                 row = Row(
                     metric=metric,
@@ -56,7 +56,7 @@ def questions(
                     published=registry.stated(claim, metric, (data, model, ours, other)),
                 )
                 if row.decides:
-                    size, basis = registry.minimum(claim, metric, dataset)
+                    size, basis = registry.minimum(claim, metric)
                     row = row.model_copy(update={"minimum": size, "basis": basis})
                 rows.append(row)
     return rows

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from autoloss.stats import Comparison, holm
 
+ROW_ERRORS = 2.0  # standard errors over test rows: a gain that holds is no smaller
 # What a comparison, or a claim, comes to.
 HOLDS, FAILS, MIXED, OPEN, MISSING = OUTCOMES = ("holds", "fails", "mixed", "open", "not attempted")
 # A claim's in words, in the order in which a reader meets them: here, and with the paper's own data
@@ -29,7 +30,8 @@ class Tested:
     """A comparison with both tests made: what its outcome depends on.
 
     `key` says what is compared: two of a family with one key are one comparison to Holm. `zero` are
-    the statistics of its gains, `least` those of the gains less the smallest effect of interest.
+    the statistics of its gains, `least` those of the gains less the smallest effect of interest,
+    `minimum`. `over_rows` is the least gain that its test rows can show.
     """
 
     key: Hashable
@@ -37,6 +39,12 @@ class Tested:
     minimum: float
     zero: Comparison
     least: Comparison
+    over_rows: float = 0.0
+
+    @property
+    def to_hold(self) -> float:
+        """The least estimate that holds: of interest, and no less than the test rows can show."""
+        return max(self.minimum, self.over_rows)
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,13 @@ def decide(tested: Sequence[Tested], alpha: float) -> list[Decision]:
 def _outcome(comparison: Tested, p_holds: float, p_fails: float, alpha: float) -> str:
     if p_fails < alpha:
         return FAILS
-    return HOLDS if p_holds < alpha and comparison.zero.gain >= comparison.minimum else OPEN
+    return HOLDS if p_holds < alpha and comparison.zero.gain >= comparison.to_hold else OPEN
 
 
 def _corrected(
     tested: Sequence[Tested], test: Callable[[Tested], tuple[Hashable, Comparison, bool]]
 ) -> list[float]:
-    """Of each comparison the larger p of the exact test and the t-test, each Holm-corrected."""
+    """Of each comparison the larger p of the sign-flip and the t-test, each Holm-corrected."""
     largest = [0.0] * len(tested)
     for name in ("p_permutation", "p_t"):
         families: dict[Hashable, dict[Hashable, float]] = {}

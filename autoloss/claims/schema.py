@@ -20,7 +20,6 @@ from autoloss.data.specs import dataset_names
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.methods.discover import discover
 from autoloss.methods.info import OWN
-from autoloss.metrics import METRICS
 from autoloss.models import MODELS
 from autoloss.report.published import Cells, Published, load_published
 from autoloss.strict import Strict, load_yaml
@@ -29,12 +28,10 @@ from autoloss.study.study import Study
 
 FILE = Path("configs") / "claims.yaml"
 STATED = ("table_2", "table_3", "figure_3", "figure_4_hours", "figure_4_frequency")
-EVERY = re.compile(rf"{OWN}_every_(\d+)")  # variants: which there are, the study says
+EVERY = re.compile(r"(\w+)_every_(\d+)")  # variants: which there are, the study says
+OWN_CLAIM = "own"  # the origin of claims of one's own, and their family if they name none
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Size = Annotated[float, Field(gt=0)]
-
-
-RESOLVED = 2.0  # standard errors of a difference over test rows
 
 
 class Minimum(Strict):
@@ -47,26 +44,18 @@ class Minimum(Strict):
     why: str = Field(default="", description="where `effects` come from")
 
 
-class Resolvable(Strict):
-    """What the test rows of one of our data sets can show of a difference between two methods."""
-
-    rows: int = Field(gt=0, description="of the test split")
-    standard_errors: dict[str, Size] = Field(description="of a difference over them, by metric")
-    why: str = Field(min_length=1, description="how they were measured")
-
-
 class Claim(Strict):
     """A statement: each of `methods` against each of `others`, on all data sets and models."""
 
     id: str = Field(pattern=r"^[a-z0-9_]+$")
     sentence: str
-    origin: Literal["paper", "reviewers"]
+    origin: Literal["paper", "reviewers", "own"]
     section: str = Field(default="", description="of the paper")
     published: tuple[str, ...] = Field(default=(), description="where published.yaml has it")
     stated: str = Field(default="", description="what the paper says beyond published.yaml")
-    family: str
+    family: str = OWN_CLAIM
     groups: Names = Field(description="of runs: their indexes hold the evidence")
-    data: Names = Field(description="the paper's data sets; ours stand for them")
+    data: Names = Field(description="the paper's data sets; ours stand for them, or are named")
     needs: tuple[str, ...] = Field(
         default=(), description="the paper's data sets for which nothing else can stand"
     )
@@ -94,9 +83,9 @@ class Claim(Strict):
 class Listed(Strict):
     """The file: families, each a question whose comparisons Holm corrects together, and claims."""
 
+    history: str = Field(default="", description="what had been seen when the rules were made")
     families: dict[str, str]
     readings: dict[str, str] = Field(default={}, description="methods, in the words of a verdict")
-    resolvable: dict[str, Resolvable] = Field(default={}, description="by our data sets' names")
     claims: tuple[Claim, ...] = Field(min_length=1)
 
 
@@ -128,25 +117,18 @@ class Registry:
         for name in claim.published:
             cells: Cells = getattr(self.published, name)
             stated = cells.of(data, model).get(MEASURES[metric].published, {})
-            value = stated.get(method, stated.get(int(every[1])) if every else None)
+            at_f = stated.get(int(every[2])) if every and every[1] == OWN else None
+            value = stated.get(method, at_f)
             if value is not None:
                 return value
         return None
 
-    def minimum(self, claim: Claim, metric: str, dataset: str | None = None) -> Threshold:
-        """The smallest effect of interest: the claim's, or what the test rows of ours can show.
+    def minimum(self, claim: Claim, metric: str) -> Threshold:
+        """The smallest effect of interest of a claim, whatever its runs come to.
 
         Raises:
-            ConfigError: the claim gives none, or the paper states no gains to halve.
+            ConfigError: it gives none, or the paper states no gains to halve.
         """
-        least = self._claimed(claim, metric)
-        rows = self.listed.resolvable.get(dataset or "")
-        if rows is None or metric not in rows.standard_errors:
-            return least
-        basis = f"{RESOLVED:g} standard errors over {rows.rows:,} test rows"
-        return max(least, Threshold(RESOLVED * rows.standard_errors[metric], basis))
-
-    def _claimed(self, claim: Claim, metric: str) -> Threshold:
         if metric in claim.minimum.effects:
             return Threshold(claim.minimum.effects[metric], claim.minimum.why)
         half_of = claim.minimum.half_of
@@ -173,37 +155,36 @@ def load_claims(root: Path) -> Registry:
     registry = Registry(listed, load_published(root), digest)
     methods = set(discover())
     _check(None, "readings", listed.readings, methods)
-    _check(None, "resolvable", listed.resolvable, dataset_names(root))
-    for dataset, rows in listed.resolvable.items():
-        _check(None, f"resolvable.{dataset}.standard_errors", rows.standard_errors, METRICS)
     seen: set[str] = set()
     for claim in listed.claims:
         if claim.id in seen:
             raise ConfigError(_where(claim, "id"), "is there twice", "choose another id")
         seen.add(claim.id)
-        _check_claim(registry, claim, methods)
+        _check_claim(registry, claim, methods, dataset_names(root))
     return registry
 
 
-def _check_claim(registry: Registry, claim: Claim, methods: Set[str]) -> None:
+def _check_claim(
+    registry: Registry, claim: Claim, methods: Set[str], datasets: Iterable[str]
+) -> None:
     """Every name of a claim is known, and each of its metrics can be decided by."""
     if bool(claim.methods) == bool(claim.readings):
         mend = "give the methods that it is of all together, or each reading by itself"
         raise ConfigError(_where(claim, "methods"), "one of it and `readings` is due", mend)
     data = {name for stated in STATED for name in getattr(registry.published, stated).values}
-    named = {name for name in (*claim.methods, *claim.others) if not EVERY.fullmatch(name)}
+    every = {name: EVERY.fullmatch(name) for name in (*claim.methods, *claim.others)}
+    named = {m[1] if m and name not in methods else name for name, m in every.items()}
+    families = {*registry.listed.families, *[OWN_CLAIM] * (claim.origin == OWN_CLAIM)}
     _check(claim, "methods", named, methods)
     _check(claim, "readings", claim.readings, registry.listed.readings)
     _check(claim, "models", claim.models, MODELS)
     _check(claim, "metrics", (*claim.metrics, *claim.beside, *claim.minimum.effects), MEASURES)
     _check(claim, "groups", claim.groups, GROUPS)
-    _check(claim, "family", [claim.family], registry.listed.families)
+    _check(claim, "family", [claim.family], families)
     _check(claim, "published", claim.published, STATED)
-    _check(claim, "data", (*claim.data, *claim.needs), data)
+    _check(claim, "data", claim.data, {*data, *datasets})
+    _check(claim, "needs", claim.needs, data)
     for metric in claim.metrics:
-        if MEASURES[metric].counted:
-            mend = f"show `{metric}` `beside` what is measured"
-            raise ConfigError(_where(claim, "metrics"), f"{metric} is a count: no test", mend)
         registry.minimum(claim, metric)
 
 
@@ -220,12 +201,35 @@ def _where(claim: Claim | None, key: str) -> str:
     return f"{FILE.as_posix()}, {of}key '{key}'"
 
 
+def claims_of(study: Study, registry: Registry) -> list[Claim]:
+    """The claims that a study judges: its user's own, and of AutoLoss where it is about AutoLoss.
+
+    What the paper and its reviewers say is of AutoLoss, whatever their claim compares.
+    """
+    about_it = OWN in study.kin
+    return [c for c in registry.listed.claims if about_it or c.origin == OWN_CLAIM]
+
+
+def require_claims(study: Study) -> None:
+    """Refuse to judge nothing.
+
+    Raises:
+        ConfigError: the study is about another method than AutoLoss, and there is no claim on it.
+    """
+    if not claims_of(study, load_claims(study.root)):
+        ours = study.label(study.subject)
+        problem = f"has no claim for a study about {ours}: all are of AutoLoss"
+        mend = "add one with `origin: own` (docs/extending.md)"
+        raise ConfigError(FILE.as_posix(), problem, mend)
+
+
 def claimed_groups(study: Study) -> list[str]:
     """The groups that the claims are judged on, those in which the study runs our method.
 
     Of a tuned study Table 2's: the paper's own comparison, and what can be tuned in hours.
     """
-    named = {group for claim in load_claims(study.root).listed.claims for group in claim.groups}
+    claims = claims_of(study, load_claims(study.root))
+    named = {group for claim in claims for group in claim.groups}
     if study.config.protocol == "tuned":
         named = {"table_2"}
     return [group for group in GROUPS if group in named and study.has(group)]

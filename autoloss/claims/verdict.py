@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from autoloss.claims.rules import FAILS, HOLDS
+from autoloss.claims.rules import FAILS, HOLDS, MISSING
 from autoloss.errors import RecordError
 from autoloss.strict import Strict
 from autoloss.study.layout import Layout
@@ -21,8 +21,7 @@ class Row(Strict):
 
     `data` is the paper's data set and `dataset` ours, `published` the paper's gain, `basis` where
     the smallest effect of interest (`minimum`) is from. What the names of numbers mean is in
-    docs/statistics.md. A row that does not decide has no outcome; `test_rows_error` is that of the
-    comparisons that decide a claim, or its part of a data set and metric.
+    docs/statistics.md. A row that does not decide has no outcome, and no `test_rows_error`.
     """
 
     metric: str
@@ -55,6 +54,11 @@ class Row(Strict):
     detail: str = ""
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """What is compared, where and by what: claims share comparisons."""
+        return self.metric, str(self.dataset), self.model, self.ours, self.other
+
+    @property
     def p(self) -> float | None:
         """The p-value that the outcome rests on; of an open comparison the smaller of two."""
         if self.p_holds is None or self.p_fails is None:
@@ -72,6 +76,12 @@ class Tally(Strict):
     outcome: str
     counts: dict[str, int]
     decider: int
+
+    @property
+    def lacking(self) -> str:
+        """How many of its comparisons were not attempted, if some were."""
+        missing, total = self.counts.get(MISSING, 0), sum(self.counts.values())
+        return f"{missing} of {total} not attempted" if 0 < missing < total else ""
 
 
 class Summary(Tally):
@@ -113,11 +123,13 @@ class ClaimVerdict(Tally):
 class Verdicts(Strict):
     """The verdicts of a study, with the digests of the claims and of the runs they rest on.
 
-    `registered` is the commit that last changed the claims, None where they have changed since.
+    `claims_commit` is the one that last changed the claims, None where they have changed since;
+    `history` what had been seen when their rules were made.
     """
 
     claims_sha256: str
-    registered: str | None
+    claims_commit: str | None
+    history: str = ""
     scale: str
     protocol: str
     alpha: float
@@ -131,19 +143,13 @@ class Verdicts(Strict):
     claims: list[ClaimVerdict]
 
 
-def tuned_file(study: Layout) -> Path:
-    """The verdicts of the same study under the tuned protocol (`snakemake tuned`)."""
-    tuned = study.config.model_copy(update={"protocol": "tuned"})
-    return Layout(tuned, study.root).results / "verdicts.json"
-
-
 def read_tuned(study: Layout, verdicts: Verdicts) -> Verdicts | None:
     """What the tuned study has beside these verdicts: None without any, or if these are its own.
 
     Raises:
         RecordError: they are of other claims, rows, seeds or splits, or of no tuned study.
     """
-    file = tuned_file(study)
+    file = study.tuned_verdicts
     if study.config.protocol == "tuned" or not file.exists():
         return None
     tuned = read_verdicts(file)

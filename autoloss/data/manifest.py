@@ -17,6 +17,7 @@ from autoloss.strict import Strict
 MANIFEST = "manifest.json"
 GENERATED = "generated"  # how the mirror of generated data begins
 IMPORTED = "imported"  # and that of files which the user gave
+HERE = "read where they are"  # the mirror of files that a data set's description names
 
 
 class RawFile(Strict):
@@ -46,6 +47,8 @@ class RawManifest(Strict):
     @property
     def mend(self) -> str:
         """How to bring these files again, by the way that they came."""
+        if self.mirror == HERE:
+            return f"correct {' or '.join(file.name for file in self.files)}"
         again = f"`autoloss data import {self.source} FILE...`"
         if self.generated:
             return f"generate the data again with `autoloss data synth`, or {again} with others"

@@ -1,8 +1,9 @@
 """Sources and data sets as they are described: `configs/sources/*.yaml`, `configs/datasets/*.yaml`.
 
 A source is where raw files come from, and under which terms; a data set is one task on a source
-(paper §3.1). A data set's file may hold its source, and be the Python file of its format. The
-Snakefile reads this module, so it imports neither torch nor a frame library.
+(paper §3.1). A data set's file may hold its source, or say which files of this machine are its
+rows, or be the Python file of its format. The Snakefile reads this module, so it imports neither
+torch nor a frame library.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import ast
 import copy
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, NaiveDatetime, Tag, field_validator, model_validator
 
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.folder import assigned, files_of
 from autoloss.names import Name
-from autoloss.strict import Strict, check, read_yaml
+from autoloss.strict import Number, Strict, check, read_yaml
 from autoloss.task import Task
 
 SPLITS = ("train", "validation", "test")
+TABLE = "table"  # the format of files that a data set's `table` describes
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -117,6 +120,44 @@ class SourceSpec(Strict):
     mirrors: tuple[Mirror, ...] = Field(min_length=1)
 
 
+def unsaid() -> Any:
+    """A key that may be left out, and then is left out of keys made of a description, too."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
+Value = str | Number  # of a cell: a number is any text of that number, so 1 is 1.0 too
+
+
+class TableSpec(Strict):
+    """How rows stand in files: in text with a separator, in Parquet, or in RecBole's atomic files.
+
+    `files` are of this machine, by paths from the project's folder, and read where they are; there
+    are none where a source brings them. `header`: true where the first line names the columns, else
+    their names. `missing`: what stands for a missing value, in any column.
+    """
+
+    files: tuple[str, ...] | None = Field(default=None, min_length=1)
+    format: Literal["csv", "parquet", "atomic"]
+    separator: str | None = Field(default=None, min_length=1, max_length=1)
+    header: Literal[True] | tuple[str, ...] = True
+    missing: tuple[str, ...] = ("",)
+
+    @property
+    def between(self) -> str:
+        """What separates the cells of a line."""
+        return self.separator or ("\t" if self.format == "atomic" else ",")
+
+    @model_validator(mode="after")
+    def _keys_are_of_the_format(self) -> TableSpec:
+        if self.format == "parquet" and self.separator:
+            raise ValueError("a Parquet file has no separator: leave it out")
+        if self.format != "csv" and self.header is not True:
+            raise ValueError(f"format {self.format} names its columns itself: leave header out")
+        if self.header is not True and len(set(self.header)) < len(self.header):
+            raise ValueError(f"a column appears twice in header: {list(self.header)}")
+        return self
+
+
 class LabelRule(Strict):
     """How the value v of the label column becomes a class.
 
@@ -129,17 +170,42 @@ class LabelRule(Strict):
     value: int
 
 
+def _no_truth_values(content: Any) -> Any:
+    """Refuse what YAML made a truth value of; it was a word in the file."""
+    if isinstance(content, dict | list) and any(isinstance(value, bool) for value in content):
+        words = "YAML reads yes, no, on, off, true and false as truth values"
+        raise ValueError(f'{words}: write such a label in quotes, as "yes"')
+    return content
+
+
 class TaskSpec(Strict):
-    """The task: its number of classes, the raw label column and the rule that maps it."""
+    """The task: its number of classes, the raw label column and the rule or map to classes.
+
+    `map` has each label that there is, as text or as a number, with its class 0 .. classes-1.
+    """
 
     classes: int = Field(ge=2)
     label: str
-    rule: LabelRule
+    rule: LabelRule = LabelRule(kind="subtract", value=0)
+    map: dict[Value, int] | None = unsaid()
+
+    _words = field_validator("map", mode="before")(_no_truth_values)
 
     @model_validator(mode="after")
     def _threshold_is_binary(self) -> TaskSpec:
         if self.rule.kind == "at_least" and self.classes != 2:
             raise ValueError("the rule at_least makes 2 classes")
+        return self
+
+    @model_validator(mode="after")
+    def _map_reaches_each_class(self) -> TaskSpec:
+        if self.map is None:
+            return self
+        if "rule" in self.model_fields_set:
+            raise ValueError("map and rule both say what a label is: leave one out")
+        if set(self.map.values()) != set(range(self.classes)):
+            there = sorted(set(self.map.values()))
+            raise ValueError(f"map must reach the classes 0 to {self.classes - 1}, and has {there}")
         return self
 
     @property
@@ -148,17 +214,52 @@ class TaskSpec(Strict):
         return Task(classes=self.classes)
 
 
+Kind = Literal["categorical", "numeric", "quantiles", "buckets", "date"]
+# What a kind of field needs to be said of it.
+NEEDED = {"quantiles": "bins", "buckets": "edges", "date": "unit"}
+
+
 class FieldSpec(Strict):
-    """An input field; values seen fewer than `min_count` times in training share one id."""
+    """An input field; values seen fewer than `min_count` times in training share one id.
+
+    A number v is in one of the buckets that `numeric` says (`encode.bucket`), of `bins` with as
+    many training rows each, or of those between `edges`, upper ends included. A date is its `unit`,
+    read by `format` (`formats.table.dates`). `column`: where it is read, if not under its own name.
+    """
 
     name: str
-    kind: Literal["categorical", "numeric"] = "categorical"
+    kind: Kind = "categorical"
     min_count: int = Field(default=1, ge=1)
+    column: str | None = unsaid()
+    bins: Annotated[int, Field(ge=2)] | None = unsaid()
+    edges: Annotated[tuple[Number, ...], Field(min_length=1)] | None = unsaid()
+    unit: Literal["year", "month", "day", "weekday", "hour"] | None = unsaid()
+    format: str | None = unsaid()
+
+    @property
+    def read_from(self) -> str:
+        """The column that it is read from."""
+        return self.column or self.name
+
+    @model_validator(mode="after")
+    def _keys_are_of_the_kind(self) -> FieldSpec:
+        for kind, key in (*NEEDED.items(), ("date", "format")):
+            said = getattr(self, key) is not None
+            if said and kind != self.kind:
+                raise ValueError(
+                    f"{key} belongs to `kind: {kind}`, and '{self.name}' is {self.kind}"
+                )
+            if not said and kind == self.kind and key in NEEDED.values():
+                raise ValueError(f"`kind: {kind}` needs the key '{key}' (docs/data.md)")
+        if self.edges and any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError(f"edges must rise from one to the next: {list(self.edges)}")
+        return self
 
 
 class SplitSpec(Strict):
     """Shares of each random split, and the seed of all their permutations."""
 
+    by: Literal["random"] = Field(default="random", exclude_if=lambda by: True)
     train: float = Field(gt=0, lt=1)
     validation: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
@@ -169,6 +270,73 @@ class SplitSpec(Strict):
         if abs(self.train + self.validation + self.test - 1) > 1e-9:
             raise ValueError("train + validation + test must be 1")
         return self
+
+
+class DateSplit(Strict):
+    """Rows before the date `validation` train; those from the date `test` on test."""
+
+    by: Literal["date"]
+    column: str
+    format: str | None = None
+    validation: NaiveDatetime
+    test: NaiveDatetime
+    seed: int = Field(default=42, ge=0)
+
+    @field_validator("validation", "test", mode="before")
+    @classmethod
+    def _is_a_date(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            raise ValueError("write a date as 2024-01-31, or 2024-01-31 12:00:00")
+        return value
+
+    @model_validator(mode="after")
+    def _dates_rise(self) -> DateSplit:
+        if self.validation >= self.test:
+            raise ValueError("validation must begin before test does")
+        return self
+
+
+class ColumnSplit(Strict):
+    """A column says of each row where it belongs: the values that it has for each part."""
+
+    by: Literal["column"]
+    column: str
+    train: Annotated[tuple[Value, ...], Field(min_length=1)]
+    validation: Annotated[tuple[Value, ...], Field(min_length=1)]
+    test: Annotated[tuple[Value, ...], Field(min_length=1)]
+    seed: int = Field(default=42, ge=0)
+
+    _words = field_validator(*SPLITS, mode="before")(_no_truth_values)
+
+    @property
+    def parts(self) -> dict[Value, int]:
+        """The number of the part, in the order of `SPLITS`, that a value of the column says."""
+        return {value: k for k, part in enumerate(SPLITS) for value in getattr(self, part)}
+
+    @model_validator(mode="after")
+    def _parts_are_apart(self) -> ColumnSplit:
+        values = [value for part in SPLITS for value in getattr(self, part)]
+        if len(self.parts) < len(values):
+            raise ValueError(f"a value of '{self.column}' is named twice in {values}")
+        return self
+
+
+def _way(split: Any) -> str:
+    """Which of the three a split is."""
+    way = split.get("by", "random") if isinstance(split, dict) else getattr(split, "by", "random")
+    return str(way)
+
+
+Split = Annotated[
+    Annotated[SplitSpec, Tag("random")]
+    | Annotated[DateSplit, Tag("date")]
+    | Annotated[ColumnSplit, Tag("column")],
+    Discriminator(
+        _way,
+        custom_error_type="split_by",
+        custom_error_message="`by` is random, date or column",
+    ),
+]
 
 
 class Expected(Strict):
@@ -190,15 +358,17 @@ class DatasetSpec(Strict):
     Data that differ from `expected`, which is published, are refused; of a difference from
     `inferred`, which is not, preparation warns. `max_bad_rows` malformed lines are skipped. Rows
     with one value of the field `cluster` are alike: uncertainty over test rows is by its values.
+    `stands_for` is the data set of the paper's whose place it takes, if it does.
     """
 
     name: Name
     title: str
     source: str
-    stands_for: str
+    stands_for: str = ""
+    table: TableSpec | None = unsaid()
     task: TaskSpec
     fields: tuple[FieldSpec, ...] = Field(min_length=1)
-    split: SplitSpec
+    split: Split
     expected: Expected | None = None
     inferred: Expected | None = None
     cluster: str | None = None
@@ -209,15 +379,40 @@ class DatasetSpec(Strict):
         """Whether it is the paper's own data set, not one that stands for it."""
         return self.stands_for.lower() == self.name.lower()
 
+    @property
+    def heading(self) -> str:
+        """Its title, and which data set of the paper's it stands for."""
+        return f"{self.title} (stands for {self.stands_for})" if self.stands_for else self.title
+
+    @property
+    def local(self) -> tuple[Path, ...]:
+        """Its files, where they are this machine's own and no source brings them."""
+        return tuple(map(Path, (self.table and self.table.files) or ()))
+
     @model_validator(mode="after")
     def _fields_are_distinct(self) -> DatasetSpec:
         names = [field.name for field in self.fields]
         if len(set(names)) < len(names):
             raise ValueError(f"a field appears twice in {names}")
-        if self.task.label in names:
+        if self.task.label in {*names, *(field.read_from for field in self.fields)}:
             raise ValueError(f"the label '{self.task.label}' cannot be an input field")
         if self.cluster is not None and self.cluster not in names:
             raise ValueError(f"the cluster '{self.cluster}' must be one of the fields")
+        return self
+
+    @model_validator(mode="after")
+    def _table_keys_have_a_table(self) -> DatasetSpec:
+        if self.table is not None:
+            return self
+        only = {
+            "task.map": self.task.map is not None,
+            f"split.by: {self.split.by}": self.split.by != "random",
+        }
+        for field in self.fields:
+            only[f"kind: date of '{field.name}'"] = field.kind == "date"
+            only[f"column of '{field.name}'"] = field.column is not None
+        for key in (key for key, said in only.items() if said):
+            raise ValueError(f"{key} is for files that the key `table` describes")
         return self
 
     @model_validator(mode="after")
@@ -245,7 +440,11 @@ def load_source(name: str, root: Path) -> SourceSpec:
     path, datasets = root / "configs" / "sources" / f"{name}.yaml", _datasets(root)
     if path.is_file():
         return _called(name, check(SourceSpec, read_yaml(path), str(path)), path)
-    source = _content(datasets[name]).get("source") if name in datasets else None
+    content = _content(datasets[name]) if name in datasets else {}
+    source = content.get("source")
+    if source is None and TABLE in content:
+        mend = f"run `autoloss prepare {name}`, which reads them where they are"
+        raise ConfigError(str(datasets[name]), "its files are here: nothing is fetched", mend)
     if not isinstance(source, dict):
         raise ConfigError("configs/sources", f"there is no '{name}'", _nearest_source(name, root))
     return check(SourceSpec, {"name": name} | source, f"{datasets[name]}, key 'source'")
@@ -258,9 +457,18 @@ def load_dataset(name: str, root: Path) -> DatasetSpec:
         hint = did_you_mean(name, datasets)
         raise ConfigError("configs/datasets", f"there is no '{name}'", hint)
     path, content = datasets[name], _content(datasets[name])
-    if isinstance(content.get("source"), dict):
+    table, source = content.get(TABLE), content.get("source")
+    here = isinstance(table, dict) and "files" in table
+    if here and source is not None:
+        problem = "says where files come from, and `table.files` that they are here"
+        raise ConfigError(f"{path}, key 'source'", problem, "leave one of the two out")
+    if isinstance(source, dict):
         load_source(name, root)
+    if here or isinstance(source, dict):
         return _called(name, check(DatasetSpec, content | {"source": name}, str(path)), path)
+    if source is None and table is not None:
+        mend = "add `files: [my.csv]`, or a `source:` that brings them"
+        raise ConfigError(f"{path}, key 'table.files'", "the key is missing", mend)
     spec = _called(name, check(DatasetSpec, content, str(path)), path)
     if not (root / "configs" / "sources" / f"{spec.source}.yaml").is_file():
         problem, hint = f"unknown source '{spec.source}'", _nearest_source(spec.source, root)

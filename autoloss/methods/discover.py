@@ -16,7 +16,7 @@ from autoloss.folder import assigned, files_of, read
 from autoloss.methods.info import OWN, Entry, Info
 from autoloss.methods.options import check_losses, check_tuning
 from autoloss.names import name_problem, two_alike
-from autoloss.project import project_root
+from autoloss.project import methods_folder, project_root
 
 OWN_FILE = f"autoloss/methods/{OWN}.py"
 EXAMPLE = "see baselines/_template.py, or start the file's name with _ if it is no method"
@@ -32,7 +32,7 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
     """
     root = root or project_root()
     entries: dict[str, Entry] = {}
-    for file in files_of(root / "baselines"):
+    for file in files_of(methods_folder(root)):
         problem = name_problem(file.stem, OWN)
         if file.stem == OWN:
             problem = f"'{OWN}' is the method in {OWN_FILE}", "choose another name"
@@ -72,7 +72,15 @@ def _entry(file: Path) -> Entry:
         raise MethodError(str(file), "has its `info` outside of a class", EXAMPLE)
     if info.name != file.stem:
         raise MethodError(str(file), f"Info(name) is '{info.name}'", "give it the file's name")
-    return Entry(info, file, owner.name, _losses_of(owner))
+    needs = _losses_of(owner)
+    return Entry(info, file, owner.name, needs, bool(needs) and _is_plain(owner))
+
+
+def _is_plain(node: ast.ClassDef) -> bool:
+    """Whether a class is a `FixedWeights` that says what it is, its `constant`, and no more."""
+    said = (ast.Assign, ast.AnnAssign, ast.Expr)  # the last is its docstring
+    only_says = all(isinstance(statement, said) for statement in node.body)
+    return only_says and list(map(ast.unparse, node.bases)) == ["FixedWeights"]
 
 
 def _losses_of(node: ast.ClassDef) -> tuple[str, ...]:

@@ -83,10 +83,12 @@ class Info:
 class Entry:
     """A method on disk: its metadata, its file, the class in it, and the losses that it needs.
 
-    These are known where the class's `constant` is written in literals.
+    These are known where the class's `constant` is written in literals. It is `plain` if it weighs
+    these by it and has no code of its own: no other loss's constant matters to it.
     """
 
     info: Info
     file: Path
     class_name: str
     needs: tuple[str, ...] = ()
+    plain: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from autoloss.errors import MethodError, require_known
 from autoloss.folder import member
 from autoloss.methods.contract import Method
@@ -19,8 +21,10 @@ def load(name: str) -> type[Method]:
     """
     methods = discover()
     require_known([name], methods, "method", "method")
-    entry = methods[name]
-    module = ".".join(entry.file.relative_to(project_root()).with_suffix("").parts)
+    entry, root = methods[name], str(project_root())
+    if root not in sys.path:  # installed for editing, it has `baselines/` in no package
+        sys.path.insert(0, root)
+    module = ".".join(entry.file.relative_to(root).with_suffix("").parts)
     method: type[Method] = member(module, entry.class_name)
     if issubclass(method, FixedWeights) and method.weights is not FixedWeights.weights:
         problem = "FixedWeights trains by its `constant`, and takes no `weights` of a subclass"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.arguments import study_of
+from autoloss.arguments import Named, study_of
 from autoloss.errors import ConfigError
 from autoloss.study.planned import notes
 
@@ -20,6 +20,7 @@ def plan(
     config: Annotated[
         Path | None, typer.Option(help="A configuration, as for snakemake --configfile.")
     ] = None,
+    named: Named = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Default: this machine's.")] = None,
     gpus: Annotated[int, typer.Option(min=0, help="0: runs are trained on the cores.")] = 0,
     jobs_per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on a GPU.")] = 1,
@@ -40,7 +41,7 @@ def plan(
     from autoloss.plan.page import show_actual, show_plan, wide
     from autoloss.plan.training import Resources, Training
 
-    study, console = study_of(config, scale), wide(Console(soft_wrap=True))
+    study, console = study_of(config, scale, name=named), wide(Console(soft_wrap=True))
     devices = load_devices(study.root)
     trains_on = choose_device(devices, device, gpus)
     use = Resources(cores or os.cpu_count() or 1, gpus, jobs_per_gpu, trains_on)

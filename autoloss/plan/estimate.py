@@ -127,7 +127,9 @@ def _jobs(training: Training) -> tuple[dict[str, list[Three]], list[Three]]:
         name: ZERO + fixed.prepare_start + size.values * per_value
         for name, size in training.sizes.items()
     }
-    arrays = [fetch[study.dataset(name).source] + seconds for name, seconds in prepare.items()]
+    arrays = [
+        fetch.get(study.dataset(name).source, ZERO) + seconds for name, seconds in prepare.items()
+    ]
 
     # Searches, then a job per shard; a frozen method's shard waits for its controllers.
     shards = Counter(last - first + 1 for first, last in study.shards())
@@ -181,7 +183,8 @@ def _disk(training: Training, mirrors: Iterable[Mirror]) -> dict[str, int]:
 
 def _mirrors(study: Study) -> dict[str, Mirror]:
     """The mirror that is tried first of each source of the study's data."""
-    names = dict.fromkeys(study.dataset(cell.dataset).source for cell in study.all_cells())
+    specs = map(study.dataset, dict.fromkeys(cell.dataset for cell in study.all_cells()))
+    names = dict.fromkeys(spec.source for spec in specs if not spec.local)
     return {name: load_source(name, study.root).mirrors[0] for name in names}
 
 

@@ -11,7 +11,9 @@ from autoloss.data.specs import SPLITS
 from autoloss.errors import ConfigError, UserError
 from autoloss.study.study import Study
 
-UNKNOWN = {"categorical": 1000, "numeric": 100}  # ids of a field whose size nobody states
+# Ids of a field whose size nobody states, and shares of a split that names none.
+UNKNOWN = {"categorical": 1000, "numeric": 100, "quantiles": 10, "buckets": 10, "date": 30}
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def _described(study: Study, name: str) -> DataSize:
         sizes |= check.distinct
     for check in checks:
         sizes |= check.sizes  # of encoded fields; distinct raw values are an upper bound
-    splits = {split: round(rows * getattr(spec.split, split)) for split in SPLITS}
+    random = spec.split.by == "random"
+    shares = spec.split.model_dump() if random else SHARES
+    splits = {split: round(rows * shares[split]) for split in SPLITS}
     splits[SPLITS[0]] = rows - sum(splits[split] for split in SPLITS[1:])
     ids = tuple(min(sizes.get(field.name, UNKNOWN[field.kind]), rows) for field in spec.fields)
     whole = all(field.name in sizes for field in spec.fields)

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import torch
 
+from autoloss.project import PARTS
 from autoloss.records.schema import Provenance
 
 LIBRARIES = ("torch", "numpy", "numba", "scipy", "pandas", "polars", "snakemake")
@@ -45,10 +46,16 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _git() -> tuple[str | None, bool | None]:
-    """Commit and whether tracked files differ from it; None where there is no checkout."""
+    """Commit and whether files differ from it; None where there is no checkout.
+
+    Tracked ones anywhere, and where code and configuration are such as are not tracked, too: a
+    method that nobody has committed.
+    """
     try:
         commit = _run("git", "rev-parse", "HEAD")
-        return commit, bool(_run("git", "status", "--porcelain", "--untracked-files=no"))
+        status = ("git", "status", "--porcelain")
+        changed = _run(*status, "--untracked-files=no")
+        return commit, bool(changed or _run(*status, "--untracked-files=all", "--", *PARTS))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 

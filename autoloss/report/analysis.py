@@ -113,4 +113,5 @@ def made(study: Study, file: Path, *target: str) -> Path:
 def _index_file(study: Study, group: str) -> Path:
     if group not in GROUPS:
         raise ConfigError("group", f"there is no '{group}'", did_you_mean(group, GROUPS))
+    study.require(group)
     return study.index_file(group)

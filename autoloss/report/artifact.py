@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoloss.claims.schema import load_claims
+from autoloss.claims.schema import OWN_CLAIM, load_claims
 from autoloss.report.escape import markdown
 
 REFERENCE = Path("results") / "reference" / "laptop"
@@ -54,7 +54,8 @@ def _reference_run(root: Path) -> str:
 
 
 def _claims(root: Path) -> Iterator[str]:
-    for claim in load_claims(root).listed.claims:
+    listed = load_claims(root).listed.claims
+    for claim in (claim for claim in listed if claim.origin != OWN_CLAIM):
         section = f"section {claim.section}" if claim.section else "(reviewers)"
         tuned = ["tuned"] if claim.protocol == "tuned" else claim.groups
         targets = ", ".join(f"`{target}`" for target in tuned)

@@ -23,11 +23,13 @@ class Product:
     """A figure or a table, from the names in capitals at the top of its file.
 
     Args:
-        title: what the report and LaTeX call it.
+        title: what the report and LaTeX call it; `{ours}` is the method that the study is about.
         groups: of runs: it is made of their indexes.
         order: its place among its kind; equals stand in the order of their names.
         in_all: whether `snakemake all` makes it.
         base: the method that its paired gains are over; it needs that method and two seeds.
+        weights: what the methods that it shows give weights to, as their `Info` says; it needs one.
+        option: of our method, whose values it compares; it needs one that has it.
         configs: files of `configs/` that it is also made of.
     """
 
@@ -36,12 +38,18 @@ class Product:
     order: int
     in_all: bool = True
     base: str = ""
+    weights: str = ""
+    option: str = ""
     configs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("groups", "configs"):
             if not isinstance(getattr(self, name), tuple):
                 raise TypeError(f'{name.upper()} is no tuple, as ("table_2",) is')
+
+    def titled(self, ours: str) -> str:
+        """Its title in a study about the method of this label."""
+        return self.title.format(ours=ours)
 
 
 def figures() -> Mapping[str, Product]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from autoloss.config import load_config
+from autoloss.config import flat, load_config
 from autoloss.fidelity import NO_TRANSFER, STANDINGS, Statement
 from autoloss.folder import entries
 from autoloss.methods.info import OWN
@@ -141,7 +141,7 @@ STUDY = tuple(
             "§3.4",
             "two-sided t-test against the best baseline, p < 0.05",
             "no transfer",
-            "exact sign-flip test, Holm; the t-test is in the CSV",
+            "sign-flip test and t test corrected for overlapping splits: both, each after Holm",
             "D7",
         ),
         (
@@ -275,15 +275,6 @@ class _Page:
 
 def _row_of(choice: str) -> str:
     return f"[{choice}](deviations.md#{choice.lower()})"
-
-
-def flat(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested keys, by dotted key."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
 
 
 def _section(label: str, about: str, statements: Sequence[Statement]) -> Iterator[str]:

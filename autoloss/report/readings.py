@@ -55,7 +55,7 @@ class Place:
         return runs[column].dropna().sort_index()
 
     def gain(self, ours: pd.Series[float], other: pd.Series[float]) -> dict[str, float]:
-        """Paired by seed: mean, interval, exact p and t's; nothing where a run failed."""
+        """Paired by seed: mean, interval, sign flips' p and t's; nothing where a run failed."""
         pairs = pd.concat([ours, other], axis=1, join="inner")
         if len(pairs) < max(2, len(self.seeds)):
             return {}

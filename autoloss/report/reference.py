@@ -42,8 +42,8 @@ OF_RESULTS = (  # the files of a reference
 )
 OF_FIGURES = tuple(f"*.{suffix}" for suffix in ("pdf", "png", "csv", "json"))
 README, RESULTS_PAGE = Path("README.md"), Path("docs/results.md")
-LEGEND = "Mean ± standard deviation over seeds, the best mean in bold."
-MARKED = "Marks, by tests paired by seed and Holm-corrected (docs/statistics.md):"
+LEGEND = "Mean ± standard deviation over seeds, {} protocol, the best mean in bold."
+MARKED = "Marks, by two tests paired by seed, Holm-corrected over Table 2 (docs/statistics.md):"
 BEGIN, END = "<!-- reference: written by `autoloss reference` -->", "<!-- end of the reference -->"
 
 
@@ -59,7 +59,10 @@ def write_reference(study: Study) -> Iterator[Path]:
         RecordError: something is missing of the study, or a page has no place for the reference.
     """
     results, pictures = reference_folders(study)
-    for folder in (*(study.results / part for part in PARTS), study.figures_folder):
+    needed = [study.results / part for part in PARTS]
+    if study.config.protocol != "tuned":  # `snakemake tuned` draws none
+        needed.append(study.figures_folder)
+    for folder in needed:
         made(study, folder)  # before the one that there is goes
     runs = all_runs(study)
     about = json.dumps(origin(study, runs), indent=1) + "\n"
@@ -70,15 +73,19 @@ def write_reference(study: Study) -> Iterator[Path]:
         shutil.copytree(study.results / part, results / part, dirs_exist_ok=True)
     for file in study.results.glob("verdicts*.*"):
         shutil.copy(file, results)
-    shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
+    if study.figures_folder.exists():
+        shutil.copytree(study.figures_folder, pictures, dirs_exist_ok=True)
     yield write_text(runs.to_csv(index=False), results / "runs.csv")
     yield write_text(about, results / "provenance.json")
     yield from write_pages(study)
 
 
 def write_pages(study: Study) -> Iterator[Path]:
-    """Write the pages that show a reference anew: after a change of wording, without training."""
-    for page, text in pages(study).items():
+    """Write the pages that show a reference anew: after a change of wording, without training.
+
+    A tuned study has no pages of its own: those of the published protocol show it.
+    """
+    for page, text in pages(study.under("published")).items():
         yield write_text(text, page)
 
 
@@ -204,7 +211,7 @@ def _headline(study: Study, root: Path) -> list[str]:
     every = meanings([label_of(study, method) for method in ours])
     meaning = {kind: text for kind, text in every.items() if kind in used}
     marks = [MARKED, *legend(meaning, MARKDOWN_MARKS, markdown)] if meaning else []
-    parts = ["\n".join(lines), " ".join([LEGEND, *marks])]
+    parts = ["\n".join(lines), " ".join([LEGEND.format(study.config.protocol), *marks])]
     gains = pictures / "gains.json"
     if (root / gains).exists():
         about = json.loads((root / gains).read_text(encoding="utf-8"))
@@ -213,10 +220,12 @@ def _headline(study: Study, root: Path) -> list[str]:
 
 
 def _everything(study: Study, root: Path) -> list[str]:
-    """For docs/results.md: verdicts, tables and figures."""
+    """For docs/results.md: verdicts, tables and figures; Table 2 of the tuned study leads."""
     results, pictures = reference_folders(study)
     verdicts = root / results / "verdicts.md"
-    files = [root / results / "tables" / f"{name}.md" for name in tables()]
+    tuned, _ = reference_folders(study.under("tuned"))
+    shown = [tuned / "tables" / "table_2.md", *(results / "tables" / f"{t}.md" for t in tables())]
+    files = [root / file for file in shown]
     parts = [_verdicts(verdicts)] if verdicts.exists() else []
     parts += [file.read_text(encoding="utf-8").strip() for file in files if file.exists()]
     for name in figures():  # as on the report's page

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from autoloss.report.escape import latex, markdown
-from autoloss.report.table import Grid, Item, Table, marks_of
+from autoloss.report.table import DIRECTION, GLYPHS, Grid, Item, Table, marks_of
 
-MARKDOWN_MARKS = {"star": "\\*", "worse": "↓", "better": "↑"}
-LATEX_MARKS = {"star": "$^{*}$", "worse": "$^{\\downarrow}$", "better": "$^{\\uparrow}$"}
+MARKDOWN_MARKS = {**GLYPHS, "star": "\\*"}
+LATEX_MARKS = {
+    "star": "$^{*}$",
+    "worse": "$^{\\blacktriangle}$",
+    "better": "$^{\\triangledown}$",
+}
+PACKAGES = "% \\usepackage{amssymb,booktabs,graphicx}\n"
 
 
 def to_markdown(table: Table) -> str:
@@ -17,7 +22,7 @@ def to_markdown(table: Table) -> str:
     for grid in table.grids:
         parts += [f"**{markdown(grid.caption)}**"] if grid.caption else []
         parts.append(_markdown_grid(grid))
-    parts += [*map(markdown, table.notes), *legend(table.legend, MARKDOWN_MARKS, markdown)]
+    parts += [*_legend(table, MARKDOWN_MARKS, markdown), *map(markdown, table.notes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -43,16 +48,19 @@ def _linked(item: Item) -> str:
 
 
 def to_latex(table: Table, label: str) -> str:
-    """A `table*` per grid, for `\\usepackage{booktabs,graphicx}`; notes in the last caption."""
-    texts = map(latex, filter(None, (table.lead, *table.notes)))
-    notes = " ".join([*texts, *legend(table.legend, LATEX_MARKS, latex)])
+    """A `table*` per grid, below the packages that it needs; notes in the last caption.
+
+    Classes that bring the symbols of amssymb with their fonts, as acmart does, need it no more.
+    """
+    lead, marks = map(latex, filter(None, [table.lead])), _legend(table, LATEX_MARKS, latex)
+    notes = " ".join([*lead, *marks, *map(latex, table.notes)])
     title = table.title.split(": ", 1)[-1]  # LaTeX numbers tables itself
     environments = []
     for k, grid in enumerate(table.grids, start=1):
         caption = latex(". ".join(filter(None, (title, grid.caption))))
         caption += f". {notes}" if k == len(table.grids) else ""
         environments.append(_latex_grid(grid, caption, f"tab:{label}-{k}"))
-    return "\n".join(environments)
+    return PACKAGES + "\n".join(environments)
 
 
 def _latex_grid(grid: Grid, caption: str, label: str) -> str:
@@ -105,3 +113,9 @@ def legend(
     """What kinds of marks say, in one line; no line where there are none."""
     texts = [f"{marks[kind]} {escaped(text)}" for kind, text in meanings.items()]
     return ["; ".join(texts) + "."] if texts else []
+
+
+def _legend(table: Table, marks: Mapping[str, str], escaped: Callable[[str], str]) -> Iterator[str]:
+    """The legend of a table's marks, with what winning is."""
+    for line in legend(table.legend, marks, escaped):
+        yield f"{line} {DIRECTION}"

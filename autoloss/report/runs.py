@@ -79,7 +79,7 @@ def _present(study: Study) -> list[str]:
         if (study.results / "tables" / f"{name}.csv").exists()
         for group in table.groups
     }
-    return [group for group in GROUPS if group in made or group in NEEDED]
+    return [g for g in GROUPS if (g in made and study.has(g)) or g in NEEDED]
 
 
 def _records(study: Study, group: str, index: pd.DataFrame) -> Iterator[tuple[str, Record]]:

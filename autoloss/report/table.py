@@ -15,11 +15,13 @@ import pandas as pd
 
 from autoloss.study.cell import Cell
 
-MARKS = {  # kinds of marks, each with what it says of its entry's method
-    "star": "significantly better than the best other method of the cell",
-    "worse": "significantly worse than {}",
-    "better": "significantly better than {}",
+MARKS = {  # kinds of marks, named by how their entry's method fares, each with what it says
+    "star": "wins, significantly, against the best other method of the cell",
+    "worse": "{} wins, significantly, against the method of this row",
+    "better": "{} loses, significantly, to the method of this row",
 }
+GLYPHS = {"star": "*", "worse": "▲", "better": "▽"}  # an arrow would point at the number
+DIRECTION = "Of a log loss the smaller wins."
 NUMBERS = "¹²³⁴⁵⁶⁷⁸⁹"  # of our methods, where marks must say which one they are about
 
 

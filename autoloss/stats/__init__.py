@@ -1,4 +1,4 @@
-"""Paired exact tests, correction for many comparisons, and the tables built on them."""
+"""Paired tests, correction for many comparisons, and the tables built on them."""
 
 from autoloss.significance import can_be_significant, seeds_needed, smallest_p
 from autoloss.stats.correction import holm

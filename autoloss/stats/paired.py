@@ -1,9 +1,10 @@
 """Ours against one other method over paired seeds: the honest form of the paper's t-test star.
 
 The paper (§3, tables 1-2) marks "two-sided t-test with p < 0.05" and does not say how many runs
-were made. With a handful of seeds normality cannot be checked, so the primary p-value here is an
-exact sign-flip test: if the two methods were exchangeable, each seed's difference could as well
-have had the other sign. Beside it stands the corrected resampled t test of Nadeau and Bengio
+were made. With a handful of seeds normality cannot be checked, so the primary p-value here is that
+of a sign-flip test: if the two methods were exchangeable, each seed's difference could as well
+have had the other sign. It is exact of independent pairs, as seeds on one split are; over splits
+that overlap, pairs are not. Beside it stands the corrected resampled t test of Nadeau and Bengio
 ("Inference for the generalization error", Machine Learning 52, 2003), whose interval is the one
 shown; Wilcoxon's p-value is there for comparison.
 """
@@ -38,7 +39,7 @@ class Comparison:
     """Lower end of the corrected t test's interval of `gain`."""
     high: float
     p_permutation: float
-    """The primary p-value: exact two-sided sign-flip test of the mean."""
+    """The primary p-value: two-sided sign-flip test of the mean, exact of independent pairs."""
     p_wilcoxon: float
     p_t: float
     """Two-sided, of the corrected resampled t test."""

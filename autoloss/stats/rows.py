@@ -8,8 +8,9 @@ clusters: of AUC as Obuchowski has it (Biometrics 53, 1997), of a mean as usual 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,45 +60,74 @@ class Predicted:
         return cls(np.asarray(labels), scores, losses, clusters)
 
 
+@dataclass(frozen=True)
+class RowParts:
+    """What the runs of one method on one split owe to its n test rows."""
+
+    labels: Labels
+    clusters: Labels | None
+    sums: dict[str, Array]
+    """By metric each cluster's part in the deviation of the seeds' mean, in order of clusters;
+    without a metric that a run lacks."""
+
+
+def by_split(runs: Iterable[tuple[int, Predicted]]) -> dict[int, RowParts]:
+    """By split what a method's runs, each with the number of its split, owe to the test rows.
+
+    Raises:
+        ValueError: two runs of a split are not of the same rows.
+    """
+    found: dict[int, RowParts] = {}
+    seeds = Counter[int]()
+    for split, run in runs:
+        of_rows = {metric: part for metric, of in PARTS.items() if (part := of(run)) is not None}
+        sums = {metric: cluster_sums(part, run.clusters) for metric, part in of_rows.items()}
+        before = found.setdefault(split, RowParts(run.labels, run.clusters, sums))
+        _check_rows(split, before, run)
+        seeds[split] += 1
+        means = {
+            metric: before.sums[metric] + (sums[metric] - before.sums[metric]) / seeds[split]
+            for metric in sums
+            if metric in before.sums
+        }
+        found[split] = replace(before, sums=means)
+    return found
+
+
 def difference_error(
-    pairs: Iterable[tuple[int, Predicted, Predicted]], metric: str
+    ours: Mapping[int, RowParts],
+    other: Mapping[int, RowParts],
+    metric: str,
+    test_to_train: float = 0.0,
 ) -> float | None:
     """The standard error over test rows of the mean difference between two methods.
 
-    That of one split: of the seeds' mean where all share it, and of several splits the root mean
-    square of each one's. In a mean over splits less of it is left, though not by the root of their
-    number: users and rows recur in them.
+    With one split that of the seeds' mean. Over n splits the root mean square of each one's, times
+    sqrt(1/n + rho), as the interval of a gain has the overlap of splits
+    (`autoloss.stats.compare`): users and rows recur in them, so less than by sqrt(n) averages out.
 
     Args:
-        pairs: the split of each seed, and both runs' predictions.
+        ours, other: `by_split` of both methods' runs.
         metric: `auc` or `logloss_calibrated`.
+        test_to_train: rho, test rows for each training row, where there are several splits.
 
     Returns:
         None where a run lacks what the metric takes, or all rows (of a class) are one cluster.
 
     Raises:
-        ValueError: two runs of a pair, or of a split, are not of the same rows.
+        ValueError: the runs are not of the same splits and rows.
     """
-    by_split: dict[int, list[Array]] = {}
-    rows: dict[int, Predicted] = {}
-    for split, ours, other in pairs:
-        first = rows.setdefault(split, ours)
-        if not all(_same_rows(first, run) for run in (ours, other)):
-            raise ValueError(f"runs of split {split} are not of the same test rows")
-        parts = [PARTS[metric](run) for run in (ours, other)]
-        if parts[0] is None or parts[1] is None:
+    if ours.keys() != other.keys():
+        raise ValueError(f"runs of splits {sorted(ours)} and {sorted(other)} are no pairs")
+    squares = []
+    for split, parts in ours.items():
+        beside = other[split]
+        _check_rows(split, parts, beside)
+        if metric not in parts.sums or metric not in beside.sums:
             return None
-        by_split.setdefault(split, []).append(parts[0] - parts[1])
-    errors = [
-        error_of(np.mean(parts, axis=0), rows[split].clusters) for split, parts in by_split.items()
-    ]
-    error = float(np.sqrt(np.mean(np.square(errors))))
+        squares.append(np.square(parts.sums[metric] - beside.sums[metric]).sum())
+    error = float(np.sqrt(np.mean(squares) * (1 / len(squares) + test_to_train)))
     return error if np.isfinite(error) else None
-
-
-def error_of(parts: Array, clusters: Labels | None) -> float:
-    """The standard error of what rows add up to, from each one's part [n] in its deviation."""
-    return float(np.sqrt(np.square(cluster_sums(parts, clusters)).sum()))
 
 
 def cluster_sums(parts: Array, clusters: Labels | None) -> Array:
@@ -148,9 +178,10 @@ PARTS: dict[str, Callable[[Predicted], Array | None]] = {
 }
 
 
-def _same_rows(one: Predicted, other: Predicted) -> bool:
+def _check_rows(split: int, one: Predicted | RowParts, other: Predicted | RowParts) -> None:
     if one.clusters is None or other.clusters is None:
         alike = one.clusters is other.clusters
     else:
         alike = np.array_equal(one.clusters, other.clusters)
-    return alike and np.array_equal(one.labels, other.labels)
+    if not (alike and np.array_equal(one.labels, other.labels)):
+        raise ValueError(f"runs of split {split} are not of the same test rows")

@@ -26,8 +26,10 @@ class Splits(NamedTuple):
         return "splits" if 1 < self.of.nunique() < len(self.of) else "seeds"
 
     def options(self, seeds: pd.Index[Any]) -> dict[str, Any]:
-        """What `compare` takes for pairs of these seeds."""
-        return {"splits": self.of[seeds].to_numpy(), "test_to_train": self.test_to_train}
+        """What `compare` takes for pairs of these seeds, which may be all of one split."""
+        of = self.of[seeds]
+        overlap = self.test_to_train if of.nunique() > 1 else 0.0
+        return {"splits": of.to_numpy(), "test_to_train": overlap}
 
 
 def splits_of(runs: pd.DataFrame) -> Splits:

@@ -65,7 +65,7 @@ def compare_family(
         index: the runs. Of several splits (`split`) each is a pair, with one `test_to_train`.
         ours: the methods that a claim is about.
         metrics: names in `METRICS`.
-        alpha: of the two tests that must agree: the exact one, and the corrected t test.
+        alpha: of the two tests that must agree: sign flips, and the corrected t test.
         confidence: of the intervals.
 
     Raises:

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from autoloss.arguments import study_of
+from autoloss.arguments import Named, study_of
 from autoloss.study.study import Study
 
 
 def status(
     scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
     config: Annotated[Path | None, typer.Option(help="In place of the scale's last one.")] = None,
+    named: Named = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
     watch: Annotated[
         float | None, typer.Option(min=1, help="Look again every so many seconds.")
@@ -32,7 +33,8 @@ def status(
     from autoloss.status.page import page
     from autoloss.status.scan import scan
 
-    study, console = _as_last_run(study_of(config, scale), config), wide(Console())
+    study = _as_last_run(study_of(config, scale, name=named), config)
+    console = wide(Console())
     if as_json:
         console.print_json(data=scan(study, fresh=fresh))
     elif watch is None:

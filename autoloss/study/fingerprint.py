@@ -6,8 +6,9 @@ method's files it is also every module that they name in quotes, and where they 
 (`open`, `Path`, `__file__`) all files below `baselines/`. Packages that are installed are told
 apart by the lock, not here.
 
-Comments, docstrings, statements of fidelity and layout do not count: the syntax tree is hashed, not
-the text. Imports neither torch nor pandas: the Snakefile computes these.
+Comments, docstrings and layout do not count: the syntax tree is hashed, not the text. Nor does what
+a file only says of itself in its `info`, or what counts by its value (`SAID`). Imports neither
+torch nor pandas: the Snakefile computes these.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ NEUTRAL = {
     "autoloss/training/generators.py": "only refuses",
     "autoloss/training/pace.py": "only says how far it is",
     "autoloss/training/display.py": "only says how far it is",
+}
+# Fields of an `info` that change no run, and why; a field that is not here counts as code.
+SAID = {
+    **dict.fromkeys(("label", "summary", "paper", "fidelity"), "words"),
+    **dict.fromkeys(("tables", "simplex", "choices", "trials_per_candidate"), "read in planning"),
+    **dict.fromkeys(("options", "losses"), "by value, as the run has them"),
+    **dict.fromkeys(("tune", "untuned"), "the space by value"),
 }
 READS = ("open", "Path", "__file__")  # names without which a method's file reads no other file
 
@@ -187,18 +195,39 @@ def read_module(file: Path, root: Path) -> Module:
 def _parsed(source: bytes, file: Path, root: Path) -> Module:
     tree = ast.parse(source, filename=str(file))
     _strip(tree)
-    named = tuple(dict.fromkeys(_named(tree, file, root)))
+    named = tuple(dict.fromkeys(_named(tree, file, root)))  # an option may name a module
+    _strip_info(tree)
     return Module(hashlib.sha256(ast.dump(tree).encode()).digest(), named)
 
 
 def _strip(tree: ast.Module) -> None:
-    """Take out docstrings, the words of `fidelity=`, and what `if TYPE_CHECKING:` only names."""
+    """Take out docstrings, and what `if TYPE_CHECKING:` only names."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Info":
-            node.keywords = [k for k in node.keywords if k.arg != "fidelity"]
         body = getattr(node, "body", None)
         if isinstance(body, list):
             body[:] = [executed for statement in body for executed in _executed(statement)]
+
+
+def _strip_info(tree: ast.Module) -> None:
+    """Take out what an `info` only says, but for what the file reads, as in `self.info.label`."""
+    said = SAID.keys() - {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and _last_name(node.value) == "info"
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Assign)
+            and [_last_name(target) for target in node.targets] == ["info"]
+            and isinstance(node.value, ast.Call)
+            and _last_name(node.value.func) == "Info"
+        ):
+            node.value.keywords = [k for k in node.value.keywords if k.arg not in said]
+
+
+def _last_name(node: ast.expr) -> str:
+    """`c` of `a.b.c`."""
+    return ast.unparse(node).rpartition(".")[2]
 
 
 def _executed(statement: ast.stmt) -> list[ast.stmt]:

@@ -13,9 +13,10 @@ from autoloss.config import Config
 from autoloss.data.specs import dataset_names
 from autoloss.errors import ClashError, ConfigError, require_known
 from autoloss.losses import LOSSES
-from autoloss.methods.info import OWN, Entry
+from autoloss.methods.info import Entry
 from autoloss.methods.options import options_of, require_weights
 from autoloss.models import MODELS
+from autoloss.names import at_frequency
 
 
 def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> None:
@@ -58,9 +59,6 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
         weights = resolved.get("weights")
         if entry.info.searches and isinstance(weights, (list, tuple)):
             require_weights(entry.info, weights, config.losses.candidates)
-    if options.methods is not None and OWN not in options.methods:
-        problem = f"lacks '{OWN}', which all others are compared with"
-        raise ConfigError("study.methods", problem, f"add {OWN} to it")
     for name in options.methods or ():
         if lack := lacking(config, methods[name], methods):
             raise lack
@@ -82,7 +80,12 @@ def _check_ours(config: Config, methods: Mapping[str, Entry]) -> None:
     taken = [name for name in ours if chosen is None or name in chosen]
     if not taken:
         problem = f"names {', '.join(ours)}: study.methods has none of them"
-        raise ConfigError(where, problem, "name methods of study.methods, or add one there")
+        mend = f"add {ours[0]} to study.methods, or name methods of it here"
+        raise ConfigError(where, problem, mend)
+    for name in taken:
+        if clash := {at_frequency(name, k) for k in config.study.frequencies} & {*methods}:
+            problem = f"names '{name}', whose variant in Figure 4 has the name of a method"
+            raise ConfigError(where, problem, f"rename the method {min(clash)}")
     lacks = [lacking(config, methods[name], methods) for name in taken]
     if lacks[0] and all(lacks):
         raise lacks[0]
@@ -91,7 +94,7 @@ def _check_ours(config: Config, methods: Mapping[str, Entry]) -> None:
 def lacking(config: Config, entry: Entry, methods: Mapping[str, Entry]) -> ConfigError | None:
     """What a method needs that the study has not, as the error that it is where it is named."""
     name, candidates = entry.info.name, config.losses.candidates
-    named = config.study.methods is not None and name != OWN
+    named = config.study.methods is not None
     instead = f", or leave {name} out of study.methods" if named else ""
     source = entry.info.frozen
     if named and source not in (None, *(config.study.methods or ())):

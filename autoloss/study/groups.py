@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from autoloss.methods.info import OWN, TABLES
+from autoloss.methods.info import TABLES
 
 FULL = "table_2_full"  # every method everywhere
 # Of runs: what is indexed, audited and tested; and those of them that `all` does without.
 GROUPS = (*TABLES, FULL, "figure_3", "figure_4", "sensitivity")
 APART = (FULL, "sensitivity")
 UNTESTED = ("sensitivity",)  # not ours against each other method: autoloss/report/readings.py
-FROZEN = f"{OWN}_frozen"  # our method in Figure 3
-COMPARED = ("ce", "slf_frozen")  # the rows of Figure 3 beside it
-TIMED = ("melu", "bohb", "darts", "slf", "autoloss")  # the bars of Figure 4 (a)
+COMPARED = "ce"  # what stands in Figure 3 beside the frozen controllers

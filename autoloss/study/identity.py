@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from autoloss.data.specs import load_source
+from autoloss.data.specs import TABLE, load_source
 from autoloss.folder import entries
 from autoloss.study import fingerprint
 from autoloss.study.cell import Cell
@@ -25,7 +25,7 @@ def run_config(study: Study, cell: Cell) -> dict[str, Any]:
     The run whose controller it takes is of the study as planned, without what this search chose.
     """
     config = study.settings(cell.method)
-    own = fingerprint.modules_of(cell.model, tuple(sorted(losses_of(study))))
+    own = fingerprint.modules_of(cell.model, tuple(sorted(losses_weighed(study, cell))))
     for room, part in (("models", "model"), ("losses", "losses")):
         others = [info for name, info in entries(room).items() if f"{room}/{name}.py" not in own]
         for key in (key for info in others for key in info.options):
@@ -36,6 +36,12 @@ def run_config(study: Study, cell: Cell) -> dict[str, Any]:
     if source:
         config["controller"] = {"cell": str(source), "run_key": run_key(study.as_planned(), source)}
     return config
+
+
+def losses_weighed(study: Study, cell: Cell) -> set[str]:
+    """Of these the ones whose constants the numbers of a cell's runs can depend on."""
+    entry = study.entry(cell.method)
+    return {*entry.needs} if entry.plain else losses_of(study)
 
 
 def losses_of(study: Study) -> set[str]:
@@ -75,7 +81,8 @@ def run_id(
 
 def search_key(study: Study, cell: Cell) -> str:
     """Hash of all that a search's result can depend on, the data apart."""
-    tuning, space = study.config.tuning.model_dump(mode="json"), study.search_space(cell.method)
+    tuning = study.config.tuning.model_dump(mode="json")
+    space = list(study.search_space(cell.method).items())  # in the order in which it is drawn from
     return _hash([run_key(study, cell), tuning, study.config.protocol, space, search_code()])
 
 
@@ -87,7 +94,8 @@ def source_key(study: Study, name: str) -> str:
 def preparation_key(study: Study, name: str) -> str:
     """Hash of a data set's description, the row limit and the code that prepares it."""
     spec = study.dataset(name)
-    formats = {mirror.format for mirror in load_source(spec.source, study.root).mirrors}
+    mirrors = () if spec.local else load_source(spec.source, study.root).mirrors
+    formats = {mirror.format for mirror in mirrors} or {TABLE}
     description = spec.model_dump(mode="json")
     return _hash([description, study.config.study.max_rows, preparation_code(formats)])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from autoloss.config import Config
 from autoloss.study.cell import Cell
@@ -50,6 +51,15 @@ class Layout:
         limit = self.config.study.max_rows
         home = Path("data") / "prepared" / (f"{dataset}.{limit}" if limit else dataset)
         return home / f"split_{split}"
+
+    def under(self, protocol: str) -> Self:
+        """The same study under another protocol: `snakemake tuned` makes the tuned one."""
+        return replace(self, config=self.config.model_copy(update={"protocol": protocol}))
+
+    @property
+    def tuned_verdicts(self) -> Path:
+        """The verdicts of the same study under the tuned protocol."""
+        return self.under("tuned").results / "verdicts.json"
 
     @property
     def seeds(self) -> range:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.config import read_overrides
+from autoloss.data.fetch.local import require_unchanged
 from autoloss.data.specs import load_source
 from autoloss.errors import ConfigError
-from autoloss.methods.info import OWN, TABLES
+from autoloss.methods.info import TABLES
 from autoloss.methods.options import idle_of, options_of
 from autoloss.names import two_alike
-from autoloss.report.catalogue import figures
 from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.study.groups import APART, GROUPS
+from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
-from autoloss.study.variants import frequency_variants
 
 
 def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> Study:
@@ -36,18 +36,25 @@ def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> S
 def notes(study: Study) -> list[str]:
     """What the study does without, in sentences."""
     alone = [group for group in TABLES if not study.comparisons(group)]
+    ours = study.label(study.subject)
     return [
         *(f"{study.label(name)} is left out: {why}." for name, why in study.left_out.items()),
-        *(f"{group} has no method beside {OWN}: nothing is compared there." for group in alone),
-        *(
-            f"Figure {figure} is left out: it needs {figures()[figure].base} and two seeds."
-            for figure in study.undrawn()
-        ),
+        *(f"{group} has no method beside {ours}: nothing is compared there." for group in alone),
+        *(f"Figure {name} is left out: it needs {lack}." for name, lack in study.undrawn().items()),
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
+        *_kept(study),
         *_idle_options(study),
         *_random_searches(study),
+        *_unused_splits(study),
         *_too_few_seeds(study),
     ]
+
+
+def _kept(study: Study) -> list[str]:
+    """A sentence on the runs of another configuration that stand under the study's name."""
+    other = other_runs(study)
+    mend = "they are kept: give this study a name of its own, `study: {name: ...}`."
+    return [f"{study.results} {other}; {mend}"] if other else []
 
 
 def _too_few_seeds(study: Study) -> list[str]:
@@ -65,6 +72,18 @@ def _too_few_seeds(study: Study) -> list[str]:
         f"No comparison can be significant in {', '.join(short)} with study.{name}: {pairs}: of "
         f"the {largest} comparisons by a metric that the largest has, Holm needs "
         f"{seeds_needed(largest, alpha)} {name}."
+    ]
+
+
+def _unused_splits(study: Study) -> list[str]:
+    """A sentence on the splits that no run has, if there are."""
+    seeds, splits = study.config.study.seeds, study.config.study.splits
+    if splits <= seeds:
+        return []
+    return [
+        f"study.splits is {splits} and study.seeds {seeds}: run k of a cell is on split k, so that "
+        f"{splits - seeds} of the splits are prepared and never used (study.splits: {seeds} will "
+        "do)."
     ]
 
 
@@ -131,18 +150,23 @@ def _check_descriptions(study: Study) -> None:
     Raises:
         ConfigError: one is incomplete or misspelt, two would look alike in a table, or a target of
             the frozen controller has another task than its source.
+        DataError: a data set's own file has changed since it was prepared.
     """
     options = study.config.study
     datasets = {name: study.dataset(name) for name in options.named_datasets()}
-    for spec in datasets.values():
-        load_source(spec.source, study.root)
+    for name, spec in datasets.items():
+        if spec.local:
+            splits = study.prepared_splits
+            require_unchanged(spec, (study.prepared_folder(name, split) for split in splits))
+        else:
+            load_source(spec.source, study.root)
     for method in study.variants:
         study.varied(method)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"
         mend = f"change `title` in configs/datasets/{alike[1]}.yaml: tables show data sets by it"
         raise ConfigError("study.datasets", problem, mend)
-    beside = frequency_variants(options.frequencies)  # readings stand in their own table
+    beside = study.at_frequencies  # readings stand in their own table
     if alike := two_alike({name: study.label(name) for name in (*study.methods, *beside)}):
         problem = f"{' and '.join(alike)} have one label, '{study.label(alike[0])}'"
         mend = "change one's `label`: tables show methods and variants by it"

@@ -6,7 +6,6 @@ Imports neither torch nor pandas.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from autoloss.domains import shown
@@ -27,8 +26,7 @@ def resolved(study: Study, method: str, layers: Layers) -> list[dict[str, str]]:
         layers: what the study's configuration was merged from.
     """
     settings, idle = study.settings(method), _idle(study, method)
-    tuned = replace(study, config=study.config.model_copy(update={"protocol": "tuned"}))
-    space = tuned.search_space(method)
+    space = study.under("tuned").search_space(method)
     reasons = untuned_of(study.entry(method).info, study.methods)
     untuned = {key: why for key, why in reasons.items() if UNTUNED.get(key) != why}
     return [

@@ -14,6 +14,7 @@ from autoloss.methods.discover import discover
 from autoloss.methods.info import Entry
 from autoloss.methods.options import (
     idle_of,
+    lineage,
     loss_options_of,
     loss_tuning_of,
     options_of,
@@ -73,6 +74,30 @@ class Selection(Layout):
         return not asked & {*self.left_out} and (chosen is None or bool(asked & {*chosen}))
 
     @cached_property
+    def claimed(self) -> list[str]:
+        """The methods that the claim is about: of `statistics.ours` those that the study has.
+
+        Those of the study that was planned: a run of one of its methods changes none of this.
+        """
+        config = self.planned or self.config
+        ours, chosen = config.statistics.ours, config.study.methods
+        if chosen is not None:
+            return [name for name in ours if name in chosen]
+        return [name for name in ours if not lacking(config, self.methods[name], self.methods)]
+
+    @property
+    def subject(self) -> str:
+        """The method that the study is about, the first of those claimed: titles name it."""
+        return self.claimed[0]
+
+    @cached_property
+    def kin(self) -> set[str]:
+        """The methods claimed, with all that have a base in common with one of them."""
+        roots = {name: lineage(name, self.methods)[-1] for name in self.methods}
+        claimed = {roots[name] for name in self.claimed}
+        return {name for name, root in roots.items() if root in claimed}
+
+    @cached_property
     def sensitivity(self) -> Sensitivity:
         """The readings of the paper's open choices, but for those that clash with the study."""
         kept = tuple(r for r in self._readings.readings if r.label not in self.unread)
@@ -129,10 +154,17 @@ class Selection(Layout):
     @cached_property
     def variants(self) -> dict[str, Variant]:
         """Methods with something changed, by the name that their cells have."""
-        variants = frequency_variants(self.config.study.frequencies)
+        variants = dict(self.at_frequencies)
         for reading in self.sensitivity.readings:
             variants |= reading.variants()
         return variants
+
+    @cached_property
+    def at_frequencies(self) -> dict[str, Variant]:
+        """Our method with an outer step every so many steps; none if it has no such option."""
+        options = options_of(self.methods[self.subject].info, {}, self.methods)
+        frequencies = self.config.study.frequencies if "every" in options else ()
+        return frequency_variants(self.subject, frequencies)
 
     def variant(self, method: str) -> Variant:
         """What a cell's name stands for: a method with something changed, or as it is."""

@@ -11,13 +11,13 @@ from typing import Any
 from autoloss.config import load_config
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
 from autoloss.data.specs import DatasetSpec, load_dataset
+from autoloss.errors import ConfigError
 from autoloss.methods.info import OWN
 from autoloss.records.store import write_text
-from autoloss.report.catalogue import figures, tables
+from autoloss.report.catalogue import Product, figures, tables
 from autoloss.study.cell import Cell
-from autoloss.study.groups import APART, COMPARED, FROZEN, FULL, GROUPS, TIMED
+from autoloss.study.groups import APART, COMPARED, FULL, GROUPS
 from autoloss.study.selection import Selection
-from autoloss.study.variants import frequency_variants
 
 PAPER = "paper"  # the scale whose protocol is the paper's
 
@@ -40,12 +40,13 @@ class Study(Selection):
         options = self.config.study
         if group == "figure_3":
             frozen = [name for name, entry in self.methods.items() if entry.info.frozen]
-            names = self._taken((*COMPARED, *frozen))
+            frozen.sort(key=lambda name: self.entry(name).info.frozen in self.claimed)  # ours last
+            names = self._taken((COMPARED, *frozen))
             return [Cell(pair.dataset, pair.model, m) for pair in options.targets for m in names]
         if group == "figure_4":
-            every = frequency_variants(options.frequencies)
-            others = [method for method in every if self.plain(method) == method]
-            names = self._taken((*TIMED, *others))
+            learned = self._learned(self.table_methods("table_2"))
+            others = [method for method in self.at_frequencies if self.plain(method) == method]
+            names = self._taken((*learned, self.subject, *others))
             return [Cell(options.source.dataset, options.source.model, m) for m in names]
         if group == "sensitivity":
             names, model = self._taken(self.sensitivity.methods()), self.sensitivity.model
@@ -63,22 +64,34 @@ class Study(Selection):
         known = {*self.methods, *self.variants}
         return [m for m in dict.fromkeys(methods) if m in known and self.takes(m)]
 
+    def _learned(self, methods: Iterable[str]) -> list[str]:
+        """Of these, the ones whose weights are learned or searched: Figure 4 has their costs."""
+        return [m for m in methods if self.methods[m].info.learns_on != "nothing"]
+
+    def shows(self, method: str) -> bool:
+        """Whether products show a method: all do, but for those with a choice of the user's."""
+        return True
+
     def frequencies(self) -> dict[str, int]:
         """Steps between outer steps of our method and its variants in Figure 4, by name."""
-        cells = [cell for cell in self.cells("figure_4") if self.base(cell.method) == OWN]
+        if not self.at_frequencies:
+            return {}
+        cells = [cell for cell in self.cells("figure_4") if self.base(cell.method) == self.subject]
         return {cell.method: self.settings(cell.method)["method"]["every"] for cell in cells}
 
     def table_methods(self, table: str) -> list[str]:
-        """Methods of a table: candidates, other fixed ones, searched, learned, AutoLoss' own, ours.
+        """Methods of a table: candidates, other fixed ones, searched, learned, then ours and kin.
 
-        `statistics.ours` stand in Table 2 whatever else they ask for.
+        Those claimed stand in Table 2 whatever they ask for, and in another table if none of them
+        asks for it. Of those that learn, Table 3 has ours and kin alone: it is about components.
         """
-        ours = self.config.statistics.ours
+        asking = [name for name in self.claimed if table in self.methods[name].info.tables]
+        ours = self.claimed if table == "table_2" or not asking else asking
         rank = {"nothing": 0, "training": 2, "validation": 3}
         candidates = {loss: k for k, loss in enumerate(self.config.losses.candidates)}
         ranks = {
             name: (
-                name == OWN or entry.info.base == OWN or name in ours,
+                name in self.kin,
                 1 if entry.info.searches else rank[entry.info.learns_on],
                 candidates.get(name, len(candidates)),
                 name,
@@ -87,27 +100,42 @@ class Study(Selection):
             if (
                 table in entry.info.tables
                 or (table == FULL and not entry.info.frozen)
-                or (table == "table_2" and name in ours)
+                or (table != FULL and name in ours)
             )
+            and (table != "table_3" or name in self.kin or entry.info.learns_on == "nothing")
             and self.takes(name)
         }
         return sorted(ranks, key=ranks.__getitem__)
 
     def ours(self, group: str) -> list[str]:
-        """The methods that a group's others are compared with: of `statistics.ours` those in it.
+        """The methods that a group's others are compared with: of those claimed the ones in it.
 
-        AutoLoss where none is, which the paper's Table 3 and Figure 4 are about; in Figure 3 its
-        frozen controller.
+        In Figure 3 their frozen controllers; of the sensitivity study AutoLoss, whose paper it
+        reads otherwise.
         """
+        there = dict.fromkeys(cell.method for cell in self.cells(group))
         if group == "figure_3":
-            return [FROZEN]
-        there = {cell.method for cell in self.cells(group)}
-        return [method for method in self.config.statistics.ours if method in there] or [OWN]
+            return [name for name in there if self.entry(name).info.frozen in self.claimed]
+        claimed = [OWN] if group == "sensitivity" else self.claimed
+        return [method for method in claimed if method in there]
 
     def has(self, group: str) -> bool:
         """Whether a group has a method of ours: without one there is nothing to compare with."""
-        ours = self.ours(group)
-        return any(cell.method in ours for cell in self.cells(group))
+        return bool(self.ours(group))
+
+    def require(self, group: str) -> None:
+        """Refuse to make anything of a group that has no method of ours.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if not self.has(group):
+            what, mend = self.label(OWN), f"add {OWN} to study.methods"
+            if group == "figure_3":
+                what = f"a frozen controller of {self.label(self.subject)}"
+                mend = f"add a method with frozen='{self.subject}', as baselines/autoloss_frozen.py"
+            mend = f"ask for another table or figure, or {mend}"
+            raise ConfigError(group, f"is about {what}, which this study has not", mend)
 
     def comparisons(self, group: str) -> int:
         """How many comparisons a group has by a metric: a family, if no run fails."""
@@ -117,23 +145,30 @@ class Study(Selection):
         return sum(k * (every[place] - k) + k * (k - 1) // 2 for place, k in own.items())
 
     def figures(self) -> list[str]:
-        """The figures of `all` that can be drawn: those whose groups this study has."""
+        """The figures of `all` that can be drawn."""
         undrawn = self.undrawn()
-        return [
-            name
-            for name, figure in figures().items()
-            if figure.in_all and all(map(self.has, figure.groups)) and name not in undrawn
-        ]
+        return [name for name, figure in figures().items() if figure.in_all and name not in undrawn]
 
-    def undrawn(self) -> list[str]:
-        """The figures that show paired gains where the study can have none."""
-        lacking = [
-            name
-            for name, figure in figures().items()
-            if figure.base not in {cell.method for g in figure.groups for cell in self.cells(g)}
-            or self.config.study.seeds < 2
-        ]
-        return [name for name in lacking if figures()[name].base]
+    def undrawn(self) -> dict[str, str]:
+        """The figures of `all` that this study has nothing for, each with what they need."""
+        in_all = {name: figure for name, figure in figures().items() if figure.in_all}
+        lacks = {name: self._lacking(figure) for name, figure in in_all.items()}
+        return {name: lack for name, lack in lacks.items() if lack}
+
+    def _lacking(self, figure: Product) -> str:
+        """What a figure needs that the study has not; nothing, if it can be drawn."""
+        there = {cell.method for group in figure.groups for cell in self.cells(group)}
+        weights = {self.entry(method).info.weights for method in there}
+        ours = self.label(self.subject)
+        if not all(map(self.has, figure.groups)):
+            return f"a frozen controller of {ours}" if "figure_3" in figure.groups else ours
+        if figure.base and (figure.base not in there or self.config.study.seeds < 2):
+            return f"{figure.base} and two seeds"
+        if figure.weights and figure.weights not in weights:
+            return f"a method with weights {figure.weights}"
+        if figure.option and not self.at_frequencies:
+            return f"the option {figure.option}, which {ours} has not"
+        return ""
 
     def reported_groups(self) -> list[str]:
         """The groups that `snakemake all` makes: those of its tables, and those of its figures."""
@@ -142,10 +177,9 @@ class Study(Selection):
         return list(dict.fromkeys(group for product in made for group in product.groups))
 
     def all_cells(self) -> list[Cell]:
-        """The cells of all groups but those apart, each once."""
-        return list(
-            dict.fromkeys(c for group in GROUPS if group not in APART for c in self.cells(group))
-        )
+        """The cells of all groups that the study has, but those apart, each once."""
+        groups = [group for group in GROUPS if group not in APART and self.has(group)]
+        return list(dict.fromkeys(c for group in groups for c in self.cells(group)))
 
     def controller_of(self, cell: Cell) -> Cell | None:
         """The cell whose trained controllers, seed by seed, a frozen method's cell takes."""
@@ -176,8 +210,17 @@ class Study(Selection):
         return trials * self.config.training.max_epochs
 
     def dataset(self, name: str) -> DatasetSpec:
-        """The description of a data set."""
-        return load_dataset(name, self.root)
+        """The description of a data set.
+
+        Raises:
+            ConfigError: there is none, or it has a mistake, or one split where several are asked.
+        """
+        spec, splits = load_dataset(name, self.root), self.config.study.splits
+        if spec.split.by != "random" and splits > 1:
+            problem = f"asks for {splits} splits; {name} is split by {spec.split.by}, so has one"
+            mend = f"set `splits: 1`, or a random `split` in configs/datasets/{name}.yaml"
+            raise ConfigError("study.splits", problem, mend)
+        return spec
 
     def is_the_papers(self, datasets: Iterable[str]) -> bool:
         """Whether scale and data are the paper's: only then can its numbers be confirmed.

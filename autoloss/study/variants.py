@@ -100,11 +100,11 @@ def load_sensitivity(root: Path, methods: Collection[str]) -> Sensitivity:
     return sensitivity
 
 
-def frequency_variants(frequencies: Iterable[int]) -> dict[str, Variant]:
-    """Our method with an outer step every so many steps, by the name that its cells have."""
+def frequency_variants(method: str, frequencies: Iterable[int]) -> dict[str, Variant]:
+    """A method with an outer step every so many steps, by the name that its cells have."""
     return {
-        at_frequency(OWN, every): Variant(
-            OWN, {"methods": {OWN: {"every": every}}}, f"every = {every}"
+        at_frequency(method, every): Variant(
+            method, {"methods": {method: {"every": every}}}, f"every = {every}"
         )
         for every in frequencies
     }

@@ -1,6 +1,5 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
-from autoloss.claims.verdict import tuned_file
 from autoloss.study.cell import Cell
 from autoloss.study.groups import UNTESTED
 
@@ -17,9 +16,12 @@ def source_key(wildcards):
     return identity.source_key(study, wildcards.source)
 
 
-def raw_manifest(wildcards):
-    source = study.dataset(wildcards.dataset).source
-    return study.raw_folder(source) / "manifest.json"
+def raw_files(wildcards):
+    """The manifest of a data set's raw folder, or its own files, where they are needed and here."""
+    spec = study.dataset(wildcards.dataset)
+    if spec.local:
+        return [file for file in spec.local if file.exists()]
+    return study.raw_folder(spec.source) / "manifest.json"
 
 
 def description(wildcards):
@@ -84,6 +86,10 @@ def controller_of_search(wildcards):
 
 
 def shards_of_group(wildcards):
+    try:
+        study.require(wildcards.group)
+    except UserError as error:
+        raise WorkflowError(str(error))
     return [
         study.shard_file(cell, first, last)
         for cell in study.cells(wildcards.group)
@@ -137,7 +143,7 @@ def files_of(name):
 
 def tuned_verdicts(wildcards):
     """What stands beside a study's verdicts: those of its tuned study, if it has been made."""
-    file = tuned_file(study)
+    file = study.tuned_verdicts
     return [file] if study.config.protocol != "tuned" and file.exists() else []
 
 

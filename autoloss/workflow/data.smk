@@ -23,7 +23,7 @@ rule fetch:
 
 rule prepare:
     input:
-        raw_manifest,
+        raw_files,
         description,
     output:
         [

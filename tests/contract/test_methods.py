@@ -14,6 +14,7 @@ from autoloss.methods.discover import discover
 from autoloss.methods.frozen import Frozen
 from autoloss.methods.learned import Learned
 from autoloss.methods.load import load
+from autoloss.ops.adam import fused_step
 from autoloss.training.loop import Trainer
 from tests.tiny import TASKS, tiny_config, with_needs
 
@@ -211,3 +212,36 @@ def test_says_what_it_is(name):
 def test_same_bits_twice_on_a_gpu(name, tiny):
     first = outcome(trainer(name, tiny["binary"], device="cuda"))
     assert outcome(trainer(name, tiny["binary"], device="cuda")) == first
+
+
+def plain_step(values, gradients, means, squares, steps, options):
+    """Adam by torch's plain operations, which read a gradient however it lies in memory."""
+    lr, (b1, b2), eps, decay, decoupled = options
+    for value, gradient, mean, square in zip(values, gradients, means, squares, strict=True):
+        if decoupled:
+            value.mul_(1 - lr * decay)
+        elif decay:
+            gradient = gradient + decay * value
+        mean.mul_(b1).add_(gradient, alpha=1 - b1)
+        square.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+        root = (square / (1 - b2 ** (steps + 1))).sqrt() + eps
+        value.sub_(lr / (1 - b1 ** (steps + 1)) * mean / root)
+
+
+@every_method
+@both_tasks
+def test_each_step_is_adams_however_the_gradients_lie_in_memory(name, task, tiny, monkeypatch):
+    """Those of the model, and those of the weighting."""
+    calls = []
+
+    def compared(values, gradients, means, squares, steps, options):
+        wanted = [[tensor.clone() for tensor in part] for part in (values, means, squares)]
+        plain_step(wanted[0], gradients, *wanted[1:], steps, options)
+        fused_step(values, gradients, means, squares, steps, options)
+        calls.append(values)
+        torch.testing.assert_close([values, means, squares], wanted, rtol=1e-4, atol=1e-7)
+
+    monkeypatch.setattr("autoloss.ops.adam.fused_step", compared)
+    run = trainer(name, tiny[task])
+    run.run()
+    assert len(calls) >= run.progress.steps  # an outer step need not be one of Adam's

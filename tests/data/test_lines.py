@@ -10,7 +10,9 @@ from autoloss.data.formats import formats, read_raw
 from autoloss.data.formats._lines import LONGEST, Leniency, parse, read_lines
 from autoloss.data.formats._table import Layout
 from autoloss.data.manifest import RawManifest, write_manifest
+from autoloss.data.specs import load_dataset
 from autoloss.errors import DataError
+from tests.tiny import ROOT
 
 LAYOUTS = {name: form for name, form in formats().items() if isinstance(form, Layout)}
 CRITEO, CRITEO_X4, MOVIELENS_20M, AVAZU_X4 = (
@@ -177,7 +179,7 @@ def test_a_mend_names_the_source_that_was_read_and_how_it_came(tmp_path, format,
     files = {"criteo": "train.txt", "recbole": "ml-100k.user", "uci": "adult.test"}
     (tmp_path / files.get(format, "adult.parquet.brotli")).write_text("a\tb\n")
     with pytest.raises(DataError) as caught:
-        list(read_raw(raw, tmp_path, Leniency(0, print)))
+        list(read_raw(load_dataset("adult", ROOT), raw, tmp_path, Leniency(0, print)))
     assert caught.value.mend.startswith(mend)
 
 

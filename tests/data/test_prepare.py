@@ -93,12 +93,15 @@ def test_a_value_first_seen_after_training_is_the_default():
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("-3", "-5"), ("0", "-2"), ("2", "0"), ("3", "1"), ("24", "10"), ("73", "18")],
+    [
+        *(("-3", "-5"), ("0", "-2"), ("2", "0"), ("3", "1"), ("24", "10"), ("73", "18")),
+        *(("-0.5", "-3"), ("1.9", "-1"), ("2.5", "0"), ("20.5", "9")),
+    ],
 )
 def test_criteo_rule_for_numbers(value, expected):
     assert bucket(value) == expected
-    if int(value) > 2:
-        assert int(bucket(value)) == int(math.log(int(value)) ** 2)
+    if float(value) > 2:
+        assert int(bucket(value)) == int(math.log(float(value)) ** 2)
 
 
 def test_numbers_share_buckets_and_missing_ones_are_a_value():
@@ -109,8 +112,11 @@ def test_numbers_share_buckets_and_missing_ones_are_a_value():
 
 
 def test_a_number_that_is_none_is_named():
-    with pytest.raises(DataError, match=r"column 'age'.*'1\.5'"):
-        encode_field(pl.Series("age", ["1.5"]), FieldSpec(name="age", kind="numeric"), train=1)
+    fields = FieldSpec(name="age", kind="numeric"), FieldSpec(name="age", kind="buckets", edges=[1])
+    for text in ("old", "1,5"):
+        for field in fields:
+            with pytest.raises(DataError, match=f"column 'age'.*'{text}'"):
+                encode_field(pl.Series("age", ["1.5", text]), field, train=1)
 
 
 def naive(column, kind, min_count, train):

@@ -265,7 +265,7 @@ def test_candidates_come_in_the_order_asked_for():
     assert len(some) == 2
     assert torch.equal(some(labels, logits), torch.stack((alone["ce"], alone["focal"]), -1))
     assert CandidateLosses(Task(), LossOptions()).names == NAMES
-    assert set(LOSSES) == set(NAMES)
+    assert set(NAMES) <= set(LOSSES)  # there may be a reader's own
 
 
 def test_an_unknown_candidate_is_named_with_its_nearest():

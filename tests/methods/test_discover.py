@@ -302,6 +302,21 @@ def test_weights_that_a_search_cannot_have_chosen_are_refused(weights):
         require_weights(discover()["bohb"].info, weights, ("kl", "ce"))
 
 
+def test_what_weighs_by_its_constant_alone_is_plain(project):
+    plain = {name for name, entry in discover().items() if entry.plain}
+    own = {"ce", "ce_more_data", "focal", "hinge", "hinge_logit", "kl"}
+    assert plain & {p.stem for p in (ROOT / "baselines").glob("*.py")} >= own
+    assert not plain & {"al1", "bohb", "grid", "autoloss", "dwa"}
+    mine = GOOD.replace('name="ce"', 'name="mine"')
+    for text in (
+        mine.replace("(FixedWeights)", "(Other)"),
+        mine + "\n    def weigh(self, *args):\n        return args\n",
+        mine.replace('constant = {"ce": 1.0}', "constant = dict(ce=1.0)"),
+    ):
+        (project / "baselines" / "mine.py").write_text(text)
+        assert not discover(project)["mine"].plain
+
+
 def test_a_file_that_is_a_method_may_call_something_else_info(project):
     text = (ROOT / "baselines" / "al2.py").read_text()
     (project / "baselines" / "al2.py").write_text(f"{text}\ninfo = dict()\n")

@@ -51,10 +51,10 @@ def test_an_index_cut_short_is_a_damaged_record(study):
 def test_by_hand_nothing_is_written_over_another_configurations_results(study, monkeypatch):
     study.config_file.write_text(study.config.model_dump_json())
     monkeypatch.setattr(target, "load_config", lambda *given: study.config)
-    monkeypatch.setattr(arguments, "study_of", lambda config: with_other_alpha(study))
+    monkeypatch.setattr(arguments, "study_of", lambda config, name: with_other_alpha(study))
     with pytest.raises(ConfigError, match=r"is of another configuration than the one asked for"):
         study_of_plan(None, None)
-    monkeypatch.setattr(arguments, "study_of", lambda config: study)
+    monkeypatch.setattr(arguments, "study_of", lambda config, name: study)
     assert study_of_plan(None, None) is study
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from autoloss.report.analysis import read_index
 from autoloss.report.catalogue import figures
 from autoloss.report.figures import _source, drawing, render, surface, write_figure
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import LOOKS, PAGE, colour, published_style
+from autoloss.report.figures._style import PAGE, published_style
 from autoloss.report.frames import read_csv
 from autoloss.report.reference import all_runs
 from autoloss.study.cell import Cell
@@ -193,6 +194,31 @@ def test_intervals_know_of_splits(drawn, monkeypatch, seeds, splits):
     assert (f" on {splits} splits, " in caption) == ("overlap of splits" in caption) == (splits > 1)
 
 
+@pytest.mark.parametrize(
+    ("failed", "n", "rho"),
+    [
+        ({0, 3}, 2, 0.125),  # a seed of each split is left
+        ({1, 3}, 2, 0.0),  # both of one split are left: nothing overlaps
+        ({0, 1, 2}, None, None),  # one alone has no interval
+    ],
+)
+def test_a_gains_interval_is_of_the_pairs_that_are_there(drawn, monkeypatch, failed, n, rho):
+    """Seeds 0 to 3 on splits 0, 1, 0, 1: of those left Student's, widened where splits overlap."""
+    runs = over_splits(4, 2)
+    runs.loc[(runs["method"] == "autoloss") & runs["seed"].isin(failed), "status"] = "failed"
+    monkeypatch.setattr(_source, "read_index", lambda study, group: runs)
+    gains = drawing("gains").data(Source(drawn, ("table_2",))).query("metric == 'auc'")
+    values = runs[~runs["seed"].isin(failed)].pivot(index="seed", columns="method", values="auc")
+    d = values["autoloss"] - values["ce"]
+    if n is None:
+        assert gains.empty
+        return
+    half = stats.t.ppf(0.975, n - 1) * d.std() * np.sqrt(1 / n + rho)
+    numbers = [n, d.mean(), d.mean() - half, d.mean() + half]
+    found = gains.iloc[0][["n", "mean", "low", "high"]].astype(float)
+    np.testing.assert_allclose(found, numbers, rtol=1e-9)
+
+
 def test_curves_are_over_all_seeds_after_every_epoch(drawn):
     frame = numbers(drawn, "curves")
     assert (frame["n"].astype(int) == 2).all()
@@ -252,10 +278,29 @@ def test_a_figure_of_nothing_is_empty_and_no_error(drawn, name):
     assert render(name, header + "\n")["pdf"].startswith(b"%PDF")
 
 
-def test_colours_are_one_per_method_and_variants_share_it():
-    assert all(len(set(looks)) == len(LOOKS) for looks in zip(*LOOKS.values(), strict=True))
-    assert colour("autoloss_every_3") == colour("autoloss")
-    assert colour("autoloss") == LOOKS["autoloss"][0]
+def test_metadata_choose_a_figures_methods_and_no_list_does():
+    """A method of the reader's own is in every figure that shows its kind."""
+    study = tiny_study(methods=None)
+    mine = replace(study.methods["slf"].info, name="mine", label="Mine")
+    alone = replace(study.methods["ce"].info, name="alone", label="Alone")
+    for info in (mine, alone):
+        study.methods[info.name] = replace(study.methods["slf"], info=info)
+    source, learned = Source(study, ("table_2",)), {"slf", "autoloss", "autoloss_ce", "mine"}
+    assert set(source.methods(lambda info: info.weights == "per example", ours=False)) == learned
+    singles = source.methods(lambda info: info.weights == "one candidate")
+    assert set(singles) == {
+        "focal",
+        "kl",
+        "hinge",
+        "hinge_logit",
+        "ce",
+        "alone",
+        *study.ours("table_2"),
+    }
+    assert {"mine", "alone"} <= {*source.methods(lambda info: not info.searches)}
+    timed = {cell.method for cell in study.cells("figure_4")}
+    assert {"bohb", "slf", "darts", "melu", "autoloss", "autoloss_ce", "mine"} <= timed
+    assert not timed & {"ce", "alone"}
 
 
 def test_an_unknown_figure_is_refused_with_the_nearest_name():

@@ -122,6 +122,8 @@ def test_changes_over_splits_are_corrected_for_their_overlap():
     assert row["high"] - row["mean"] == pytest.approx(half)
     notes = sensitivity_table(PLAN, index).notes
     assert any(f"on {SEEDS} splits of the rows" in note for note in notes)
+    assert any("The sign-flip test is not: it is exact where splits" in note for note in notes)
+    assert notes[0].startswith("Published protocol: ")
     assert not any("splits" in note for note in sensitivity_table(PLAN, runs()).notes)
 
 

@@ -22,8 +22,9 @@ from autoloss.methods.info import OWN
 from autoloss.models import MODELS, build_model
 from autoloss.report.figures import drawing, render
 from autoloss.report.figures._architecture import trace
+from autoloss.report.figures._looks import LOOKS
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import LOOKS, PAGE, published_style
+from autoloss.report.figures._style import PAGE, published_style
 from autoloss.report.figures.figure_1 import HYPERGRADIENTS
 from autoloss.report.frames import parts_of, read_csv
 from autoloss.study.study import Study

@@ -19,7 +19,13 @@ from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.table import marks_of
 from autoloss.report.tables import _methods, make_table
 from autoloss.report.tables._anchors import readings_of
-from autoloss.report.tables._methods import last_weights, methods_table, same_runs, what_it_is
+from autoloss.report.tables._methods import (
+    last_weights,
+    methods_table,
+    protocol_note,
+    same_runs,
+    what_it_is,
+)
 from autoloss.report.tables.table_1 import data_table
 from autoloss.stats import compare_family, describe
 from autoloss.study.study import Study
@@ -134,11 +140,14 @@ def test_each_method_of_ours_has_its_number_in_marks_label_and_legend():
     assert "over the 5 comparisons of AutoLoss and Twin per metric" in " ".join(built.notes)
     assert "AutoLoss¹: what it is; Twin²: what it is." in built.notes
     markdown, latex = to_markdown(built), to_latex(built, "table_2")
-    assert "| CE | 0.7955 ± 0.0036 ↑¹ ↓² |" in markdown
-    assert "| Bad_1 | 0.7055 ± 0.0036 ↓¹² |" in markdown
+    assert "| CE | 0.7955 ± 0.0036 ▽¹ ▲² |" in markdown
+    assert "| Bad_1 | 0.7055 ± 0.0036 ▲¹² |" in markdown
     whom = "the method of that number"
-    assert f"↓ significantly worse than {whom}; ↑ significantly better than {whom}." in markdown
-    assert "Bad\\_1 & 0.7055 $\\pm$ 0.0036$^{\\downarrow}$$^{1}$$^{2}$" in latex
+    won, lost = "wins, significantly, against", "loses, significantly, to"
+    line = f"; ▲ {whom} {won} the method of this row; ▽ {whom} {lost} the method of this row. "
+    assert f"{line}Of a log loss the smaller wins.\n" in markdown
+    assert markdown.index(line) < markdown.index(built.notes[0])  # right under the table
+    assert "Bad\\_1 & 0.7055 $\\pm$ 0.0036$^{\\blacktriangle}$$^{1}$$^{2}$" in latex
     assert "Twin$^{2}$ & " in latex
     assert built.long.drop_duplicates("method")["number"].to_list() == ["", "", "1", "2"]
 
@@ -172,8 +181,15 @@ def test_each_reading_is_named_by_what_judges_its_controller():
     turned = Study.load({"methods": {"autoloss": {"criterion": "ce"}}}, ROOT)
     assert what_it_is(turned, "autoloss") == what_it_is(plan, "autoloss_ce")
     searched = Study.load({"protocol": "tuned"}, ROOT)
-    assert what_it_is(searched, "autoloss") == plan.methods["autoloss"].info.summary
+    assert what_it_is(searched, "autoloss") == what_it_is(plan, "autoloss")  # none is searched
     assert what_it_is(plan, "slf") == plan.methods["slf"].info.summary
+
+
+def test_a_table_says_of_which_protocol_it_is():
+    published, tuned = (Study.load({"protocol": name}, ROOT) for name in ("published", "tuned"))
+    assert protocol_note(published).startswith("Published protocol: ")
+    trials = tuned.config.tuning.trials
+    assert protocol_note(tuned).startswith(f"Tuned protocol: a search of {trials} trials a cell")
 
 
 def test_few_seeds_get_no_mark_and_a_note():
@@ -193,6 +209,7 @@ def test_the_survey_of_everything_says_that_its_family_is_too_large(monkeypatch)
         monkeypatch.setattr(_methods, name, lambda study, group, of=content: of)
     built = make_table(study, "table_2_full")
     assert built.notes[0].startswith("A survey")
+    assert built.notes[1].startswith("Published protocol: ")
     assert "Cannot be significant with 12 seeds: a family of 103 needs 13." in built.notes
     assert not built.legend
 
@@ -257,9 +274,12 @@ def test_markdown_and_latex_hold_the_same_cells():
     assert "| AutoLoss | **0.8066 ± 0.0043** \\* | **0.1934" in markdown
     assert "AutoLoss & \\textbf{0.8066 $\\pm$ 0.0043}$^{*}$ & \\textbf{0.1934" in latex
     assert "Bad\\_1" in latex
-    assert "$^{*}$ significantly better than the best other method of the cell" in latex
-    assert "$^{\\downarrow}$ significantly worse than AutoLoss." in latex
-    assert markdown.endswith("; ↓ significantly worse than AutoLoss.\n")
+    line = "AutoLoss wins, significantly, against the method of this row. Of a log loss the smaller"
+    assert "$^{*}$ wins, significantly, against the best other method of the cell" in latex
+    assert f"$^{{\\blacktriangle}}$ {line} wins." in latex
+    assert f"; ▲ {line} wins.\n" in markdown
+    assert latex.startswith("% \\usepackage{amssymb,booktabs,graphicx}\n")
+    assert not set("▲▽") & set(latex)
     assert "textbackslash" not in latex
     assert "\\caption{performance of every method" in latex
     for command in ("\\toprule", "\\midrule", "\\bottomrule", "\\multicolumn{3}{c}{DeepFM}"):

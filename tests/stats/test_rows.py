@@ -10,7 +10,14 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss, roc_auc_score
 
 from autoloss.metrics import AUC_WEIGHTED
-from autoloss.stats.rows import PARTS, Predicted, auc_parts, difference_error, error_of
+from autoloss.stats.rows import (
+    PARTS,
+    Predicted,
+    auc_parts,
+    by_split,
+    cluster_sums,
+    difference_error,
+)
 
 AUC, LOSS = "auc", "logloss_calibrated"
 
@@ -46,6 +53,13 @@ def pair_of(rng, classes, sizes):
     return [run(labels, one, clusters) for one in logits]
 
 
+def error(pairs, metric, test_to_train=0.0):
+    """Of pairs of runs, each with its split."""
+    ours = by_split((split, run) for split, run, _ in pairs)
+    other = by_split((split, run) for split, _, run in pairs)
+    return difference_error(ours, other, metric, test_to_train)
+
+
 def without(rows, keep):
     return Predicted(
         *(part[keep] for part in (rows.labels, rows.scores, rows.losses, rows.clusters))
@@ -78,7 +92,7 @@ def test_of_auc_without_clusters_it_is_delongs(digits):
     rng = np.random.default_rng(digits)
     labels = np.r_[[0, 1], rng.random(70) < 0.3].astype(int)
     scores = [(rng.normal(size=72) + labels).round(digits) for _ in range(2)]
-    found = difference_error([(0, *(run(labels, s) for s in scores))], AUC)
+    found = error([(0, *(run(labels, s) for s in scores))], AUC)
     assert found == pytest.approx(np.sqrt(delong_by_loops(labels, *scores)), rel=1e-12)
 
 
@@ -88,7 +102,7 @@ def test_of_log_loss_without_clusters_it_is_that_of_a_mean():
     ours, other = (run(labels, rng.normal(size=(50, 5))) for _ in range(2))
     assert ours.losses.mean() == pytest.approx(log_loss(labels, ours.scores))
     d = ours.losses - other.losses
-    assert difference_error([(0, ours, other)], LOSS) == pytest.approx(d.std(ddof=1) / np.sqrt(50))
+    assert error([(0, ours, other)], LOSS) == pytest.approx(d.std(ddof=1) / np.sqrt(50))
 
 
 @pytest.mark.parametrize("metric", [AUC, LOSS])
@@ -102,7 +116,7 @@ def test_clustered_it_is_that_of_a_jackknife_that_leaves_out_each_cluster(classe
         for keep in (ours.clusters != k for k in range(len(sizes)))
     ]
     jackknife = np.sqrt((len(sizes) - 1) ** 2 / len(sizes) * np.var(left, ddof=1))
-    assert difference_error([(0, ours, other)], metric) == pytest.approx(jackknife, rel=0.03)
+    assert error([(0, ours, other)], metric) == pytest.approx(jackknife, rel=0.03)
 
 
 def test_parts_of_five_classes_are_the_mean_of_one_against_the_rest():
@@ -122,29 +136,40 @@ def test_parts_of_five_classes_are_the_mean_of_one_against_the_rest():
 def test_a_run_does_not_differ_from_itself_and_order_and_names_do_not_matter(metric):
     rng = np.random.default_rng(2)
     ours, other = pair_of(rng, 2, [4] * 30)
-    assert difference_error([(0, ours, ours)], metric) == 0
-    usual = difference_error([(0, ours, other)], metric)
-    assert difference_error([(0, other, ours)], metric) == pytest.approx(usual)
+    assert error([(0, ours, ours)], metric) == 0
+    usual = error([(0, ours, other)], metric)
+    assert error([(0, other, ours)], metric) == pytest.approx(usual)
     order = rng.permutation(len(ours.labels))
     moved = [without(one, order) for one in (ours, other)]
     named = [Predicted(m.labels, m.scores, m.losses, 7 * m.clusters - 3) for m in moved]
-    assert difference_error([(0, *named)], metric) == pytest.approx(usual)
+    assert error([(0, *named)], metric) == pytest.approx(usual)
 
 
-def test_seeds_of_a_split_are_averaged_and_splits_by_the_root_of_mean_squares():
+@pytest.mark.parametrize("rho", [0.0, 0.125])
+def test_seeds_of_a_split_are_averaged_and_splits_as_the_interval_of_a_gain_has_them(rho):
     rng = np.random.default_rng(3)
     (a, b), (c, d) = (pair_of(rng, 2, [4] * 30) for _ in range(2))
-    first, second = (difference_error([(0, *pair)], LOSS) for pair in ((a, b), (c, d)))
-    both = difference_error([(0, a, b), (1, c, d)], LOSS)
-    assert both == pytest.approx(np.sqrt((first**2 + second**2) / 2))
-    assert difference_error([(0, a, b), (0, a, b), (0, a, b)], LOSS) == pytest.approx(first)
+    first, second = (error([(0, *pair)], LOSS) for pair in ((a, b), (c, d)))
+    both = error([(0, a, b), (1, c, d)], LOSS, rho)
+    assert both == pytest.approx(np.sqrt((first**2 + second**2) / 2 * (1 / 2 + rho)))
+    assert error([(0, a, b), (1, c, d), (0, a, b)], LOSS, rho) == pytest.approx(both)
+    assert error([(0, a, b), (0, a, b), (0, a, b)], LOSS) == pytest.approx(first)
     losses = (a.losses - b.losses, b.losses - a.losses + 0.1)  # two seeds that cancel but for .05
     again = [run(a.labels, a.scores, a.clusters) for _ in range(2)]
     twice = [
         Predicted(r.labels, r.scores, x, r.clusters) for r, x in zip(again, losses, strict=True)
     ]
     none = Predicted(a.labels, a.scores, np.zeros(len(a.labels)), a.clusters)
-    assert difference_error([(0, x, none) for x in twice], LOSS) == pytest.approx(0, abs=1e-12)
+    assert error([(0, x, none) for x in twice], LOSS) == pytest.approx(0, abs=1e-12)
+
+
+def test_it_is_by_the_rows_that_there_are():
+    """Of users that are like each other: of a quarter of them twice the error."""
+    ours, other = pair_of(np.random.default_rng(7), 2, [3] * 4000)
+    for metric in PARTS:
+        all_rows = error([(0, ours, other)], metric)
+        some = [without(one, one.clusters < 1000) for one in (ours, other)]
+        assert error([(0, *some)], metric) == pytest.approx(2 * all_rows, rel=0.1)
 
 
 def test_other_rows_are_refused_and_what_is_lacking_is_none():
@@ -154,12 +179,16 @@ def test_other_rows_are_refused_and_what_is_lacking_is_none():
     bare = Predicted(other.labels, other.scores, None, None)
     for wrong in (turned, others, bare):
         with pytest.raises(ValueError, match="split 3 are not of the same test rows"):
-            difference_error([(3, ours, wrong)], AUC)
+            error([(3, ours, wrong)], AUC)
+        with pytest.raises(ValueError, match="split 3 are not of the same test rows"):
+            by_split([(3, ours), (3, wrong)])
+    with pytest.raises(ValueError, match=r"splits \[3\] and \[4\] are no pairs"):
+        difference_error(by_split([(3, ours)]), by_split([(4, other)]), AUC)
     lacking = Predicted(other.labels, other.scores, None, other.clusters)
-    assert difference_error([(0, ours, lacking)], LOSS) is None
-    assert difference_error([(0, ours, lacking)], AUC) > 0
+    assert error([(0, ours, lacking)], LOSS) is None
+    assert error([(0, ours, lacking)], AUC) > 0
     one = [Predicted(r.labels, r.scores, r.losses, 0 * r.clusters) for r in (ours, other)]
-    assert difference_error([(0, *one)], LOSS) is None
+    assert error([(0, *one)], LOSS) is None
 
 
 # --- how often an interval of it holds the truth --------------------------------------------------
@@ -174,8 +203,8 @@ def test_where_a_users_rows_are_alike_only_the_clustered_one_is_right(metric):
         ours, other = pair_of(rng, 2, [10] * 120)
         gains.append(value(ours, metric) - value(other, metric))
         parts = PARTS[metric](ours) - PARTS[metric](other)
-        clustered.append(error_of(parts, ours.clusters))
-        alone.append(error_of(parts, None))
+        clustered.append(np.linalg.norm(cluster_sums(parts, ours.clusters)))
+        alone.append(np.linalg.norm(parts))
     true = np.std(gains)
     assert np.sqrt(np.mean(np.square(clustered))) == pytest.approx(true, rel=0.12)
     assert np.sqrt(np.mean(np.square(alone))) < 0.75 * true
@@ -190,5 +219,6 @@ def test_of_independent_rows_clusters_change_little():
     for metric, _ in itertools.product((AUC, LOSS), range(10)):
         runs = [run(labels, rng.normal(size=2000) + labels, np.arange(2000) // 5) for _ in range(2)]
         parts = PARTS[metric](runs[0]) - PARTS[metric](runs[1])
-        ratios.append(error_of(parts, runs[0].clusters) / error_of(parts, None))
+        clustered = cluster_sums(parts, runs[0].clusters)
+        ratios.append(np.linalg.norm(clustered) / np.linalg.norm(parts))
     assert np.mean(ratios) == pytest.approx(1, abs=0.03)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,21 @@ from hypothesis import strategies as st
 
 from autoloss.config import LossOptions
 from autoloss.errors import MethodError
+from autoloss.folder import Info
 from autoloss.methods.discover import discover
 from autoloss.methods.info import Entry
+from autoloss.methods.info import Info as MethodInfo
 from autoloss.models import MODELS
 from autoloss.study import fingerprint
-from autoloss.study.fingerprint import NEUTRAL, SEARCH, closure, code_hash, reached, run_code
+from autoloss.study.fingerprint import (
+    NEUTRAL,
+    SAID,
+    SEARCH,
+    closure,
+    code_hash,
+    reached,
+    run_code,
+)
 from tests.interpreter import printed_by
 from tests.tiny import ROOT
 
@@ -245,11 +256,50 @@ def test_an_argument_called_fidelity_of_anything_else_counts(project):
     assert len(hashes) == 2
 
 
-def test_words_of_fidelity_change_no_run(project):
+# Fields of an `info` that change what a run does: a new one is here, or in `SAID` with its reason.
+DOES = {"name", "weights", "learns_on", "base", "frozen", "searches", "refits"}
+
+
+def test_every_field_of_an_info_is_said_to_count_or_not():
+    known = {field.name for kind in (MethodInfo, Info) for field in fields(kind)}
+    assert known == DOES | SAID.keys()
+    assert not DOES & SAID.keys()
+
+
+def variants(project, *texts):
+    """The hash of a method's file with each of these texts."""
     method = project / "baselines" / "mine.py"
-    texts = [f'info = Info(name="mine", fidelity=(("a", "§1", "{w}", "b"),))\n' for w in "xy"]
-    hashes = []
-    for text in (*texts, 'info = Info(name="mine")\n', 'info = Info(name="other")\n'):
+    for text in texts:
         method.write_text(text)
-        hashes.append(hashed(project, method))
-    assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+        yield hashed(project, method)
+
+
+@pytest.mark.parametrize("field", sorted(SAID.keys() | DOES | {"unheard_of"}))
+@pytest.mark.parametrize("form", ["info = {}\n", "class Mine:\n    info = {}\n"])
+def test_what_a_file_only_says_of_itself_changes_no_run(project, field, form):
+    calls = ("Info(lr=1)", f'Info(lr=1, {field}="a")', f'Info(lr=1, {field}="b")')
+    none, first, other = variants(project, *(form.format(call) for call in calls))
+    assert (none == first == other) == (field in SAID)
+    assert (first == other) == (field in SAID)
+
+
+@pytest.mark.parametrize("line", ["K = Mine.info.tune", "def f(self):\n    return self.info.tune"])
+def test_what_a_file_reads_of_it_counts(project, line):
+    texts = [f"class Mine:\n    info = Info(tune={{'lr': {n}}}, label='{n}')\n" for n in (1, 2)]
+    assert len({*variants(project, *texts)}) == 1
+    assert len({*variants(project, *(f"{text}{line}\n" for text in texts))}) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["other = Info(label={})", "info = About(label={})", "Info(label={})"]
+)
+def test_what_is_no_info_of_a_file_counts(project, text):
+    assert len({*variants(project, text.format(1), text.format(2))}) == 2
+
+
+def test_a_module_that_an_option_names_is_followed(project):
+    text = "info = Info(options={'helper': 'baselines._helper'})\n"
+    (before,) = variants(project, text)
+    (project / "baselines" / "_helper.py").write_text("W = 2\n")
+    (after,) = variants(project, text)
+    assert before != after

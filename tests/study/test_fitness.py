@@ -106,15 +106,15 @@ def test_what_was_merely_found_is_left_out_with_a_note(tmp_path):
 
 
 def test_a_budget_in_which_no_model_proposes_anything_is_said(tmp_path):
-    """AutoLoss has ten dimensions: its start-up trials are eleven."""
-    for trials, said in ((11, True), (12, False)):
+    """AutoLoss has nine dimensions: its start-up trials are ten."""
+    for trials, said in ((10, True), (11, False)):
         study = planned(tmp_path, protocol="tuned", tuning={"trials": trials})
-        assert any("from 12 on a model proposes" in note for note in notes(study)) == said
+        assert any("from 11 on a model proposes" in note for note in notes(study)) == said
     assert not any("random search" in note for note in notes(planned(tmp_path)))
     tuned = yaml.safe_load((ROOT / "configs" / "protocol" / "tuned.yaml").read_text())
     study = planned(tmp_path, **tuned)
     largest = max(len(study.search_space(name)) for name in study.methods)
-    assert study.config.tuning.trials >= 4 * largest
+    assert study.config.tuning.trials >= 2 * largest
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,15 @@ def test_a_claim_about_what_the_study_cannot_have_is_refused(tmp_path, ours, met
     keys = {"study": {"methods": methods}, "tuning": {"trials": 4}, "statistics": {"ours": ours}}
     with pytest.raises(ConfigError, match=message):
         planned(tmp_path, **keys)
+
+
+def test_a_method_with_the_name_of_a_variant_of_ours_is_refused(tmp_path, monkeypatch):
+    known = discover()
+    info = replace(known["l2rw"].info, name="darts_every_7")
+    named = known | {"darts_every_7": replace(known["l2rw"], info=info)}
+    monkeypatch.setattr("autoloss.study.selection.discover", lambda: named)
+    with pytest.raises(ConfigError, match=r"names 'darts'(.|\n)*rename the method darts_every_7"):
+        planned(tmp_path, statistics={"ours": ["darts"]})
 
 
 def test_of_ours_those_that_the_study_does_not_have_are_left_out(tmp_path):
@@ -167,6 +176,17 @@ def test_seeds_that_cannot_show_anything_are_said_when_a_study_is_planned(tmp_pa
     assert not said(study={"seeds": 11}, statistics={"alpha": 0.2})
 
 
+def test_splits_that_no_run_has_are_said_when_a_study_is_planned(tmp_path):
+    def said(**study):
+        return [note for note in notes(planned(tmp_path, study=study)) if "never used" in note]
+
+    assert not said(seeds=12, splits=12)
+    assert not said(seeds=12, splits=1)
+    (note,) = said(seeds=2, splits=12)
+    assert "study.splits is 12 and study.seeds 2" in note
+    assert "10 of the splits are prepared and never used (study.splits: 2 will do)." in note
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_gains_are_left_out_without_a_base_or_a_second_seed(tmp_path, seeds):
     alone = planned(tmp_path, study={"methods": ["autoloss"], "seeds": seeds})
@@ -174,7 +194,7 @@ def test_gains_are_left_out_without_a_base_or_a_second_seed(tmp_path, seeds):
     assert "gains" not in alone.figures()
     assert ("gains" in both.figures()) == (seeds > 1)
     assert any("gains" in note for note in notes(alone))
-    assert any("no method beside autoloss" in note for note in notes(alone))
+    assert any("no method beside AutoLoss" in note for note in notes(alone))
 
 
 def test_two_data_sets_of_one_title_or_a_label_of_a_variant_are_refused(tmp_path):

@@ -36,21 +36,57 @@ def test_ours_are_compared_with_every_other_method_and_once_with_each_other():
     others = len(plan.table_methods("table_2")) - 2
     assert plan.ours("table_2") == plan.ours("table_3") == ["autoloss", "autoloss_ce"]
     assert plan.comparisons("table_2") == 4 * (2 * others + 1)
-    assert (plan.ours("figure_4"), plan.comparisons("figure_3")) == (["autoloss"], 3 * 2)
+    assert plan.ours("figure_4") == ["autoloss", "autoloss_ce"]
+    assert plan.comparisons("figure_3") == 3 * 2
     alone = study(statistics={"ours": ["autoloss"]})
     assert "autoloss_ce" not in alone.table_methods("table_2")
     assert alone.comparisons("table_2") == 4 * others
 
 
 def test_a_study_may_be_about_another_method():
-    """It stands in Table 2, last; the parts of AutoLoss are compared with AutoLoss as ever."""
+    """It stands last in every table, compared with the rest; AutoLoss is a method as any."""
     plan = study(statistics={"ours": ["l2rw"]})
-    assert plan.table_methods("table_2")[-1] == "l2rw"
     assert "l2rw" not in study().table_methods("table_2")
-    assert plan.ours("table_2") == ["l2rw"]
-    assert plan.ours("table_3") == ["autoloss"]
-    assert plan.has("table_2")
-    assert plan.has("figure_3")
+    assert "autoloss" in plan.table_methods("table_2")
+    for table in ("table_2", "table_3", "controls", "table_2_full"):
+        assert plan.ours(table) == ["l2rw"]
+        assert plan.table_methods(table)[-1] == "l2rw"
+        places = {(cell.dataset, cell.model) for cell in plan.cells(table)}
+        assert plan.comparisons(table) == len(plan.cells(table)) - len(places)
+    assert plan.table_methods("table_3") == ["al1", "l2rw"]  # no components of AutoLoss
+    assert plan.frequencies() == {}
+    assert {*plan.undrawn()} == {"figure_3", "figure_4"}  # it has no frozen controller, no `every`
+
+
+def test_a_study_needs_autoloss_only_if_it_is_about_it():
+    plan = study(study={"methods": ["ce", "al1", "darts"]}, statistics={"ours": ["darts"]})
+    assert plan.table_methods("table_2") == ["ce", "darts"]
+    assert plan.table_methods("table_3") == ["al1", "darts"]
+    assert {cell.method for cell in plan.all_cells()} == {
+        *("ce", "al1", "darts"),
+        *(f"darts_every_{k}" for k in (1, 3, 10, 13)),  # 7 is its own
+    }
+    assert plan.frequencies() == {"darts": 7} | {f"darts_every_{k}": k for k in (1, 3, 10, 13)}
+    assert plan.variants["darts_every_3"].over == {"methods": {"darts": {"every": 3}}}
+    assert plan.settings("darts_every_3")["method"]["every"] == 3
+    with pytest.raises(ConfigError, match=r"a frozen controller of DARTS(.|\n)*frozen='darts'"):
+        plan.require("figure_3")
+    with pytest.raises(
+        ConfigError, match=r"is about AutoLoss(.|\n)*add autoloss to study\.methods"
+    ):
+        plan.require("sensitivity")
+
+
+def test_a_frozen_controller_of_ours_is_what_figure_3_is_about():
+    plan = study(statistics={"ours": ["slf"]})
+    assert plan.ours("figure_3") == ["slf_frozen"]
+    assert plan.comparisons("figure_3") == 3 * 2
+
+
+def test_a_reading_claimed_alone_has_the_components_of_its_base():
+    plan = study(statistics={"ours": ["autoloss_ce"]})
+    assert plan.table_methods("table_3") == study().table_methods("table_3")
+    assert plan.ours("table_3") == ["autoloss_ce"]
 
 
 def test_table_3_is_on_the_component_data_sets():
@@ -155,7 +191,7 @@ def test_figure_4_has_every_frequency_once_and_its_options_are_the_variants():
         if plan.base(cell.method) == "autoloss"
     ]
     assert sorted(every) == [1, 3, 7, 10, 13]
-    assert len(plan.cells("figure_4")) == 5 + 4  # the usual frequency is a method's own cell
+    assert len(plan.cells("figure_4")) == 8 + 4  # the usual frequency is a method's own cell
     assert plan.label("autoloss_every_7") == "AutoLoss (every = 7)"
     assert plan.plain("autoloss_every_2") == "autoloss_every_2"  # claims name what a study lacks
     assert plan.label("autoloss") == "AutoLoss"
@@ -211,6 +247,33 @@ def test_a_run_is_rerun_for_what_can_change_it_and_nothing_else():
     assert all(identity.run_key(study(**overrides), cell) != key for overrides in other)
     assert identity.run_id(plan, cell, 0, "a") != identity.run_id(plan, cell, 1, "a")
     assert identity.run_id(plan, cell, 0, "a") != identity.run_id(plan, cell, 0, "b")
+
+
+def test_an_option_of_one_loss_or_model_leaves_the_runs_of_the_others():
+    plan = study()
+    for keys, methods, models in (
+        ({"losses": {"focal_gamma": 1.0}}, {"focal", "al1", "autoloss"}, {"deepfm", "autoint"}),
+        ({"losses": {"kl_smoothing": 0.2}}, {"kl", "al1", "autoloss"}, {"deepfm", "autoint"}),
+        ({"losses": {"hinge_on": "logit"}}, {"hinge", "al1", "autoloss"}, {"deepfm", "autoint"}),
+        ({"model": {"attention_layers": 2}}, set(), {"autoint"}),
+    ):
+        other = study(**keys)
+        for method in ("ce", "focal", "kl", "hinge", "hinge_logit", "al1", "autoloss"):
+            for model in ("deepfm", "autoint"):
+                cell = Cell("ml100k", model, method)
+                moved = identity.run_key(plan, cell) != identity.run_key(other, cell)
+                named = method in methods or "model" in keys
+                assert moved == (named and model in models), (keys, cell)
+
+
+def test_a_search_is_another_where_its_space_is_drawn_from_in_another_order(monkeypatch):
+    """The sampler draws dimension by dimension."""
+    plan, cell = study(protocol="tuned"), Cell("ml100k", "deepfm", "autoloss")
+    key, space = identity.search_key(plan, cell), plan.search_space("autoloss")
+    assert len(space) > 2
+    turned = dict(reversed(space.items()))
+    monkeypatch.setattr(Study, "search_space", lambda *_: turned)
+    assert identity.search_key(plan, cell) != key
 
 
 def test_options_of_losses_that_a_method_sets_are_laid_over_the_configuration():

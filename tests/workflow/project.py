@@ -62,7 +62,7 @@ class Project:
                 shutil.copytree(source, self.folder / part, ignore=NOT_COPIED)
             else:
                 shutil.copy(source, self.folder / part)
-        self._take_kernels(self.folder / "autoloss" / "ops" / "kernels")
+        self.take_kernels(self.folder / "autoloss" / "ops" / "kernels")
         for name in ("ml100k", "ml100k-ctr", "adult"):
             self._small_dataset(self.folder / "configs" / "datasets" / f"{name}.yaml")
         self.write_raw()
@@ -71,11 +71,11 @@ class Project:
     def copied_to(self, folder: Path) -> Project:
         """The same project, with all that has been made in it, in another folder."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        self._take_kernels(folder / "autoloss" / "ops" / "kernels")
+        self.take_kernels(folder / "autoloss" / "ops" / "kernels")
         return Project(folder)
 
     @staticmethod
-    def _take_kernels(package: Path) -> None:
+    def take_kernels(package: Path) -> None:
         """Compiled kernels come along: numba names their folder by the path of the code."""
         own = _CacheLocator.get_suitable_cache_subpath(str(package / "runtime.py"))
         for compiled in package.glob("__pycache__/*/kernels_*"):

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from argparse import ArgumentParser
 
 import pytest
@@ -22,6 +23,9 @@ PROGRAMS = "autoloss|snakemake|make|python|pytest|podman|pip|conda|kubectl|sourc
 # Run for real, in this order. All targets together are run in conftest.py.
 HERE = [
     *("snakemake --cores all table_2", "snakemake --unlock"),
+    'autoloss figure gains --methods grid,autoloss --labels "autoloss=Ours,grid=Grid search" '
+    "--style paper.yaml --width 85mm --format pdf",
+    "autoloss table table_2 --methods ce,grid,autoloss --labels autoloss=Ours --format tex",
     *("autoloss status", "autoloss check", "autoloss methods", "autoloss --help"),
     "autoloss methods --markdown",
     "autoloss artifact",
@@ -38,13 +42,16 @@ HERE = [
         )
     ),
     "autoloss new-baseline mine",
+    "python examples/plain_torch.py",
 ]
 # These ask the data sets' descriptions how many rows there are: those of full size.
 PLAN = ["autoloss plan", "autoloss plan --scale paper --cores 32 --gpus 4 --jobs-per-gpu 2"]
 RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
-    *("merge", "train", "search", "data import", "fetch", "prepare", "analyse"),
+    *("merge", "compare", "train", "search", "data import", "fetch", "prepare", "analyse"),
+    *("figure", "table"),
+    *("new-dataset", "new-loss", "new-model"),  # test_extending.py runs them
     *("verify", "reference"),  # these compare with, and replace, the committed run: full size
 ]
 # Not run here, and why.
@@ -65,9 +72,17 @@ NEEDS = {
     "apt-get install slurm-wlm munge": "a network, root",
     "pytest -m gpu": "the test suite itself, a GPU",
     "autoloss test mine": "a method of the reader's; test_extending.py runs its tests",
+    **{
+        f"pytest tests/contract -k {name}": "a file of the reader's; test_extending.py runs it"
+        for name in ("mine", "brier", "dcn")
+    },
+    "pip install .": "the environment",
+    "python examples/torchfm_deepfm.py": "torchfm; test_loops.py runs it on a stand-in",
+    "python examples/lightning_module.py": "lightning; test_loops.py runs it on a stand-in",
     "python benchmarks/seeds_together.py": "a GPU",
     "python benchmarks/same_bits.py main": "a quarter of an hour, git",
     "python benchmarks/soak.py --kills 100 --seed 5": "hours",
+    "autoloss reference --config configs/protocol/tuned.yaml": "the tuned study at full size",
     "autoloss status --watch 5": "no end of its own",
     "autoloss fetch criteo --accept-licence": "a network, terms accepted",
     "autoloss data import criteo-x4 Criteo_x4.zip": "the full data",
@@ -130,11 +145,13 @@ def project(finished, tmp_path_factory):
     shutil.copytree(ROOT / "results" / "reference", project.folder / "results" / "reference")
     for file in (project.folder / "results" / "laptop" / "tables").glob("table_2.*"):
         file.unlink()
+    shutil.copytree(ROOT / "examples", project.folder / "examples")
     write_files((ROOT / "docs" / "running.md").read_text(), project.folder)
-    for name in ("autoloss", "snakemake"):
+    commands = {name: f'"{preloaded()}" -m {name}' for name in ("autoloss", "snakemake")}
+    for name, command in {**commands, "python": f'"{sys.executable}"'}.items():
         script = project.folder / "bin" / name
         script.parent.mkdir(exist_ok=True)
-        script.write_text(f'#!/bin/sh\nexec "{preloaded()}" -m {name} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         script.chmod(0o755)
     return project
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -17,7 +18,8 @@ from tests.workflow.pages import blocks, commands_of, sections, write_files
 from tests.workflow.project import Project
 
 RECIPES = sections(ROOT / "docs" / "extending.md")
-OWN = ("", "A method", "A claim")  # these have tests of their own
+ABOUT = "A study about your method, and a claim on it"
+OWN = ("", "A method", ABOUT)  # these have tests of their own
 EXAMPLE = blocks(RECIPES["A method"], "python")[0]
 CONTRACT = ROOT / "docs" / "methods-contract.md"
 
@@ -26,11 +28,11 @@ def words_of(recipe):
     return [shlex.split(command) for command, _ in commands_of(RECIPES[recipe])]
 
 
-def test_a_method_and_a_claim_on_it_train_nothing_else(copy):
+def test_a_method_trains_nothing_else_and_a_study_may_be_about_it(copy):
     made = copy.autoloss(*words_of("A method")[0][1:])
     assert made.returncode == 0, made.stdout
     assert (copy.folder / "baselines" / "mine.py").read_text() == EXAMPLE
-    write_files(RECIPES["A claim"], copy.folder)
+    write_files(RECIPES[ABOUT], copy.folder)
     laptop = copy.folder / "configs" / "scale" / "laptop.yaml"
     content = yaml.safe_load(laptop.read_text())
     content["study"]["methods"].append("mine")
@@ -44,11 +46,21 @@ def test_a_method_and_a_claim_on_it_train_nothing_else(copy):
     results = copy.folder / "results" / "laptop"
     assert (results / "tables" / "table_2.md").read_text().count("| Mine |") == 2
 
-    assert words_of("A claim") == [[*snakemake, "claims"]]
-    done = copy.snakemake("claims")
+    (command,) = words_of(ABOUT)
+    assert command[:3] == snakemake
+    done = copy.snakemake(*command[3:])
     assert done.returncode == 0, done.stdout
-    assert ": Training " not in done.stdout
-    assert "| My method beats cross-entropy |" in (results / "verdicts.md").read_text()
+    assert sorted(re.findall(r": Training (\w+) on", done.stdout)) == ["autoloss", "ce", "mine"]
+    results = results.with_name("mine")
+    comparison = pd.read_csv(results / "verdicts.csv").iloc[0]
+    assert tuple(comparison[["claim", "ours", "family"]]) == ("mine_beats_ce", "mine", "own")
+    verdicts = (results / "verdicts.md").read_text()
+    assert "verdicts on our own claims" in verdicts
+    assert "The paper's claims" not in verdicts
+    assert set(pd.read_csv(results / "statistics" / "table_2.csv")["ours"]) == {"mine"}
+    table = (results / "tables" / "table_2.md").read_text()
+    assert "comparisons of Mine per metric" in table
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == ["CE", "AutoLoss", "Mine"]
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in OWN])
@@ -63,6 +75,38 @@ def test_what_a_recipe_adds_is_made(copy, recipe):
         done = copy.autoloss(*words) if program == "autoloss" else copy.snakemake(*words)
         assert done.returncode == 0, done.stdout
         assert not comment or (copy.folder / comment).exists()
+
+
+@pytest.mark.parametrize("recipe", ["A method", "A loss", "A model"])
+def test_a_template_is_shown_as_it_is_and_passes_the_contract(tmp_path, recipe):
+    """Unmodified, as the command writes it."""
+    project = Project(tmp_path)
+    shutil.copytree(ROOT / "tests", tmp_path / "tests")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    program, command, name = words_of(recipe)[0]
+    made = project.autoloss(command, name)
+    assert (program, made.returncode) == ("autoloss", 0), made.stdout
+    file = made.stdout.splitlines()[0]
+    assert f"This writes `{file}`" in RECIPES[recipe]
+    assert (tmp_path / file).read_text() == blocks(RECIPES[recipe], "python")[0]
+    command = [sys.executable, "-m", "pytest", "tests/contract", "-k", name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) >= 10
+
+
+@pytest.mark.parametrize("recipe", ["A loss", "A model"])
+def test_the_study_that_a_new_file_is_told_of_can_be_planned(copy, recipe):
+    _, *words = words_of(recipe)[0]
+    said = copy.autoloss(*words).stdout.splitlines()
+    assert f"`pytest tests/contract -k {words[1]}`" in said[1]
+    _, cores, everything, *rest = shlex.split(said[2])
+    assert (cores, everything) == ("--cores", "all")
+    done = copy.snakemake(*rest, "tuning={trials: 20}", "-n")  # grid's, for a fifth candidate
+    assert done.returncode == 0, done.stdout
+    assert f"results/{words[1]}/tables/table_2.md" in done.stdout
 
 
 DICE = '''"""Random weights, drawn anew for each example: nothing is learned."""

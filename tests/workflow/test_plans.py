@@ -121,6 +121,39 @@ def test_a_study_with_a_name_leaves_the_others_alone(project):
     assert "Nothing to be done" in again.stdout
 
 
+def test_under_its_name_a_study_keeps_its_runs_from_another_configuration(project):
+    """By the workflow, and by hand; a dry run says so. Under a name of its own it is made."""
+    smoke = project.folder / "results" / "smoke"
+    before = {file: file.read_bytes() for file in smoke.rglob("*.json")}
+    config = project.config(study=SMALL, training={"lr": 0.005})
+    said = "training.lr is 0.002 there, here 0.005"
+    planned = project.snakemake("-n", "table_2", "--configfile", config)
+    assert (planned.returncode, said in planned.stdout) == (0, True)
+    cell = ("ml100k-ctr", "deepfm", "ce")
+    other = smoke.with_name("moved")
+    for command in (
+        project.snakemake("table_2", "--configfile", config),
+        project.autoloss("train", *cell, "--config", config),
+        project.autoloss("check", "--rerun", "--config", config),
+        project.autoloss("merge", str(other), "--config", config),
+    ):
+        assert command.returncode != 0
+        assert said in command.stdout
+        assert "give this study a name of its own" in command.stdout
+        assert "Traceback" not in command.stdout
+    assert {file: file.read_bytes() for file in smoke.rglob("*.json")} == before
+    named = project.config(study={**SMALL, "name": "fast"}, training={"lr": 0.005})
+    made = project.autoloss("train", *cell, "--config", named)
+    assert made.returncode == 0, made.stdout
+    assert learning_rates(project, "fast") == {0.005}
+    compared = project.autoloss("compare", "smoke", "fast")
+    assert compared.returncode == 0, compared.stdout
+    assert "training.lr: 0.002 | 0.005" in compared.stdout
+    project.config(study=SMALL, training={"lr": 0.002})
+    status = project.autoloss("status", "--study", "smoke", "--json")
+    assert json.loads(status.stdout)["runs"]["stale"] == 0
+
+
 def test_figure_1_shows_the_configuration_that_it_is_asked_for(project):
     """No run stands behind it: what it shows is the configuration's own."""
     config = project.config(study={**SMALL, "name": "Other_1"}, model={"hidden": [24]})
@@ -188,8 +221,8 @@ def test_data_sets_whose_names_have_capitals_and_underscores_are_prepared_and_tr
     pair = {"dataset": "KuaiRec_v2", "model": "deepfm"}
     names = {"datasets": ["KuaiRec_v2"], "component_datasets": ["KuaiRec_v2"], "source": pair}
     study = {**SMALL, **names, "targets": [pair], "methods": ["ce", "autoloss"], "max_rows": 300}
-    config = project.config(study=study)
-    runs = "results/smoke/index/table_2.parquet"
+    config = project.config(study={**study, "name": "kuairec"})
+    runs = "results/kuairec/index/table_2.parquet"
     done = project.snakemake(runs, "--configfile", config)
     assert done.returncode == 0, done.stdout
     assert set(pd.read_parquet(project.folder / runs)["dataset"]) == {"KuaiRec_v2"}

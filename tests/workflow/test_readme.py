@@ -23,7 +23,7 @@ def test_the_loop_of_ones_own_trains_model_and_controller():
     exec(loop, names)
     assert torch.isfinite(names["loss"])
     assert names["model"][0].weight.grad.abs().sum() > 0
-    after = names["method"].state_dict()
+    after = names["auto"].method.state_dict()
     assert any(not torch.equal(before[k], after[k]) for k in before)
 
 
@@ -36,8 +36,11 @@ def test_what_a_page_names_exists(page):
     """Files in sentences, but those that it tells the reader to write, and links to other pages."""
     text = page.read_text()
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    named = re.findall(r"`((?:autoloss|baselines|benchmarks|configs|tests)/[\w/.]+)`", prose)
+    named = re.findall(
+        r"`((?:autoloss|baselines|benchmarks|configs|examples|tests)/[\w/.]+)`", prose
+    )
     links = re.findall(r"\]\(([^)#:]+)\)", prose)
     paths = [*(ROOT / path for path in named), *(page.parent / path for path in links)]
-    written = [ROOT / "baselines" / "mine.py", *(ROOT / name for _, name, _ in FILE.findall(text))]
+    written = re.findall(r"^This writes `([^`]+)`", text, re.MULTILINE)
+    written = [ROOT / name for name in (*written, *(name for _, name, _ in FILE.findall(text)))]
     assert not [path for path in paths if not path.exists() and path not in written]

@@ -311,11 +311,11 @@ def test_a_malformed_row_is_named_by_its_line(project, line, message):
 
 def test_killed_while_training_it_resumes_to_the_same_bits(copy):
     """SIGKILL after the first checkpoint; the record equals that of an undisturbed run."""
-    config = copy.varied(training={"max_epochs": 30, "patience": 30, "checkpoint_seconds": 0})
+    longer = {"max_epochs": 30, "patience": 30, "checkpoint_seconds": 0}
+    config = copy.varied(study={"name": "longer"}, training=longer)
     command = ["train", "ml100k", "deepfm", "autoloss", "--seeds", "0-0", "--config", config]
-    cell = copy.folder / RESULTS / "runs" / "ml100k" / "deepfm" / "autoloss"
+    cell = copy.folder / "results" / "longer" / "runs" / "ml100k" / "deepfm" / "autoloss"
     record = cell / "seed_0.json"
-    record.unlink()
     process = subprocess.Popen(
         [sys.executable, "-m", "autoloss", *command],
         cwd=copy.folder,

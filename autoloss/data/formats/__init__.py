@@ -1,7 +1,8 @@
 """Formats of raw files: each file here has some in `FORMATS`, by their names in `configs/sources/`.
 
-A format is a `Layout`, by which large text files are read a block at a time, or a function that
-reads a raw folder as one frame. A file whose name begins with `_` has none.
+A format is a `Layout`, by which large text files are read a block at a time, a function that reads
+a raw folder as one frame, or `Described` by each data set. A file whose name begins with `_` has
+none.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from autoloss.data.formats._lines import BLOCK, Leniency, read_lines
-from autoloss.data.formats._table import Layout
+from autoloss.data.formats._table import Described, Layout
 from autoloss.data.manifest import RawManifest
+from autoloss.data.specs import DatasetSpec
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.folder import files_of, member
 
-Format = Layout | Callable[[Path], pl.DataFrame]
+Format = Layout | Described | Callable[[Path], pl.DataFrame]
 
 
 @cache
@@ -40,9 +42,13 @@ def formats() -> dict[str, Format]:
 
 
 def read_raw(
-    raw: RawManifest, raw_dir: Path, leniency: Leniency, block_bytes: int = BLOCK
+    spec: DatasetSpec,
+    raw: RawManifest,
+    raw_dir: Path,
+    leniency: Leniency,
+    block_bytes: int = BLOCK,
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a raw folder in its files' order: one frame or many.
+    """The rows of a raw folder, or of a data set's own files, in their order: one frame or many.
 
     Raises:
         ConfigError: there is no such format, or lines of it cannot be skipped.
@@ -58,4 +64,7 @@ def read_raw(
     if leniency.limit:
         where, mend = f"source {raw.source}", "delete `max_bad_rows` of the data set"
         raise ConfigError(where, f"of '{raw.format}' no malformed line can be skipped", mend)
+    if isinstance(form, Described):
+        yield from form.read(spec, spec.local or [raw_dir / file.name for file in raw.files])
+        return
     yield form(raw_dir)

@@ -6,7 +6,7 @@ says what every cell of a large table must be; `_lines` reads by it, a block at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,10 @@ import polars as pl
 import pyarrow as pa
 
 from autoloss.data.manifest import MANIFEST, RawManifest, read_manifest
+from autoloss.data.specs import DatasetSpec
 from autoloss.errors import DataError
+
+PART = "(part)"  # a column: the number of the part, in the order of `SPLITS`, that a row is in
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,13 @@ class Layout(Table):
     files: tuple[str, ...]
     columns: dict[str, Kind]
     characters: bytes
+
+
+@dataclass(frozen=True)
+class Described:
+    """A format of files that a data set's `table` describes: read with the description at hand."""
+
+    read: Callable[[DatasetSpec, Sequence[Path]], Iterator[pl.DataFrame]]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from autoloss.data.fetch.local import measure_local
 from autoloss.data.fetch.raw_folder import verify_raw
 from autoloss.data.folders import (
     atomic_folder,
@@ -28,6 +29,7 @@ from autoloss.data.folders import (
 )
 from autoloss.data.formats import read_raw
 from autoloss.data.formats._lines import BLOCK, Leniency
+from autoloss.data.formats._table import PART
 from autoloss.data.manifest import (
     FieldStats,
     Manifest,
@@ -69,11 +71,12 @@ def prepare(
     everything in it is written, and what a killed preparation left is cleared away.
 
     Args:
+        raw_dir: of the source's files; a data set's own are read where they are.
         folders: by the number of their split, all of them in one folder.
         max_rows: keeps a random sample, for smoke tests.
         block_bytes: of a large text file are read at a time, and change nothing of the result.
     """
-    raw = verify_raw(raw_dir)
+    raw = measure_local(spec) if spec.local else verify_raw(raw_dir)
     if raw.source != spec.source:
         mend = f"run `autoloss fetch {spec.source}`"
         raise DataError(str(raw_dir), f"holds {raw.source}, expected {spec.source}", mend)
@@ -88,7 +91,7 @@ def prepare(
         needed = tenths * sum(file.bytes for file in raw.files) // 10
         require_space(scratch, needed, f"preparing {spec.name}")
         columns = ColumnStore(scratch)
-        for frame in read_raw(raw, raw_dir, leniency, block_bytes):
+        for frame in read_raw(spec, raw, raw_dir, leniency, block_bytes):
             columns.append(_wanted(spec, frame))
             tell(f"{columns.rows:,} rows read")
         labels = encode_labels(columns.column(spec.task.label), spec.task)
@@ -106,6 +109,8 @@ def prepare(
 def _wanted(spec: DatasetSpec, frame: pl.DataFrame) -> pl.DataFrame:
     """The columns that the data set uses."""
     names = [spec.task.label, *(field.name for field in spec.fields)]
+    if spec.split.by != "random":
+        names.append(PART)
     for name in names:
         if name not in frame.columns:
             where = f"the description of {spec.name}"
@@ -137,7 +142,8 @@ class _Table:
     ) -> Manifest:
         """Write the arrays of a split; returns what its manifest says."""
         spec, raw = self.spec, self.raw
-        rows, sizes = split_rows(len(self.labels), spec.split, number, max_rows)
+        parts = None if spec.split.by == "random" else self.columns.column(PART).to_numpy()
+        rows, sizes = split_rows(len(self.labels), spec.split, number, max_rows, parts)
         class_counts = count_classes(spec, self.labels, rows, sizes, number)
         np.save(folder / "rows.npy", rows, allow_pickle=False)
         np.save(folder / "labels.npy", self.labels[rows], allow_pickle=False)

@@ -22,9 +22,9 @@ ROUNDED = {"ceil": np.ceil, "floor": np.floor, "round": np.rint}
 
 
 def bucket(value: str) -> str:
-    """Criteo's rule for a whole number v: ⌊(ln v)²⌋ if v > 2, else v − 2, as in pytorch-fm."""
-    v = int(value)
-    return str(math.floor(math.log(v) ** 2)) if v > 2 else str(v - 2)
+    """Criteo's rule for a number v, as in pytorch-fm: ⌊(ln v)²⌋ if v > 2, else ⌊v − 2⌋."""
+    v = float(value)
+    return str(math.floor(math.log(v) ** 2 if v > 2 else v - 2))
 
 
 def encode_field(
@@ -38,10 +38,10 @@ def encode_field(
     numbered = raw.to_arrow().dictionary_encode(null_encoding="encode")
     numbers = numbered.indices.to_numpy()
     distinct = pl.Series("value", numbered.dictionary)
-    stands_for = _values(distinct, field)
     seen, later = (
         np.bincount(part, minlength=len(distinct)) for part in (numbers[:train], numbers[train:])
     )
+    stands_for = _values(distinct, field, seen)
     values = pl.DataFrame({"value": stands_for, "train": seen, "all": seen + later})
     merged = values
     if stands_for is not distinct:
@@ -82,7 +82,7 @@ def texts(values: pl.Series) -> pl.Series:
 def encode_labels(raw: pl.Series, spec: TaskSpec) -> npt.NDArray[np.int32]:
     """The class of every row; a DataError if one is missing or outside 0 .. classes-1."""
     kind, value = spec.rule.kind, spec.rule.value
-    whole = kind in ("subtract", "at_least")
+    whole = kind == "subtract"
     if raw.null_count() or not (raw.dtype.is_integer() if whole else raw.dtype.is_numeric()):
         what = "whole numbers" if whole else "numbers"
         there = f"{raw.dtype} with {raw.null_count()} missing"
@@ -105,20 +105,42 @@ def encode_labels(raw: pl.Series, spec: TaskSpec) -> npt.NDArray[np.int32]:
     return classes.astype(np.int32)
 
 
-def _values(raw: pl.Series, field: FieldSpec) -> pl.Series:
-    """What distinct raw values stand for: themselves; of text, null is `NULL`; their bucket."""
-    if field.kind == "categorical":
+def _values(raw: pl.Series, field: FieldSpec, seen: npt.NDArray[np.int64]) -> pl.Series:
+    """What distinct raw values stand for: themselves; of text, null is `NULL`; their bucket.
+
+    `seen` is how often each of them is in training.
+    """
+    if field.kind in ("categorical", "date"):
         return raw.fill_null(NULL) if raw.dtype == pl.String else raw  # the same object
-    buckets = [NULL if text is None else _bucket(text, field) for text in raw.cast(pl.String)]
-    return pl.Series(buckets, dtype=pl.String)
+    if field.kind == "numeric":
+        buckets = [NULL if text is None else _bucket(text, field) for text in raw.cast(pl.String)]
+        return pl.Series(buckets, dtype=pl.String)
+    numbers = raw.cast(pl.Float64, strict=False)
+    if numbers.null_count() > raw.null_count():
+        text = raw.filter(numbers.is_null() & raw.is_not_null())[0]
+        raise _no_number(field, "numbers", str(text))
+    values = numbers.fill_null(0).to_numpy()
+    trained = seen * numbers.is_not_null().to_numpy()
+    edges = field.edges or quantiles(np.repeat(values, trained), field.bins or 1)
+    places = pl.Series(np.searchsorted(edges, values)).cast(pl.String)  # an edge ends its bucket
+    return places.set(numbers.is_null(), NULL)
+
+
+def quantiles(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:
+    """Edges between `bins` buckets with as many of `values` each; fewer where values are equal."""
+    if not len(values):
+        return values
+    shares = np.arange(1, bins) / bins
+    return np.unique(np.asarray(np.quantile(values, shares), dtype=np.float64))
 
 
 def _bucket(text: str, field: FieldSpec) -> str:
     try:
         return bucket(text)
-    except ValueError:
-        raise DataError(
-            f"column '{field.name}'",
-            f"expected whole numbers, found {text!r}",
-            "declare the field categorical, or round it in the parser of the source",
-        ) from None
+    except (ValueError, OverflowError):  # no number, or not a finite one
+        raise _no_number(field, "finite numbers", text) from None
+
+
+def _no_number(field: FieldSpec, expected: str, text: str) -> DataError:
+    mend = "declare the field categorical, or correct the parser of the source"
+    return DataError(f"column '{field.name}'", f"expected {expected}, found {text!r}", mend)

@@ -1,32 +1,55 @@
-"""Random splits 80/10/10, numbered (paper §3.1 names no split; docs/deviations.md)."""
+"""Splits: random ones, numbered (paper §3.1 names none; docs/deviations.md), or as rows say."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from autoloss.data.specs import SPLITS, DatasetSpec, SplitSpec
+from autoloss.data.specs import SPLITS, DatasetSpec, Split, SplitSpec
 from autoloss.errors import DataError
 
 
 def split_rows(
-    rows: int, spec: SplitSpec, number: int, max_rows: int | None = None
+    rows: int,
+    spec: Split,
+    number: int,
+    max_rows: int | None = None,
+    parts: npt.NDArray[np.uint8] | None = None,
 ) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
     """Row numbers, training first, then validation, then test, and how many of each there are.
 
     Split `number` depends on the description's seed and on its number, not on what other splits
-    there are. With `max_rows` all splits are of the same random sample of that size.
+    there are. With `max_rows` all splits are of the same random sample of that size. Rows of a part
+    are in random order, also where the part of each row is given (`parts`, `[rows]`, 0 to 2).
+
+    Raises:
+        DataError: a part is empty.
     """
     kept = rows if max_rows is None else min(max(max_rows, 0), rows)
     own = np.random.SeedSequence(spec.seed, spawn_key=(number,))
     order = np.random.default_rng(own).permutation(kept).astype(np.int64, copy=False)
     if kept < rows:
         order = np.random.default_rng(spec.seed).permutation(rows)[order]
-    validation, test = round(spec.validation * len(order)), round(spec.test * len(order))
-    sizes = dict(zip(SPLITS, (len(order) - validation - test, validation, test), strict=True))
+    if parts is not None:
+        order = order[np.argsort(parts[order], kind="stable")]
+        counts = np.bincount(parts[order], minlength=len(SPLITS)).tolist()
+    else:
+        assert isinstance(spec, SplitSpec)
+        validation, test = round(spec.validation * len(order)), round(spec.test * len(order))
+        counts = [len(order) - validation - test, validation, test]
+    sizes = dict(zip(SPLITS, counts, strict=True))
     if min(sizes.values()) < 1:
-        raise DataError("split", f"{len(order)} rows give an empty split: {sizes}", "use more rows")
+        problem = f"{len(order)} rows give an empty split: {sizes}"
+        raise DataError("split", problem, _mend(spec, "the data set's file"))
     return order, sizes
+
+
+def _mend(spec: Split, file: str) -> str:
+    """How a part of a split gets the rows that it lacks."""
+    if spec.by == "random":
+        return f"use more rows, or another `split.seed` in {file}"
+    what = "dates for `validation` and `test`" if spec.by == "date" else "values for each part"
+    return f"give other {what} in `split` of {file}, or use more rows"
 
 
 def count_classes(
@@ -55,7 +78,7 @@ def count_classes(
         if all(of_class):
             continue
         counted = ", ".join(f"{count} of class {c}" for c, count in enumerate(of_class))
-        mend = f"use more rows, or another `split.seed` in {file}"
+        mend = _mend(spec.split, file)
         if name == "all rows":
             mend = f"correct `task` in {file}, or use raw data with all its classes"
         elif len(rows) < len(labels):

@@ -10,17 +10,19 @@ from __future__ import annotations
 import importlib
 import io
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from autoloss.errors import ConfigError
 from autoloss.records.store import write_bytes, write_text
 from autoloss.report.catalogue import product_of
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import published_style
+from autoloss.report.figures._style import PAGE, Style, published_style
 from autoloss.report.frames import read_csv
 from autoloss.study.study import Study
 from autoloss.target import snakemake
@@ -29,6 +31,7 @@ from autoloss.target import snakemake
 METADATA = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
+    "svg": {"Creator": None, "Date": None},
 }
 
 
@@ -58,13 +61,24 @@ def drawing(name: str) -> Drawing:
 
 def write_figure(study: Study, name: str) -> Iterator[Path]:
     """A figure as `figures/<scale>/<name>.{csv,pdf,png,json}`, from records only."""
-    module, source = drawing(name), Source(study, product_of("figure", name).groups)
-    folder = study.figures_folder
-    text = module.data(source).to_csv(index=False)
+    frame, about = make_figure(study, name)
+    folder, text = study.figures_folder, frame.to_csv(index=False)
     yield write_text(text, folder / f"{name}.csv")
     for kind, content in render(name, text).items():
         yield write_bytes(content, folder / f"{name}.{kind}")
-    about = {
+    yield write_text(as_json(about), folder / f"{name}.json")
+
+
+def make_figure(study: Study, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A figure's numbers, and what its JSON says of it.
+
+    Raises:
+        ConfigError: no such figure.
+        RecordError: what it is made of is missing, or of another study.
+    """
+    module, source = drawing(name), Source(study, product_of("figure", name).groups)
+    frame = module.data(source)
+    return frame, {
         "figure": name,
         "title": module.TITLE,
         "caption": source.caption(module.CAPTION),
@@ -72,16 +86,48 @@ def write_figure(study: Study, name: str) -> Iterator[Path]:
         "scale": study.name,
         "runs": source.runs,
     }
-    yield write_text(json.dumps(about, indent=1) + "\n", folder / f"{name}.json")
 
 
-def render(name: str, text: str) -> dict[str, bytes]:
-    """The picture that a figure's CSV gives, by format."""
-    with published_style():
+def as_json(about: dict[str, Any]) -> str:
+    """What a figure's JSON holds."""
+    return json.dumps(about, indent=1) + "\n"
+
+
+def render(
+    name: str,
+    text: str,
+    kinds: Iterable[str] = ("pdf", "png"),
+    style: Style | None = None,
+    width: float = PAGE,
+) -> dict[str, bytes]:
+    """The picture that a figure's CSV gives, by format.
+
+    Args:
+        name: of the figure.
+        text: the CSV.
+        kinds: formats, of `METADATA`.
+        style: another than the project's.
+        width: in inches.
+
+    Raises:
+        ConfigError: the figure cannot have that width, or not with text of that size.
+    """
+    with published_style(style, width), warnings.catch_warnings():
+        if (style, width) != (None, PAGE):
+            warnings.filterwarnings("error", "constrained_layout not applied")
         figure = drawing(name).draw(read_csv(io.StringIO(text)))
         pictures = {}
-        for kind, metadata in METADATA.items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            pictures[kind] = buffer.getvalue()
+        try:
+            for kind in kinds:
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=kind, metadata=METADATA[kind])
+                pictures[kind] = buffer.getvalue()
+        except UserWarning as warning:
+            problem = f"the figure '{name}' has no room left for its panels"
+            mend = "give more, or in the style file smaller sizes"
+            raise ConfigError("--width", problem, mend) from warning
+    if width != PAGE and abs(figure.get_figwidth() - width) > 0.01:
+        problem = f"the figure '{name}' has one width, {figure.get_figwidth():.3g} in"
+        mend = "leave it out: LaTeX scales a picture, \\includegraphics[width=85mm]{...}"
+        raise ConfigError("--width", problem, mend)
     return pictures

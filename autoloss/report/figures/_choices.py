@@ -8,16 +8,17 @@ import pandas as pd
 
 from autoloss.report.figures._source import Source
 
-METHODS = ("slf", "autoloss", "autoloss_ce")
 COLUMNS = ["dataset", "method", "seed", "epoch", "class", "bin", "count", "candidate", "value"]
 
 
 def choices_of(source: Source, what: str, *, last: bool) -> pd.DataFrame:
     """Per run, epoch, class, bin and candidate: examples (`count`) and `what`, as `value`.
 
-    Of the study's first model; only the last epoch if `last`. `attrs["bins"]` has the bins.
+    Of the methods that weigh each example by itself, and the study's first model; only the last
+    epoch if `last`. `attrs["bins"]` has the bins.
     """
-    index = source.index(METHODS)
+    names = source.methods(lambda info: info.weights == "per example", ours=False)
+    index = source.index(names)
     index = index[index["model"] == source.study.config.study.models[0]]
     index = index.sort_values("dataset", key=_order(source), kind="stable")
     rows, bins = [], 1

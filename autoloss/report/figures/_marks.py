@@ -12,12 +12,22 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from pandas.api.types import is_integer_dtype
 
-from autoloss.report.figures._style import PAGE, colour, marker
+from autoloss.report.figures._style import (
+    colour,
+    is_narrow,
+    lines,
+    note_size,
+    page_width,
+    per_line,
+    points,
+)
 from autoloss.report.frames import parts_of, rows_of
 
 FARTHEST = 5.0  # times the median distance
+NARROWEST = 1.1  # inches, of a panel
 
 
 def reach(row: Mapping[str, float]) -> list[list[float]]:
@@ -53,8 +63,7 @@ def dots(
     """
     low, high = limits(rows, middle)
     for row in rows_of(rows[rows["mean"].between(low, high)]):
-        style: dict[str, Any] = {"color": colour(row["method"]), "marker": marker(row["method"])}
-        place = labels.index(row["label"])
+        place, style = labels.index(row["label"]), points(row["method"])
         axis.errorbar(row["mean"], place, xerr=reach(row), capsize=1.5, elinewidth=0.9, **style)
     for row in rows_of(rows[(rows["mean"] < low) | (rows["mean"] > high)]):
         place, shade = labels.index(row["label"]), colour(row["method"])
@@ -62,19 +71,22 @@ def dots(
     axis.set_yticks(range(len(labels)), list(map(str, labels)))
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_xlim(low, high)
-    axis.locator_params(axis="x", nbins=3)
+    axis.locator_params(axis="x", nbins=2 if is_narrow() else 3)
     axis.grid(axis="y", visible=False)
 
 
 def write_at_edge(
     axis: Axes, row: Mapping[str, float], place: float, low: float, high: float, colour: str
 ) -> None:
-    """A mean beyond an axis from `low` to `high`: at its edge with its interval and an arrow."""
+    """A mean beyond an axis from `low` to `high`: at its edge with an arrow and its interval.
+
+    In a narrow figure without the interval, which is in the CSV.
+    """
     text = f"{row['mean']:.2g} [{row['low']:.2g}, {row['high']:.2g}]".replace("-", "−")
-    text = text.partition(" [nan")[0]  # of one run there is no interval
+    text = text.partition(" [" if is_narrow() else " [nan")[0]  # of one run there is no interval
     below = row["mean"] < low
     text, x, side = (f" ← {text}", low, "left") if below else (f"{text} → ", high, "right")
-    axis.text(x, place, text, ha=side, va="center", color=colour, fontsize=6)
+    axis.text(x, place, text, ha=side, va="center", color=colour, fontsize=note_size())
 
 
 def multiples(
@@ -91,6 +103,7 @@ def multiples(
     """A panel per `row` and `column` of the frame, under its `title`: lines through `y` over `x`.
 
     A line per value of `by`, with its `label`; where there are `low` and `high`, they are a band.
+    Columns that a figure is too narrow for stand below the others; an axis' label is its `row`.
 
     Args:
         height: of a row, in inches.
@@ -99,29 +112,34 @@ def multiples(
         share: whether panels share their axes, as seaborn's `FacetGrid` takes it.
     """
     if frame.empty:
-        return Figure(figsize=(PAGE, height))
-    aspect = PAGE / height / frame["column"].nunique()
+        return Figure(figsize=(page_width(), height))
+    names, columns = (list(frame[key].unique()) for key in ("row", "column"))
+    across = per_line(len(columns), NARROWEST)
+    place, of_row = frame["column"].map(columns.index), frame["row"].map(names.index)
+    frame = frame.assign(down=place // across * len(names) + of_row, across=place % across)
+    aspect = page_width() / height / across
     with mpl.rc_context({"figure.constrained_layout.use": False}):  # seaborn has a layout first
         grid = sns.FacetGrid(
-            frame, row="row", col="column", height=height, aspect=aspect, despine=False, **share
+            frame, row="down", col="across", height=height, aspect=aspect, despine=False, **share
         )
     plt.close(grid.figure)  # pyplot keeps it otherwise
     for (row, column, _), rows in grid.facet_data():
-        axis = grid.axes[row, column]
+        axis, name = grid.axes[row, column], names[grid.row_names[row] % len(names)]
         axis.set_visible(len(rows) > 0)
+        axis.set_label(name)
         axis.set_title(next(iter(rows["title"]), ""))
         axis.locator_params(axis="x", integer=is_integer_dtype(frame[x]))
-        for name, line in parts_of(rows, by):
-            _line(axis, line.sort_values(step or x), x, y, step or x, name)
-        if grid.row_names[row] in limited and len(rows):
+        for method, line in parts_of(rows, by):
+            _line(axis, line.sort_values(step or x), x, y, step or x, method)
+        if name in limited and len(rows):
             _limit(axis, rows.sort_values(step or x), by)
     return _labelled(grid, x, height)
 
 
 def _labelled(grid: sns.FacetGrid, x: str, height: float) -> Figure:
     """The figure of a grid, with its rows' names, `x` below, and a legend of all lines."""
-    for axis, name in zip(grid.axes[:, 0], grid.row_names, strict=True):
-        axis.set_ylabel(name)
+    for axis in grid.axes[:, 0]:
+        axis.set_ylabel(axis.get_label())
     for column in grid.axes.T:
         lowest = [axis for axis in column if axis.get_visible()][-1]
         lowest.set_xlabel(x)
@@ -129,15 +147,18 @@ def _labelled(grid: sns.FacetGrid, x: str, height: float) -> Figure:
     parts = [axis.get_legend_handles_labels() for axis in grid.axes.flat]
     handles = {label: handle for part in parts for handle, label in zip(*part, strict=True)}
     figure: Figure = grid.figure
-    figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=len(handles))
+    size = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points() / 72
+    across = per_line(len(handles), size * (0.55 * max(map(len, handles)) + 4.5))
+    figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=across)
     figure.set_layout_engine("constrained")
-    figure.set_size_inches(PAGE, grid.axes.shape[0] * height + 0.4)
+    below = 0.2 + 2.2 * size * -(-len(handles) // across)
+    figure.set_size_inches(page_width(), grid.axes.shape[0] * height + below)
     return figure
 
 
 def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, step: str, name: str) -> None:
     """Through the rows in order, broken where a step is missing; of a step alone its interval."""
-    style: dict[str, Any] = {"color": colour(name), "marker": marker(name), "ms": 2.5}
+    style = {**lines(name), "ms": 0.625 * mpl.rcParams["lines.markersize"]}
     label = rows["label"].iloc[0]
     pieces = (rows[step].diff() > 1).cumsum()
     for k, piece in rows.groupby(pieces):
@@ -146,7 +167,7 @@ def _line(axis: Axes, rows: pd.DataFrame, x: str, y: str, step: str, name: str) 
             continue
         if len(piece) == 1:
             axis.vlines(piece[x], piece["low"], piece["high"], color=style["color"], linewidth=0.8)
-        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+        band = {"color": style["color"], "alpha": 0.12, "linewidth": 0}
         axis.fill_between(piece[x], piece["low"], piece["high"], **band)
 
 
@@ -168,10 +189,10 @@ def _name_at_edge(
             f"{arrow} {row['label']} {row['mean']:.3f}",
             (1, edge),
             xycoords="axes fraction",
-            xytext=(-1, inwards * (1 + 7 * k)),
+            xytext=(-1, inwards * (1 + (note_size() + 1) * k)),
             textcoords="offset points",
             ha="right",
             va="top" if edge else "bottom",
             color=colour(row[by]),
-            fontsize=6,
+            fontsize=note_size(),
         )

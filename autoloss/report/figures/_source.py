@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from autoloss.methods.info import Info
 from autoloss.records.schema import Record
 from autoloss.records.store import read_record
 from autoloss.report.analysis import read_index
@@ -40,6 +41,16 @@ class Source:
         self._taken |= dict.fromkeys(index["run_id"][ok])
         self._splits |= {name: splits_of(runs) for name, runs in parts_of(index, "dataset")}
         return index[ok]
+
+    def methods(self, choose: Callable[[Info], bool], *, ours: bool = True) -> list[str]:
+        """The methods of the figure's groups that `choose` takes by their metadata.
+
+        With `ours`, those that the groups are about are among them, whatever they are.
+        """
+        study = self.study
+        own = {method for group in self.groups for method in study.ours(group)} if ours else set()
+        names = dict.fromkeys(c.method for group in self.groups for c in study.cells(group))
+        return [name for name in names if name in own or choose(study.entry(name).info)]
 
     def records(self, index: pd.DataFrame) -> Iterator[Record]:
         """The records of an index's runs."""
@@ -89,12 +100,13 @@ class Source:
         """A figure's caption with the study's numbers, and which runs are not in the figure.
 
         `{seeds}` is how many there are, `{interval}` that of a mean or a paired gain,
-        `{share_interval}` that of a mean of shares.
+        `{share_interval}` that of a mean of shares, `{ours}` the method that the study is about.
         """
         seeds, level = self.study.config.study.seeds, f"{self.confidence * 100:g} %"
         of = max((splits.of.nunique() for splits in self._splits.values()), default=1)
         over = " corrected for the overlap of splits" if of > 1 else ""
         words = {
+            "ours": self.study.label(self.study.subject),
             "seeds": f"{seeds} seed{'s' * (seeds != 1)}" + f" on {of} splits" * (of > 1),
             "interval": f"{level} t-interval{over}",
             "share_interval": f"{level} t-interval{over} of the log odds",

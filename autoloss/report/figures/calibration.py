@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from autoloss.methods.info import OWN
 from autoloss.models import MODELS
 from autoloss.report.figures._intervals import t_interval
 from autoloss.report.figures._marks import multiples
@@ -14,14 +13,15 @@ from autoloss.report.figures._style import GREY
 
 TITLE = "Calibration"
 CAPTION = (
-    "How true predicted probabilities are: on the test split, in 20 bins, their mean against the "
-    "share that came true; on the diagonal they agree. With more than two classes the "
-    "probabilities of every class count. Over {seeds} together, with the {share_interval}; bins "
-    "of fewer than 50 predictions are left out, and the line is broken there."
+    "How true predicted probabilities are, of each loss alone and of ours: on the test split, in "
+    "20 bins, their mean against the share that came true; on the diagonal they agree. A curve "
+    "flatter than it, with a slope below 1, is that of an over-confident model, a steeper one that "
+    "of a model that is too cautious. With more than two classes the probabilities of every class "
+    "count. Over {seeds} together, with the {share_interval}; bins of fewer than 50 predictions "
+    "are left out, and the line is broken there."
 )
 GROUPS = ("table_2",)
 ORDER = 7
-METHODS = ("focal", "kl", "hinge", "ce", OWN)
 FEWEST = 50
 
 
@@ -32,6 +32,7 @@ def data(source: Source) -> pd.DataFrame:
     seeds; its standard error is that of a ratio (Cochran, Sampling Techniques, 1977, 6.3), from
     the residuals observed - share · count of the seeds, which share the test rows, or of splits.
     """
+    shown = source.methods(lambda info: info.weights == "one candidate")
     rows = [
         {
             "dataset": r.dataset,
@@ -43,7 +44,7 @@ def data(source: Source) -> pd.DataFrame:
             "predicted": count * (r.reliability.predicted[k] or 0),
             "observed": count * (r.reliability.observed[k] or 0),
         }
-        for r in source.records(source.index(METHODS))
+        for r in source.records(source.index(shown))
         if r.reliability
         for k, count in enumerate(r.reliability.counts)
     ]

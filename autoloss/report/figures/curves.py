@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from autoloss.methods.info import OWN
 from autoloss.metrics import METRICS
 from autoloss.models import MODELS
 from autoloss.report.figures._marks import multiples
@@ -13,7 +12,8 @@ from autoloss.report.figures._source import Source, carried_forward
 
 TITLE = "Learning curves"
 CAPTION = (
-    "Above: AUC on the validation split after every epoch, mean over {seeds} with its {interval}; "
+    "Above: AUC on the validation split after every epoch, mean over {seeds} with its {interval}, "
+    "of the methods of Table 2 but those whose weights a search found; "
     "a run that has stopped early keeps its last value, so that every mean is over the same runs. "
     "A line that ends beyond an axis is named at its edge. Below: how many runs were still "
     "training. Log loss is recalibrated at the end of a run alone; after every epoch only the raw "
@@ -23,16 +23,16 @@ GROUPS = ("table_2",)
 ORDER = 6
 KEPT = ("auc", "logloss")
 SHOWN = "auc"
-METHODS = ("focal", "kl", "hinge", "ce", "slf", "darts", OWN)
 STILL = "runs in training"
 
 
 def data(source: Source) -> pd.DataFrame:
     """Per data set, model, method, epoch and metric: mean and interval, and runs in `training`."""
     cell = ["dataset", "model", "method"]
+    shown = source.methods(lambda info: not info.searches)
     rows = [
         {**{key: getattr(r, key) for key in (*cell, "seed")}, **curve.model_dump()}
-        for r in source.records(source.index(METHODS))
+        for r in source.records(source.index(shown))
         for curve in r.curves
     ]
     runs = carried_forward(pd.DataFrame(rows, columns=[*cell, "seed", "epoch", *KEPT]), cell)
@@ -55,7 +55,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     figure = multiples(
         both, "epoch", by="method", height=1.5, limited=limited, sharex=False, sharey=False
     )
-    for axis in figure.axes[len(figure.axes) // 2 :]:
+    for axis in (axis for axis in figure.axes if axis.get_label() == STILL):
         axis.set_ylim(0, 1.05 * both["training"].max())
         axis.locator_params(axis="y", nbins=4, integer=True)
     return figure

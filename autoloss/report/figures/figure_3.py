@@ -10,14 +10,14 @@ from autoloss.metrics import METRICS
 from autoloss.models import MODELS
 from autoloss.report.figures._marks import dots
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import PAGE
+from autoloss.report.figures._style import page_width, per_line
 from autoloss.report.frames import parts_of
 
 TITLE = "Figure 3: transfer of frozen controllers"
 CAPTION = (
     "Test AUC and recalibrated log loss of models trained with cross-entropy alone, and with the "
-    "loss weights of SLF's and AutoLoss' controllers, which were trained beside another model and "
-    "are held fixed. As in the paper, (a, b) and (c, d) have another model, (e, f) other data. "
+    "loss weights of controllers that were trained beside another model and are held fixed. As in "
+    "the paper, (a, b) and (c, d) have another model, (e, f) other data. "
     "Mean over {seeds} with its {interval}; a mean beyond an axis is written at its edge."
 )
 GROUPS = ("figure_3",)
@@ -42,14 +42,20 @@ def data(source: Source) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """A column per target, a row per metric."""
     targets = parts_of(frame, "target")
-    figure = Figure(figsize=(PAGE, 2.9))
-    axes = figure.subplots(len(DECIDING), len(targets), squeeze=False)
-    for column, (_, target) in enumerate(targets):
+    across = per_line(len(targets), 1.5)
+    height, down = 0.7 + 0.25 * frame["label"].nunique(), -(-len(targets) // across)
+    figure = Figure(figsize=(page_width(), height * len(DECIDING) * down))
+    axes = figure.subplots(len(DECIDING) * down, across, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for k, (_, target) in enumerate(targets):
+        below, column = divmod(k, across)
         for row, metric in enumerate(DECIDING):
-            axis = axes[row][column]
+            axis = axes[below * len(DECIDING) + row][column]
+            axis.set_axis_on()
             rows = target[target["metric"] == metric]
             dots(axis, rows, list(rows["label"]))
-            letter = "abcdefghijkl"[2 * column + row]
+            letter = "abcdefghijklmnopqrst"[2 * k + row]
             axis.set_xlabel(METRICS[metric].label)
             first = target.iloc[0]
             if row == 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,21 +12,22 @@ from autoloss.claims.measures import DECIDING
 from autoloss.metrics import METRICS
 from autoloss.report.figures._marks import dots, limits, reach, write_at_edge
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import PAGE, colour
+from autoloss.report.figures._style import colour, page_width, per_line
 from autoloss.report.frames import rows_of
-from autoloss.study.groups import TIMED
 
 TITLE = "Figure 4: efficiency, and the frequency of outer steps"
 CAPTION = (
     "(a) What a run costs, to its own early stop and with its method's search: wall time on this "
-    "machine, and examples through the model, forward and backward, which depend on no hardware. "
-    "(b, c) Test AUC and recalibrated log loss of AutoLoss whose controller learns after every f "
+    "machine, whatever else it did meanwhile, and examples through the model, forward and "
+    "backward, which depend on no hardware. "
+    "(b, c) Test AUC and recalibrated log loss of {ours} where its weighting learns after every f "
     "steps of the model. Mean over {seeds} with its {interval}; what lies beyond an axis is "
     "written at its edge."
 )
 GROUPS = ("figure_4",)
 ORDER = 4
-COSTS = {"seconds": "time of a run (s)", "passes": "passes of a run (million)"}
+OPTION = "every"
+COSTS = {"seconds": "time of a run (s)", "passes": "passes (million)"}
 KEPT = (*DECIDING, "logloss")
 
 
@@ -35,7 +38,10 @@ def data(source: Source) -> pd.DataFrame:
     keys = ("forward_examples", "backward_examples")
     index["passes"] = sum(index[key] + index[f"search_{key}"] for key in keys) / 1e6
     every = study.frequencies()
-    of_part = {"cost": (TIMED, COSTS), "frequency": (every, KEPT)}
+    of_part: dict[str, tuple[Collection[str], Collection[str]]] = {
+        "cost": (study.methods, COSTS),
+        "frequency": (every, KEPT),
+    }
     frame = pd.concat(
         [
             source.summarise(
@@ -53,11 +59,13 @@ def data(source: Source) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame) -> Figure:
     """(a) as two panels, then (b) and (c)."""
-    figure = Figure(figsize=(PAGE, 1.8))
-    axes = figure.subplots(1, 4, width_ratios=[1.1, 1.1, 1, 1])
+    costs = frame[frame["part"] == "cost"]
+    height, across = 0.6 + 0.15 * max(8, costs["method"].nunique()), per_line(4, 1.4)
+    figure = Figure(figsize=(page_width(), height * (4 // across)))
+    axes = list(figure.subplots(4 // across, across, squeeze=False).flat)
     for axis, (quantity, label) in zip(axes, COSTS.items(), strict=False):
-        _bars(axis, frame[(frame["part"] == "cost") & (frame["quantity"] == quantity)], label)
-    axes[1].tick_params(labelleft=False)
+        _bars(axis, costs[costs["quantity"] == quantity], label)
+        axis.tick_params(labelleft=axis.get_subplotspec().is_first_col())
     for axis, metric in zip(axes[2:], DECIDING, strict=True):
         _by_f(axis, frame[(frame["part"] == "frequency") & (frame["quantity"] == metric)], metric)
     for axis, letter in zip(axes, ("a", "", "b", "c"), strict=True):

@@ -10,7 +10,7 @@ from autoloss.metrics import METRICS
 from autoloss.models import MODELS
 from autoloss.report.figures._marks import dots
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import GREY, PAGE
+from autoloss.report.figures._style import GREY, page_width, per_line
 from autoloss.report.frames import parts_of
 from autoloss.stats import compare, splits_of
 
@@ -55,17 +55,21 @@ def draw(frame: pd.DataFrame) -> Figure:
     labels = list(dict.fromkeys(frame["label"]))
     columns = [(m, metric) for metric in DECIDING for m in frame["model"].unique()]
     datasets = parts_of(frame, "dataset")
-    height = 0.75 + 0.135 * len(labels)
-    figure = Figure(figsize=(PAGE, height * max(len(datasets), 1)))
+    across = per_line(len(columns), 1.5)
+    down = -(-len(columns) // across)
+    height = 0.15 + down * (0.6 + 0.135 * len(labels))
+    figure = Figure(figsize=(page_width(), height * max(len(datasets), 1)))
     parts = figure.subfigures(max(len(datasets), 1), 1, squeeze=False)[:, 0]
     for part, (dataset, cell) in zip(parts, datasets, strict=False):
-        part.suptitle(dataset, x=0.01, ha="left", weight="bold", fontsize=7.5)
-        axes = part.subplots(1, len(columns), squeeze=False)[0]
-        for axis, (model, metric) in zip(axes, columns, strict=True):
+        part.suptitle(dataset, x=0.01, ha="left")
+        axes = list(part.subplots(down, across, squeeze=False).flat)
+        for axis in axes[len(columns) :]:
+            axis.set_axis_off()
+        for axis, (model, metric) in zip(axes, columns, strict=False):
             rows = cell[(cell["model"] == model) & (cell["metric"] == metric)]
             axis.axvline(0, color=GREY, linewidth=0.8)
             dots(axis, rows, labels, middle=0)
             axis.set_title(MODELS[model])
             axis.set_xlabel(f"gain, {METRICS[metric].label}")
-            axis.tick_params(labelleft=axis is axes[0])
+            axis.tick_params(labelleft=axis.get_subplotspec().is_first_col())
     return figure

@@ -18,7 +18,8 @@ CAPTION = (
     "with its {share_interval}; a run that has stopped early keeps its last shares; left out "
     "where at most half of the seeds have such examples. The study's first model."
 )
-GROUPS = ("table_2", "table_3")
+GROUPS = ("table_2",)
+WEIGHTS = "per example"
 ORDER = 8
 EASE = ("hard", "easy")
 

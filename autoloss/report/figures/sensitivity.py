@@ -12,7 +12,7 @@ from autoloss.methods.info import OWN
 from autoloss.metrics import METRICS
 from autoloss.report.figures._marks import dots
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import GREY, PAGE, colour
+from autoloss.report.figures._style import GREY, colour, page_width
 from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.readings import sensitivity_frame
 
@@ -38,10 +38,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     """A row per data set; a panel per metric, and one for the order."""
     datasets = parts_of(frame, "dataset")
     height = 0.6 + 0.16 * max(frame["reading"].nunique(), 1)
-    figure = Figure(figsize=(PAGE, height * max(len(datasets), 1)))
+    figure = Figure(figsize=(page_width(), height * max(len(datasets), 1)))
     parts = figure.subfigures(max(len(datasets), 1), 1, squeeze=False)[:, 0]
     for part, (dataset, rows) in zip(parts, datasets, strict=False):
-        part.suptitle(dataset, x=0.01, ha="left", weight="bold", fontsize=7.5)
+        part.suptitle(dataset, x=0.01, ha="left")
         axes = part.subplots(1, len(DECIDING) + 1, width_ratios=[1] * len(DECIDING) + [0.8])
         labels = list(dict.fromkeys(rows["label"]))
         for axis, metric in zip(axes, DECIDING, strict=False):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from autoloss.report.figures._choices import choices_of, ends_of, most_seeds
 from autoloss.report.figures._marks import multiples
 from autoloss.report.figures._source import Source
-from autoloss.report.figures._style import loss_label
+from autoloss.report.figures._style import loss_label, note_size
 
 TITLE = "Decision surface of the controller"
 CAPTION = (
@@ -17,7 +17,8 @@ CAPTION = (
     "first and of the last class. Mean over {seeds} with its {share_interval}; left out, and the "
     "line broken, where at most half of the seeds have 10 examples. The study's first model."
 )
-GROUPS = ("table_2", "table_3")
+GROUPS = ("table_2",)
+WEIGHTS = "per example"
 ORDER = 9
 FEWEST = 10  # examples of a bin and seed
 
@@ -45,5 +46,5 @@ def draw(frame: pd.DataFrame) -> Figure:
     figure = multiples(frame, "p(true label)", by="candidate", height=1.35, step="bin")
     for axis in figure.axes:
         axis.set(xlim=(0, 1), ylim=(-0.03, 1.03))
-        axis.title.set_fontsize(6)
+        axis.title.set_fontsize(note_size())
     return figure

@@ -43,9 +43,9 @@ class Outcomes:
     grid: Grid
 
 
-def title_of(group: str) -> str:
+def title_of(study: Study, group: str) -> str:
     """What the report calls a group of runs: as the table or figure of its name."""
-    return {**figures(), **tables()}[group].title
+    return {**figures(), **tables()}[group].titled(study.label(study.subject))
 
 
 def all_outcomes(runs: Runs) -> list[Outcomes]:
@@ -72,7 +72,9 @@ def outcomes(study: Study, group: str, comparisons: pd.DataFrame) -> Outcomes:
     body = [[Item(label), *_counts(part, shown, f"#{group}")] for label, part in parts]
     caption = f"{ours} against each other method: number of cells"
     grid = Grid(caption, "against", columns, body)
-    return Outcomes(group, f"{title_of(group)}: {ours}", _summary(study, ours, counted), grid)
+    return Outcomes(
+        group, f"{title_of(study, group)}: {ours}", _summary(study, ours, counted), grid
+    )
 
 
 def _counts(part: pd.DataFrame, shown: list[str], href: str) -> Iterator[Item]:

@@ -24,12 +24,10 @@ from autoloss.report.page.pictures import missing, pictures
 from autoloss.report.page.runs import budget_grid, failed_grid, run_grids
 from autoloss.report.page.versus import versus
 from autoloss.report.runs import Runs, label_of, read_runs
-from autoloss.report.table import Grid, marks_of, meanings, runs_of
+from autoloss.report.table import DIRECTION, GLYPHS, Grid, marks_of, meanings, runs_of
 from autoloss.report.tables import make_table
 from autoloss.study.study import Study
 from autoloss.target import snakemake
-
-GLYPHS = {"star": "*", "worse": "↓", "better": "↑"}
 
 
 def write_report(study: Study) -> Path:
@@ -68,6 +66,7 @@ def _content(study: Study) -> dict[str, Any]:
         "marks_of": marks_of,
         "meanings": meanings([label_of(study, method) for method in study.ours("table_2")]),
         "glyphs": GLYPHS,
+        "direction": DIRECTION,
         "pictures": drawn,
         "missing": missing(study, {picture.name for picture in drawn}),
         "versus": list(versus(runs)),
@@ -97,4 +96,4 @@ def _budgets(runs: Runs) -> Iterator[Grid]:
     for group in runs.groups:
         file = runs.study.results / "budget" / f"{group}.csv"
         if file.exists():
-            yield budget_grid(read_csv(file), title_of(group))
+            yield budget_grid(read_csv(file), title_of(runs.study, group))

@@ -17,7 +17,6 @@ from autoloss.report.published import Cells, Key, load_published
 from autoloss.report.runs import Runs, label_of
 from autoloss.report.table import Grid, Item, number, runs_of
 from autoloss.study.cell import Cell
-from autoloss.study.groups import FROZEN
 from autoloss.study.study import Study
 
 HOURS = Metric("hours", "Training time, h", higher_is_better=False)
@@ -46,13 +45,15 @@ def versus(runs: Runs) -> Iterator[Versus]:
     ):
         if group in runs.groups:
             ours = means(runs.groups[group], METRICS)
-            own = FROZEN if group == "figure_3" else OWN
+            own = f"{OWN}_frozen" if group == "figure_3" else OWN
             yield from _versus(study, title, stated, ours, own)
     if "figure_4" in runs.groups:
         index = runs.groups["figure_4"]
         hours = index.assign(hours=(index["seconds"] + index["search_seconds"]) / 3600)
-        title = "Figure 4 (a): training time"
+        title = "Figure 4 (a): training time, under this machine's load"
         yield from _versus(study, title, published.figure_4_hours, means(hours, ["hours"]), OWN)
+        if study.subject != OWN:  # the paper has other frequencies of no other method
+            return
         every, title = study.frequencies(), "Figure 4 (b, c): steps between outer steps"
         index = index[index["method"].isin(list(every))]
         by_f = means(index.assign(method=index["method"].map(every)), METRICS)

@@ -36,7 +36,7 @@ def make(study: Study, name: str) -> Table:
     """The table of its first group of runs, from the group's index and comparisons."""
     group = product_of("table", name).groups[0]
     index = read_index(study, group)
-    labels = {method: entry.info.label for method, entry in study.methods.items()}
+    labels = {method: study.label(method) for method in study.methods}
     learned = index["method"].map(lambda m: study.methods[m].info.weights != "one candidate")
     table = methods_table(
         name,
@@ -47,9 +47,23 @@ def make(study: Study, name: str) -> Table:
         {dataset: study.dataset(dataset) for dataset in index["dataset"].unique()},
         load_published(study.root),
         study.config.statistics.alpha,
-        readings_of(study.methods),
+        {k: of for k, of in readings_of(study.methods).items() if all(map(study.shows, of))},
     )
-    return replace(table, notes=[*table.notes, *split_notes(index), *same_runs(index, labels)])
+    alike = same_runs(index[index["method"].map(study.shows)], labels)
+    return replace(table, notes=[protocol_note(study), *table.notes, *split_notes(index), *alike])
+
+
+def protocol_note(study: Study) -> str:
+    """Under which protocol the runs were made."""
+    if study.config.protocol == "tuned":
+        return (
+            f"Tuned protocol: a search of {study.config.tuning.trials} trials a cell chose the "
+            "values of every method."
+        )
+    return (
+        "Published protocol: methods have the values of their sources (the configuration says what "
+        "is scaled to the study); apart from what a method itself searches nothing is tuned."
+    )
 
 
 def split_notes(index: pd.DataFrame) -> Iterator[str]:
@@ -62,15 +76,16 @@ def split_notes(index: pd.DataFrame) -> Iterator[str]:
             f"The seeds are on {count} splits of the rows, the same for every method: deviations "
             "have what splits differ by, most of which cancels in a comparison. The t test is "
             f"corrected for their overlap, with {' or '.join(f'{x:.3g}' for x in sorted(shares))} "
-            "test rows for each training row."
+            "test rows for each training row. The sign-flip test is not: it is exact where splits "
+            "could change places, and errs too often where they overlap."
         )
 
 
 def what_it_is(study: Study, method: str) -> str:
     """A method of ours in a few words: of AutoLoss and its variants by what they are judged."""
-    info, key = study.methods[method].info, "criterion"
-    if OWN in (method, info.base) and f"method.{key}" not in study.search_space(method):
-        return JUDGED[study.settings(method)["method"][key]]
+    info = study.methods[method].info
+    if OWN in (method, info.base):
+        return JUDGED[study.settings(method)["method"]["criterion"]]
     return info.summary
 
 
@@ -135,7 +150,7 @@ def methods_table(
         *_notes(long, comparisons, named, alpha),
         *anchor_notes(long, readings, labels, datasets, published.table_2),
     ]
-    return Table(product.title, grids, notes, long, list(named))
+    return Table(product.titled(next(iter(named))), grids, notes, long, list(named))
 
 
 def _long(
@@ -193,7 +208,7 @@ def _grid(
         ]
         for method in part["method"].unique()
     ]
-    return Grid(f"{spec.title} (stands for {spec.stands_for})", "method", ordered, body)
+    return Grid(spec.heading, "method", ordered, body)
 
 
 def item_of(row: Mapping[str, Any]) -> Item:
@@ -247,9 +262,10 @@ def _notes(
     families = sorted(comparisons["comparisons"].unique(), reverse=True)
     family = " or ".join(f"{size:.0f}" for size in families)
     notes.append(
-        "Marks stand where two tests paired by seed, the exact sign-flip test and the corrected "
+        "Marks stand where two tests paired by seed, the sign-flip test and the corrected "
         f"resampled t test, have both p < {alpha:g}, two-sided, Holm-corrected over the {family} "
-        f"comparisons of {names} per metric (docs/statistics.md)."
+        f"comparisons of {names} per metric: were no two methods different, at most "
+        f"{100 * alpha:g} % of studies would have a mark by that metric (docs/statistics.md)."
     )
     impossible = comparisons["verdict"].astype(str).str.startswith("cannot be significant")
     if impossible.any():

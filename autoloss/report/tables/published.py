@@ -75,7 +75,7 @@ def _notes(study: Study) -> Iterator[str]:
         "bold. Log loss is as the models predict, not recalibrated."
     )
     specs = [study.dataset(name) for name in study.config.study.datasets]
-    if others := [spec for spec in specs if not spec.is_the_papers]:
+    if others := [s for s in specs if s.stands_for and not s.is_the_papers]:
         standing = " and ".join(f"{spec.title} for {spec.stands_for}" for spec in others)
         yield (
             f"In our tables {standing} stand{'s' * (len(others) == 1)}: compare the order of the "

@@ -15,7 +15,7 @@ from autoloss.report.analysis import read_index
 from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.readings import nearest, sensitivity_frame
 from autoloss.report.table import Grid, Item, Table, choice_href
-from autoloss.report.tables._methods import split_notes
+from autoloss.report.tables._methods import protocol_note, split_notes
 from autoloss.study.study import Study
 
 TITLE = "Sensitivity: every open choice read otherwise, one at a time, test split"
@@ -35,7 +35,8 @@ def sensitivity_table(study: Study, index: pd.DataFrame) -> Table:
     """The table of an index's runs."""
     frame = sensitivity_frame(study, index)
     grids = [_grid(study, place, part) for place, part in parts_of(frame, "dataset", "model")]
-    return Table(TITLE, grids, [*_notes(study, frame), *split_notes(index)], frame)
+    notes = [protocol_note(study), *_notes(study, frame), *split_notes(index)]
+    return Table(TITLE, grids, notes, frame)
 
 
 def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:
@@ -52,7 +53,7 @@ def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:
         label, choice = of_reading[["label", "choice"]].iloc[0]
         items = [item for m in DECIDING for item in _items(m, rows.get(m, {}), alpha)]
         body.append([Item(label, href=choice_href(choice) if choice else ""), *items])
-    title = f"{MODELS[model]}, {spec.title} (stands for {spec.stands_for})"
+    title = f"{MODELS[model]}, {spec.heading}"
     return Grid(title, "reading", columns, body)
 
 
@@ -79,8 +80,8 @@ def _notes(study: Study, frame: pd.DataFrame) -> Iterator[str]:
     yield (
         f"Change: {label} under the reading against {label} as built, paired over {seeds} seeds; "
         f"more is better for every metric. Mean and {options.confidence:.0%} t-interval; "
-        f"bold: exact sign-flip and corrected t test, each Holm-corrected over {tests} readings, "
-        f"both p < {options.alpha:g}. "
+        f"bold: sign-flip and corrected t test, each Holm-corrected over {tests} readings by the "
+        f"metric, both p < {options.alpha:g}. "
         "Gain over CE: both under the reading. A reading leads to its row of docs/deviations.md."
     )
     order = ", ".join(study.label(method) for method in study.sensitivity.order)

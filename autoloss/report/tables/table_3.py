@@ -1,7 +1,7 @@
-"""Table 3: AutoLoss without some of its components."""
+"""Table 3: our method (AutoLoss, unless a study says otherwise) without some of its components."""
 
 from autoloss.report.tables._methods import make as make
 
-TITLE = "Table 3: components of AutoLoss, test split"
+TITLE = "Table 3: components of {ours}, test split"
 GROUPS = ("table_3",)
 ORDER = 3

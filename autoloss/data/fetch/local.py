@@ -1,0 +1,70 @@
+"""Files of this machine that a data set's description names: read where they are, never copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from autoloss.data.fetch.content import measure_file
+from autoloss.data.manifest import HERE, MANIFEST, Manifest, RawFile, RawManifest, read_manifest
+from autoloss.data.specs import TABLE, DatasetSpec, Pinned
+from autoloss.errors import ConfigError, DataError
+
+
+def measure_local(spec: DatasetSpec) -> RawManifest:
+    """What the data set's files hold now.
+
+    Raises:
+        ConfigError: one is not there.
+    """
+    require_files(spec)
+    return RawManifest(
+        source=spec.source,
+        mirror=HERE,
+        format=TABLE,
+        files=tuple(map(_measured, spec.local)),
+        fetched=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def require_files(spec: DatasetSpec) -> None:
+    """A ConfigError unless the data set's files are there."""
+    for file in spec.local:
+        if not file.is_file():
+            where = f"configs/datasets/{spec.name}.yaml, key 'table.files'"
+            mend = f"correct the path: it is from {Path.cwd()}"
+            raise ConfigError(where, f"there is no file {file}", mend)
+
+
+def require_unchanged(spec: DatasetSpec, prepared: Iterable[Path]) -> None:
+    """Look whether a data set's own files are what its `prepared` folders were made of.
+
+    A file is read again only if its size is another, or it was written after it was prepared.
+
+    Raises:
+        ConfigError: a file is not there, and nothing is prepared.
+        DataError: one has changed since.
+    """
+    manifests = [file for folder in prepared if (file := folder / MANIFEST).exists()]
+    if not manifests:
+        require_files(spec)
+    now: dict[str, RawFile] = {}
+    for path in manifests:
+        home = path.parent.parent
+        mend = f"put it back as it was; or, to take it as it is now, `rm -r {home}`: it is then "
+        mend += "prepared anew, and what was trained on it is trained anew"
+        for before in read_manifest(path.parent, Manifest, f"`rm -r {home}`").raw_files:
+            file = Path(before.name)
+            if file not in spec.local or not file.is_file():
+                continue
+            there = file.stat()
+            if there.st_size == before.bytes and there.st_mtime < path.stat().st_mtime:
+                continue
+            if now.setdefault(before.name, _measured(file)) != before:
+                problem = f"has changed since {spec.name} was prepared ({path})"
+                raise DataError(str(file), problem, mend)
+
+
+def _measured(file: Path) -> RawFile:
+    return measure_file(file, str(file), Pinned())[0]

@@ -33,6 +33,7 @@ class FieldEmbedding(nn.Module):
     """
 
     bounds: Tensor  # field f has the rows from bounds[f] to bounds[f + 1]
+    spans: Sequence[tuple[int, int]] = ()  # of a stack: where each run's rows begin and end
     window: Window | None = None  # what to read in the place of the table, if anything
     refresh: Callable[[FieldEmbedding, Tensor], None] | None = None  # see DeferredAdam
 

@@ -43,6 +43,7 @@ def stacked(modules: Sequence[Module]) -> Module:
             ends = torch.stack([bounds[-1] for bounds in runs]).cumsum(0)
             starts = torch.cat((torch.zeros_like(ends[:1]), ends[:-1]))
             value.data = torch.stack(runs) + starts.unsqueeze(1)
+            table.spans = list(zip(starts.tolist(), ends.tolist(), strict=True))
     return whole
 
 
@@ -52,8 +53,7 @@ def part(whole: nn.Module, s: int) -> dict[str, Tensor]:
     for name, value in whole.state_dict().items():
         if isinstance(value, Tensor):
             table = tables.get(name.rpartition(".")[0])
-            rows = slice(None) if table is None else slice(*table.bounds[s, [0, -1]].tolist())
-            state[name] = value[s] if table is None else value[rows]
+            state[name] = value[s] if table is None else value[slice(*table.spans[s])]
     return state
 
 

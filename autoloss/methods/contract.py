@@ -179,12 +179,13 @@ class Method(nn.Module):
         """Called before each inner step; True if the weighting was updated. Nothing by default."""
         return False
 
-    def kind(self, t: int) -> Hashable | None:
+    def kind(self, t: int) -> Hashable:
         """Which kind of step comes at `t`: those of one kind do the same operations.
 
-        None where that is not known, of a `before_step` of one's own: then none is replayed.
+        A class with a `before_step`, `descend` or `after_step` of its own says it anew, and so that
+        these compute a stack of runs: else they train alone.
         """
-        return 0 if type(self).before_step is Method.before_step else None
+        return 0
 
     def inner_parameters(self) -> Sequence[nn.Parameter]:
         """Parameters that the inner step's own gradient trains beside the model's."""

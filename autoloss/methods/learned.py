@@ -6,7 +6,7 @@ the paper's Algorithm 1: an outer step on V, through a look-ahead step on W (Eq.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -67,6 +67,10 @@ class Parametric(Method):
 class Joint(Parametric):
     """V learns on the training batch, in the very step that trains the model."""
 
+    def kind(self, t: int) -> int:
+        """All steps are alike."""
+        return 0
+
     def inner_parameters(self) -> Sequence[nn.Parameter]:
         """V."""
         return list(self.weighting.parameters())
@@ -117,9 +121,9 @@ class Learned(Parametric):
     def _due(self, t: int) -> bool:
         return t > 0 and t % self.options["every"] == 0
 
-    def kind(self, t: int) -> Hashable | None:
+    def kind(self, t: int) -> bool:
         """Whether an outer step is due."""
-        return self._due(t) if type(self).before_step is Learned.before_step else None
+        return self._due(t)
 
     def _estimate(self, problem: OuterProblem, xi: float) -> Gradients:
         self._require_gradients(True)

@@ -38,7 +38,7 @@ class Template(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """`int64[B, F]` -> logits `[B]` (binary) or `[B, C]`."""
-        crossed = embedded = self.embedding(ids).flatten(1)
+        crossed = embedded = self.embedding(ids).flatten(-2)
         for cross in self.crosses:
             crossed = embedded * cross(crossed) + crossed
         logits: Tensor = self.out(crossed) + self.mlp(embedded)

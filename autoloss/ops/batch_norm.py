@@ -27,15 +27,42 @@ def normalise(x: Tensor, weight: Tensor, bias: Tensor, *rest: Any) -> tuple[Tens
 
 
 def _stacked(x: Tensor, weight: Tensor, bias: Tensor, *rest: Any) -> tuple[Tensor, ...]:
-    running_mean, running_var, momentum, eps = rest
-    var, mean = torch.var_mean(x, dim=-2, correction=0)
-    r, n = (var + eps).rsqrt(), x.shape[-2]
-    if running_mean is not None:
-        running_mean.lerp_(mean, momentum)
-        running_var.lerp_(var * (n / (n - 1)), momentum)
-    steep = weight * r
-    shift = torch.addcmul(bias, mean, steep, value=-1)
-    return torch.addcmul(_row(shift), x, _row(steep)), mean, r
+    """Features of all runs side by side are features of one."""
+    *running, momentum, eps = rest
+    each = (None if of is None else of.view(-1) for of in (*_flat(weight, bias), *running))
+    y, *own = torch.native_batch_norm(_beside(x), *each, True, momentum, eps)
+    return _apart(y, x), *(of.view_as(weight) for of in own)
+
+
+def _stacked_backward(gradient: Tensor, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+    weight, mean, r = _flat(*given)
+    sides = (
+        _beside(gradient),
+        _beside(x),
+        weight,
+        None,
+        None,
+        mean,
+        r,
+        True,
+        0.0,
+        [True, True, True],
+    )
+    gx, *others = torch.ops.aten.native_batch_norm_backward.default(*sides)
+    return _apart(gx, x), *(of.view_as(given[0]) for of in others)
+
+
+def _flat(*features: Tensor) -> list[Tensor]:
+    return [of.reshape(-1) for of in features]
+
+
+def _beside(x: Tensor) -> Tensor:
+    """`[S, B, m]` as `[B, S m]`."""
+    return x.transpose(0, 1).reshape(x.shape[1], -1)
+
+
+def _apart(y: Tensor, like: Tensor) -> Tensor:
+    return y.view(like.shape[1], like.shape[0], -1).transpose(0, 1)
 
 
 def _row(features: Tensor) -> Tensor:
@@ -60,10 +87,7 @@ def _backward(wants: Wants, gradient: Tensor, x: Tensor, weight: Tensor, *rest: 
     """
     mean, r, active, scale = rest
     if x.dim() > 2:
-        n, unit, steep = x.shape[-2], (x - _row(mean)).mul_(_row(r)), weight * r
-        gb, gw = gradient.sum(dim=-2), (gradient * unit).sum(dim=-2)
-        gx = torch.addcmul(_row(steep * gb / -n), gradient, _row(steep))
-        return gx.addcmul_(unit, _row(steep * gw / -n)), gw, gb
+        return _stacked_backward(gradient, x, weight, mean, r)
     if active is None:
         gy, weight = gradient, weight.contiguous()
         given = gy, x, weight, None, None, mean, r, True, 0.0, [True, True, True]

@@ -39,8 +39,10 @@ def multiply(
     Of a stack each has one more dimension in front.
     """
     if b.dim() > 2:
-        product = a @ b.mT if bias is None else torch.baddbmm(bias.unsqueeze(-2), a, b.mT)
-        return product if plus is None else product + plus
+        if bias is not None:
+            bias = bias.unsqueeze(-2)
+            plus = bias if plus is None else bias + plus
+        return a @ b.mT if plus is None else torch.baddbmm(plus, a, b.mT)
     # oneDNN, as a kernel, reads a bias as if its numbers lay side by side.
     bias = None if bias is None else bias.contiguous()
     if fits(a, b) and min(*a.shape, len(b)) < FEW:
@@ -80,14 +82,25 @@ def _thin(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(a, b, bias)
 
 
+def beside(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`multiply`, a stack's results for an example side by side in memory: as batch norm reads."""
+    if b.dim() == 2:
+        return multiply(a, b, bias)
+    runs, outputs, _ = b.shape
+    product = a.new_empty(a.shape[1], runs, outputs).transpose(0, 1)
+    if bias is None:
+        return torch.bmm(a, b.mT, out=product)
+    return torch.baddbmm(bias.unsqueeze(-2), a, b.mT, out=product)
+
+
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
-    return multiply(x, weight, bias), (x, weight), ()
+    return beside(x, weight, bias), (x, weight), ()
 
 
 def _backward(wants: Wants, gradient: Tensor, x: Tensor, weight: Tensor) -> Gradients:
     """Of x, weight and bias, each linear in what it is made of."""
     return (
-        multiply(gradient, weight.mT) if wants(0) else None,
+        beside(gradient, weight.mT) if wants(0) else None,
         multiply(gradient.mT, x.mT) if wants(1) else None,
         gradient.sum(dim=-2) if wants(2) else None,
     )

@@ -6,8 +6,9 @@ a state, so no draw depends on another one, nor on who makes it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from math import prod
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,14 +16,27 @@ from torch import Tensor
 
 from autoloss.ops.kernels import random as kernels
 
-Seed = int | Tensor  # of a run, or `int64[S]` of a stack
 STEPS = (0x9E3779B97F4A7C15, 30), (0xBF58476D1CE4E5B9, 27), (0x94D049BB133111EB, 31)
 
 
-def word(seed: Seed, place: int | Tensor) -> Any:
-    """The bits at a place, as a signed number of 64 bits; `int64[S]` for the seeds of a stack."""
-    if isinstance(seed, Tensor) or isinstance(place, Tensor):
-        return by_torch(seed, place)
+class Noise(Protocol):
+    """What one draw of a stack's runs gives (see `autoloss.seeds.Seeds`): each run its own."""
+
+    def words(self, n: int) -> Tensor:
+        """Those at the places from 0 on, `int64[S, n]`."""
+
+    def lowest(self, rate: float) -> Tensor:
+        """The lowest draw of 16 bits that dropout keeps, `int16[S]`."""
+
+    def once(self, make: Callable[[], Tensor], *what: Hashable) -> Tensor:
+        """What is made of it, `what` by name: kept until the next step, for who draws the same."""
+
+
+Seed = int | Noise  # of a run, or of a stack
+
+
+def word(seed: int, place: int) -> int:
+    """The bits at a place, as a signed number of 64 bits."""
     z = seed + place
     for times, shift in STEPS:
         z = z * times % 2**64
@@ -32,20 +46,18 @@ def word(seed: Seed, place: int | Tensor) -> Any:
 
 def by_torch(seed: int | Tensor, places: int | Tensor) -> Tensor:
     """The same in torch's operations, of any shape: its products of int64 wrap too."""
-    z = torch.as_tensor(places + seed)
+    z = torch.as_tensor(seed + places)
     for times, shift in STEPS:
         z = z * _signed(times)
         z = z ^ (z >> shift & (1 << 64 - shift) - 1)  # the sign is not to be shifted in
     return z
 
 
-def words(seed: Seed, n: int, device: torch.device) -> Tensor:
-    """The words at the places from 0 on, `int64[n]`, of a stack `int64[S, n]`.
+def words(seed: int, n: int, device: torch.device) -> Tensor:
+    """The words at the places from 0 on, `int64[n]`.
 
     Seed + 1 has the same ones, a place earlier: a seed is a hash, or a word itself.
     """
-    if isinstance(seed, Tensor):
-        return by_torch(seed.unsqueeze(-1), torch.arange(n, device=seed.device))
     if device.type != "cpu":
         return by_torch(seed, torch.arange(n, device=device))
     to = torch.empty(n, dtype=torch.int64)
@@ -58,8 +70,9 @@ def parts(seed: Seed, kind: torch.dtype, like: Tensor) -> Tensor:
 
     Of a stack `like` is `[S, ...]`, and each run has those that it has alone.
     """
-    n = prod(like.shape[seed.dim() if isinstance(seed, Tensor) else 0 :])
-    made = words(seed, -(-n * kind.itemsize // 8), like.device)
+    n = prod(like.shape if isinstance(seed, int) else like.shape[1:])
+    count = -(-n * kind.itemsize // 8)
+    made = words(seed, count, like.device) if isinstance(seed, int) else seed.words(count)
     return made.view(kind)[..., :n].reshape(like.shape)
 
 
@@ -71,6 +84,12 @@ def uniform(seed: Seed, like: Tensor) -> Tensor:
 
 def gumbel(seed: Seed, like: Tensor) -> Tensor:
     """Gumbel noise, -log(-log u), as `like`."""
+    if not isinstance(seed, int):
+        return seed.once(lambda: _gumbel(seed, like), "gumbel", like.shape, like.dtype)
+    return _gumbel(seed, like)
+
+
+def _gumbel(seed: Seed, like: Tensor) -> Tensor:
     return -(-uniform(seed, like).log()).log()
 
 

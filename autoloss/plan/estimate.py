@@ -68,6 +68,7 @@ def make_plan(training: Training) -> dict[str, Any]:
         "cores": use.cores,
         "gpus": use.gpus,
         "jobs_per_gpu": use.jobs_per_gpu,
+        "stack": study.stack,
         "wall_hours": _hours(wall),
         "critical_path_hours": _hours(_sum(chains)),
         "core_hours": _hours(_sum(work.values()) + trained * (threads - 1)),
@@ -202,6 +203,12 @@ def _assumptions(training: Training) -> Iterator[str]:
         " (`--measure` measures here)."
     )
     yield f"Device: {device.title}; {device.source}."
+    if study.stack > 1:
+        yield (
+            f"{study.stack} seeds train at once (`training.stack`): a step of all takes what the "
+            "steps of each would together, but its kernels are started once. No stack was ever "
+            "timed on a GPU."
+        )
     if options.max_epochs > 1:
         how = "the best epoch is assumed (configs/devices.yaml; `--epochs`)"
         how = "as given" if training.epochs else how

@@ -54,10 +54,11 @@ class Cost:
     search_seconds: Three
     memory_gb: float
     checkpoint_bytes: int
+    stack: int  # runs that train at once; those of the table are a run's share
 
     def job_seconds(self, runs: int) -> Three:
-        """Seconds of a job of so many runs."""
-        return self.start + runs * self.run_seconds
+        """Seconds of a job of so many runs: a place in a stack that idles takes its share too."""
+        return self.start + -(-runs // self.stack) * self.stack * self.run_seconds
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,10 @@ class Training:
         info = study.entry(cell.method).info
         law, borrowed = law_of(study, self.measured, cell, size)
         speed = np.array([device.high, device.speed, device.low])
-        step = np.maximum(law.step(options.batch_size) / speed, device.fixed_ms / 1e3)
-        step *= self._crowding
+        least, alone = device.fixed_ms / 1e3, law.step(options.batch_size) / speed
+        # Kernels of a stack do the work of all its runs, and are started once for all.
+        step = np.maximum(alone, least / study.stack) * self._crowding
+        trial_step = np.maximum(alone, least) * self._crowding
         example_us = law.evaluated_us / speed * self._crowding + device.evaluated_us
         evaluation = size.splits["validation"] * example_us / 1e6
 
@@ -121,7 +124,7 @@ class Training:
         by_trial = study.base(cell.method) in self.devices.searches_by_trial
         trained = np.full(3, np.inf) if info.searches and not by_trial else trials * epochs
         searched = np.minimum(budget, trained)
-        search_seconds = searched * (batches * step + evaluation)
+        search_seconds = searched * (batches * trial_step + evaluation)
         return Cost(
             borrowed=borrowed,
             start=fixed.train_start,
@@ -132,7 +135,9 @@ class Training:
             search_steps=searched * batches,
             search_seconds=search_seconds + fixed.train_start * bool(budget),
             memory_gb=self._memory_gb(size),
-            checkpoint_bytes=4 * self._table_bytes(size),  # weights, the best ones, Adam's two
+            # weights, the best ones, Adam's two, of all runs that train together
+            checkpoint_bytes=4 * self._table_bytes(size) * study.stack,
+            stack=study.stack,
         )
 
     @property
@@ -151,8 +156,8 @@ class Training:
         memory, outputs = self.devices.memory, 1 if size.classes == 2 else size.classes
         evaluated = max(size.splits["validation"], size.splits["test"])
         judged = evaluated * memory.evaluated_bytes * outputs
-        order = size.splits["train"] * 8  # an epoch's permutation
-        copies = memory.table_copies * self._table_bytes(size)
+        order = size.splits["train"] * 8 * self.study.stack  # an epoch's permutation
+        copies = memory.table_copies * self._table_bytes(size) * self.study.stack
         return memory.process + (copies + judged + order) / 1e9
 
 

@@ -47,14 +47,19 @@ def predict(
     return np.concatenate(labels), np.concatenate(logits)
 
 
-def auc(task: Task, labels: Labels, logits: Array, *, weighted: bool = False) -> float:
-    """Area under the ROC curve; with C classes one-vs-rest, macro-averaged, or by their shares."""
+def require_every_class(task: Task, labels: NDArray[np.integer]) -> None:
+    """Raises DataError if there is no example of a class: AUC needs them."""
     present = np.unique(labels)
     if len(present) < task.classes:
         missing = sorted(set(range(task.classes)) - set(present.tolist()))
         raise DataError(
             "evaluation", f"no example of class {missing[0]}: AUC is undefined", "use more rows"
         )
+
+
+def auc(task: Task, labels: Labels, logits: Array, *, weighted: bool = False) -> float:
+    """Area under the ROC curve; with C classes one-vs-rest, macro-averaged, or by their shares."""
+    require_every_class(task, labels)
     if task.binary:
         return _auc(labels == 1, logits)
     probabilities = softmax(logits, axis=1)

@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from autoloss.data.load.batches import Batch
-from autoloss.training.steps import Loop, Taken
+from autoloss.training.steps import Taken
+
+if TYPE_CHECKING:
+    from autoloss.training.stack import Stack
 
 WARM = 2  # steps of a kind before it is recorded: until then memory is taken and libraries start
 Work = Callable[[], Taken]
@@ -39,16 +42,17 @@ class Recorder(Protocol):
 class Cuda:
     """CUDA's own graphs, all in one pool of memory."""
 
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._pool = device, torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def warm(self, work: Work) -> Taken:
         """On the stream that graphs are recorded on."""
-        self._stream.wait_stream(torch.cuda.current_stream())
+        others = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(others)
         with torch.cuda.stream(self._stream):
             results = work()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        others.wait_stream(self._stream)
         return results
 
     def record(self, work: Work) -> tuple[Taken, Callable[[], None]]:
@@ -70,15 +74,15 @@ class Recorded:
 
 
 class Graphs:
-    """Takes the steps of `loop` by graphs, one for each kind and size of batch.
+    """Takes the steps of a stack by graphs, one for each kind and size of batch.
 
     Args:
-        recorder: of the loop's device.
+        recorder: of the stack's device.
         say: told, once, why steps are not recorded, if they are not.
     """
 
-    def __init__(self, loop: Loop, recorder: Recorder, say: Callable[[str], None]) -> None:
-        self.loop, self._recorder, self._say = loop, recorder, say
+    def __init__(self, stack: Stack, recorder: Recorder, say: Callable[[str], None]) -> None:
+        self.stack, self._recorder, self._say = stack, recorder, say
         self.why: str | None = None
         self._places: dict[tuple[str, int], Batch] = {}
         self._validates: dict[Hashable, bool] = {}  # kinds that have been: whether they look at it
@@ -86,51 +90,49 @@ class Graphs:
         self._recorded: dict[Hashable, Recorded] = {}
 
     def take(self, t: int) -> Taken:
-        """As `Loop.take` of step `t`."""
-        loop, kind = self.loop, self.loop.method.kind(t)
-        if kind is None:
-            self._give_up(f"{loop.method.info.name} does not say which of its steps are alike")
+        """As `Stack.take` of step `t`."""
+        stack, kind = self.stack, self.stack.method.kind(t)
         if self.why is not None:
-            return loop.take(loop.step(t))
-        next_one = loop.progress.outer_steps  # each outer step looks at one more
+            return stack.take(stack.step(t))
+        next_one = stack.progress.outer_steps  # each outer step looks at one more
         batch, validation = self._placed("train", t), None
         if self._validates.get(kind):
             validation = self._placed("validation", next_one)
         key = kind, *(one and one.labels.shape[-1] for one in (batch, validation))
         if recorded := self._recorded.get(key):
-            loop.set_clock(t)
+            stack.seed.begin(t, key)
             recorded.replay()
-            loop.passes.add(*recorded.passes)
-            loop.optimizer.moved()
+            stack.passes.add(*recorded.passes)
+            stack.optimizer.moved()
             return recorded.results
 
         def look(k: int) -> Batch:
             self._validates[kind] = True
             if k != next_one:
-                self._give_up(
-                    f"{loop.method.info.name} has an order of validation batches of its own"
-                )
-                return loop.batch("validation", k)
+                name = stack.method.info.name
+                self._give_up(f"{name} has an order of validation batches of its own")
+                return stack.batch("validation", k)
             return validation or self._placed("validation", k)
 
         self._seen[key] += 1
-        work = partial(loop.take, loop.step(t, batch, look))
+        work = partial(stack.take, stack.step(t, batch, look, key))
         if self._seen[key] <= WARM:
             return self._recorder.warm(work)
-        forward, backward = loop.passes.counted
+        before = stack.passes.take()
         try:
             results, replay = self._recorder.record(work)
         except RuntimeError as error:
             self._give_up(str(error).partition("\n")[0])
-            return loop.take(loop.step(t))
-        now = loop.passes.counted
-        passes = now[0] - forward, now[1] - backward
-        self._recorded[key] = Recorded(results, replay, passes)
+            stack.passes.take()  # of what was not done
+            results = stack.take(stack.step(t))
+        else:
+            self._recorded[key] = Recorded(results, replay, stack.passes.counted)
+        stack.passes.add(*before)
         return results
 
     def _placed(self, split: str, k: int) -> Batch:
         """The k-th batch, at the place of all of its size."""
-        batch = self.loop.batch(split, k)
+        batch = self.stack.batch(split, k)
         place = self._places.setdefault((split, batch.ids.shape[-2]), batch)
         for to, value in zip(place, batch, strict=True):
             to.copy_(value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from autoloss.data.load.prepared import PreparedData
 from autoloss.methods.contract import Method
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
-from autoloss.records.schema import Reliability
+from autoloss.records.schema import Choice, Reliability
 from autoloss.seeds import derive_seed, seeded
 from autoloss.training.checkpoint import tensors_digest
 from autoloss.training.device import keep_freed_memory, make_deterministic, select_device
@@ -182,6 +182,18 @@ class Trainer(Loop):
         Raises:
             TrainingDivergedError: the loss, or what the model puts out, is not finite.
         """
+        train_loss = self.count_epoch(sums)
+        predicted = self._predict("validation")
+        chosen = choice(self.method, *predicted, self.progress.steps, self.judged.ids)
+        metrics = {"train_loss": train_loss, **judge(self.task, *predicted)}
+        self.judge_epoch(metrics, chosen, lambda: copy.deepcopy(self.model.state_dict()))
+
+    def count_epoch(self, sums: Sums) -> float:
+        """Keep what the steps of an epoch came to; returns their mean loss.
+
+        Raises:
+            TrainingDivergedError: the loss is not finite.
+        """
         done = self.progress
         train_loss = float(sums.loss) / self.train.count
         if not math.isfinite(train_loss):
@@ -190,23 +202,26 @@ class Trainer(Loop):
         done.examples += self.train.examples
         done.mean_weights.append((sums.weights / self.train.count).tolist())
         done.selection.append((sums.selected / self.train.count).tolist())
-        self._validate(train_loss)
+        return train_loss
 
-    def _validate(self, train_loss: float) -> None:
+    def judge_epoch(
+        self,
+        curve: Mapping[str, float],
+        chosen: Choice | None,
+        weights: Callable[[], dict[str, Tensor]],
+    ) -> None:
+        """Keep an epoch's training loss and metrics on validation, choices, the best's weights."""
         done, monitor = self.progress, METRICS[self.options.monitor]
-        predicted = self._predict("validation")
-        metrics = judge(self.task, *predicted)
-        chosen = choice(self.method, *predicted, done.steps, self.judged.ids)
         done.choices += [chosen.model_dump()] if chosen else []
-        done.curves.append({"epoch": done.epoch, "train_loss": train_loss, **metrics})
-        value = metrics[monitor.name] if monitor.higher_is_better else -metrics[monitor.name]
+        done.curves.append({"epoch": done.epoch, **curve})
+        value = curve[monitor.name] if monitor.higher_is_better else -curve[monitor.name]
         if value > done.best_value or not self.keeps_best:
             done.best_value, done.best_epoch = value, done.epoch
-            self.best = copy.deepcopy(self.model.state_dict())
+            self.best = weights()
         seen = "" if self.keeps_best else " (trained on)"
         self.report(
-            f"epoch {done.epoch}: train loss {train_loss:.4f}, validation{seen} "
-            + ", ".join(f"{METRICS[k].label} {v:.4f}" for k, v in metrics.items())
+            f"epoch {done.epoch}: train loss {curve['train_loss']:.4f}, validation{seen} "
+            + ", ".join(f"{METRICS[k].label} {v:.4f}" for k, v in curve.items() if k in METRICS)
         )
 
     def evaluate(self) -> dict[str, dict[str, float]]:
@@ -235,9 +250,13 @@ class Trainer(Loop):
             batches = Batches(*rows, EVALUATION_BATCH, seed=self.seed, name=split)
         self.pace.begin(split, self.progress.epoch, 0, batches.count, EVALUATION_BATCH)
         labels, logits = predict(self.model, batches, self.device, self.pace.at)
-        if not np.isfinite(logits).all():
-            raise TrainingDivergedError(f"logits are not finite after epoch {self.progress.epoch}")
+        self.require_finite(np.isfinite(logits).all())
         return labels, logits
+
+    def require_finite(self, finite: bool | np.bool_) -> None:
+        """Raises TrainingDivergedError if what the model puts out is not."""
+        if not finite:
+            raise TrainingDivergedError(f"logits are not finite after epoch {self.progress.epoch}")
 
     def weights_digest(self) -> str:
         """SHA-256 over the model's and the method's parameters and buffers."""

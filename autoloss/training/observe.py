@@ -63,20 +63,22 @@ def choice(
     task, classes = method.task, method.task.classes
     ease = probabilities(task, logits)[np.arange(len(labels)), labels]
     groups = labels * BINS + _bins(ease)
-    counts = np.bincount(groups, minlength=classes * BINS)
     given_weights = weights.double().cpu().numpy()
     largest = np.eye(given_weights.shape[1])[given_weights.argmax(axis=1)]
+    columns = np.column_stack((np.ones(len(labels)), given_weights, largest))
+    sums = [np.bincount(groups, column, classes * BINS) for column in columns.T]
+    return choice_of(task, np.stack(sums, axis=1))
 
-    def mean(values: Array) -> list[list[list[float]]]:
-        sums = np.stack([np.bincount(groups, v, classes * BINS) for v in values.T], axis=1)
-        means = (sums / np.maximum(counts, 1)[:, None]).round(6)
-        by_class: list[list[list[float]]] = means.reshape(classes, BINS, -1).tolist()
-        return by_class
 
+def choice_of(task: Task, sums: Array) -> Choice:
+    """From counts and sums of weights and of selections, `[C bins, 1 + 2n]`."""
+    counts, *each = np.split(sums, [1, 1 + sums.shape[1] // 2], axis=1)
+    shape = task.classes, BINS, -1
+    weights, selection = ((part / np.maximum(counts, 1)).round(6) for part in each)
     return Choice(
-        counts=counts.reshape(classes, BINS).tolist(),
-        weights=mean(given_weights),
-        selection=mean(largest),
+        counts=counts.astype(np.int64).reshape(task.classes, BINS).tolist(),
+        weights=weights.reshape(shape).tolist(),
+        selection=selection.reshape(shape).tolist(),
     )
 
 

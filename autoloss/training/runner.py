@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +58,18 @@ SUMMED = ("steps", "outer_steps", "examples", "forward_examples", "backward_exam
 class Attempt:
     """A run, and what has come of it.
 
-    Args:
-        taken: the file of the controller that it takes, and what that is, if it takes one.
+    `controller` is the one that it takes, else the one that it has learned, if any.
     """
 
     cell: Cell
     seed: int
     run_id: str
     data: PreparedData
-    taken: tuple[Path, Controller] | None
+    study: Study | None = None  # with all laid over it that the run takes from others
     phases: list[Trainer] = field(default_factory=list)
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     failure: Failure | None = None
-    saved: Controller | None = None
+    controller: Controller | None = None
 
     @property
     def name(self) -> str:
@@ -106,7 +106,7 @@ class Runner:
             if height == 1:
                 records = [self.train_seed(cell, s, data[self.study.split_of(s)]) for s in seeds]
             else:
-                parts = [seeds[k : k + height] for k in range(0, len(seeds), height)]
+                parts = [list(part) for _, part in groupby(seeds, self._stack_of)]
                 records = [r for part in parts for r in self.train_stack(cell, part, data)]
             file = self.study.shard_file(cell, first, last)
             write_shard(cell, records, file)
@@ -139,8 +139,8 @@ class Runner:
     ) -> list[Record]:
         """Runs of these seeds at once, on `data` by split; finished ones are taken as they are.
 
-        A run's bits depend on how many there are, not on which: the places of finished runs, and
-        those for which there is no seed, idle.
+        A run's bits depend on how many there are and on its place, that of its seed in its job, not
+        on the others: the places of finished runs, and those for which there is no seed, idle.
         """
         runs = [self._attempt(cell, seed, data[self.study.split_of(seed)]) for seed in seeds]
         name = f"{cell} seeds {seeds[0]}-{seeds[-1]}"
@@ -161,10 +161,18 @@ class Runner:
                 checkpoint.remove(state)
             return records
 
+    def _stack_of(self, seed: int) -> tuple[int, int]:
+        """The seed's job, by the first seed of it, and the how-manieth stack of that it is in."""
+        job = max((first for first, _ in self.study.shards() if first <= seed), default=seed)
+        return job, (seed - job) // self.study.stack
+
+    def _place(self, run: Attempt) -> int:
+        """Its place in its stack."""
+        job, number = self._stack_of(run.seed)
+        return run.seed - job - number * self.study.stack
+
     def _attempt(self, cell: Cell, seed: int, data: PreparedData) -> Attempt:
-        taken = taken_controller(self.study, cell, seed)
-        run_id = run_id_of(self.study, cell, seed, data.data_hash)
-        return Attempt(cell, seed, run_id, data, taken)
+        return Attempt(cell, seed, run_id_of(self.study, cell, seed, data.data_hash), data)
 
     def _held(self, run: Attempt) -> AbstractContextManager[Holder]:
         """The run's lock."""
@@ -204,6 +212,7 @@ class Runner:
 
     def _train(self, run: Attempt, listener: Listener) -> Record:
         state = self.study.state_file(run.cell, run.run_id)
+        self._take(run)
         with self._recording(run):
             run.phases.append(self._trainer(run, state=state, listener=listener))
             run.metrics = run.phases[0].run()
@@ -227,17 +236,20 @@ class Runner:
 
         Each is of all these runs, done or not: who is killed while records are written goes on.
         """
-        height, together = self.study.stack, "/".join(run.run_id for run in runs)
+        together = "/".join(run.run_id for run in runs)
         state = self.study.state_file(runs[0].cell, sha256(together.encode()).hexdigest()[:16])
-        states, idle = (state, refit_state(state)), {s for s, one in enumerate(done) if one}
-        left = [run for s, run in enumerate(runs) if s not in idle]
+        states = state, refit_state(state)
+        for run in runs:
+            self._take(run)
+        at = {self._place(run): run for run in runs}
+        places = [at.get(s, runs[0]) for s in range(self.study.stack)]
+        left = [run for run, record in zip(runs, done, strict=True) if record is None]
         stack = None
         with self._recording(*left):
-            places = [*runs, *[runs[0]] * (height - len(runs))]
             stack = Stack(
                 [self._trainer(run, in_stack=True) for run in places],
                 state=state,
-                idle={*idle, *range(len(runs), height)},
+                idle={*range(len(places))} - {self._place(run) for run in left},
                 report=lambda line: self.report(f"{name}: {line}"),
                 listener=listener,
             )
@@ -246,16 +258,20 @@ class Runner:
                 stack.train_to_the_end()
             except Exception as error:  # of all its runs: each records it
                 stack.fail(error)
-            for s, run in enumerate(runs):
-                if s in idle or run.failure:
+            for run in left:
+                if run.failure:
                     continue
+                s = self._place(run)
                 with self._recording(run):
                     run.phases.append(stack.runs[s])
                     if s in stack.failures:
                         raise stack.failures[s]
                     run.metrics = stack.runs[s].judge_best()
-            again = self._refits(runs[0]) and stack.state_file == state
-            stack = stack.refit(states[1]) if again else None
+            going_on = [run for run in left if not run.failure]
+            first, stack = stack, None
+            if going_on and first.state_file == state and self._refits(runs[0]):
+                with self._recording(*going_on):
+                    stack = first.refit(states[1])
         for run in left:
             with self._recording(run):
                 self._keep_controller(run)
@@ -281,16 +297,21 @@ class Runner:
                 run.failure = failure
                 self.report(f"{run.name}: FAILED, {failure.kind}: {failure.message}")
 
+    def _take(self, run: Attempt) -> None:
+        """What its search chose, and the controller that it is of."""
+        run.study = with_chosen(self.study, run.cell)
+        if taken := taken_controller(self.study, run.cell, run.seed):
+            file, run.controller = str(taken[0]), taken[1]
+            over = {"method.controller": file}
+            run.study = run.study.with_assignment(run.cell.method, over, file)
+
     def _trainer(self, run: Attempt, **how: Any) -> Trainer:
-        study = with_chosen(self.study, run.cell)
-        if run.taken:
-            file = str(run.taken[0])
-            study = study.with_assignment(run.cell.method, {"method.controller": file}, file)
+        assert run.study is not None
         return Trainer(
-            study.config,
+            run.study.config,
             run.data,
             run.cell.model,
-            load(study.base(run.cell.method)),
+            load(run.study.base(run.cell.method)),
             run.seed,
             report=lambda line: self.report(f"{run.name}: {line}"),
             **how,
@@ -304,11 +325,11 @@ class Runner:
         if run.failure:
             return
         method = run.phases[-1].method
-        if run.taken:
-            _check_still(method, run.taken[1])
+        if run.controller:
+            _check_still(method, run.controller)
         elif isinstance(method, Parametric) and method.info.weights == "per example":
             digest = save_controller(method, self.study.controller_file(run.cell, run.seed))
-            run.saved = Controller(
+            run.controller = Controller(
                 run_id=run.run_id, cell=str(run.cell), seed=run.seed, sha256=digest
             )
 
@@ -330,7 +351,7 @@ class Runner:
             rows=run.data.manifest.splits,
             status="failed" if failure else "ok",
             failure=failure,
-            config=identity.run_config(self.study, cell),
+            config=identity.run_config(run.study or self.study, cell),
             metrics=metrics,
             curves=[Curve.model_validate(curve) for curve in done.curves],
             weights=Weights(
@@ -340,7 +361,7 @@ class Runner:
                 choices=[Choice.model_validate(choice) for choice in done.choices],
             ),
             reliability=ended.reliability if ended else None,
-            controller=run.taken[1] if run.taken else run.saved,
+            controller=run.controller,
             predictions=self._kept(cell, run.seed, ended),
             budget=self._budget(cell, all_done, limited),
             digest=_digest(metrics, ended.weights_digest()) if ended else None,

@@ -8,7 +8,8 @@ that is over idles, and computes on: without it the others' last bits would be o
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,31 @@ from torch import Tensor, nn
 
 from autoloss.data.load.batches import Batch
 from autoloss.data.load.gathered import Gathered
+from autoloss.data.load.together import Ahead, Together
 from autoloss.errors import ConfigError
 from autoloss.functional import FunctionalModel
 from autoloss.layers.stack import copy_into, part, stacked
-from autoloss.methods.contract import Method
+from autoloss.methods.contract import Method, Step
 from autoloss.methods.learned import Parametric
 from autoloss.seeds import Draw, Seeds, Time
+from autoloss.training import on_device
+from autoloss.training.evaluate import require_every_class
 from autoloss.training.graphs import Cuda, Graphs
 from autoloss.training.loop import Trainer, TrainingDivergedError
+from autoloss.training.observe import BINS, choice_of
 from autoloss.training.pace import Listener, Pace
-from autoloss.training.passes import Passes
 from autoloss.training.steps import Loop, Progress, Sums, Taken
+
+EVALUATED = {"cpu": 1 << 10, "cuda": 1 << 18}  # examples at a time, of all runs together
+HOOKS = "before_step", "descend", "after_step"
 
 
 class Stack(Loop):
     """Several runs of one cell, of other seeds, on splits of one size.
 
     Args:
-        runs: made with `in_stack=True`; after each epoch their models and methods are as then.
+        runs: made with `in_stack=True`; after each epoch their methods are as then, and what their
+            models were at best is in `best`.
         state: checkpoint file of all of them, or None for none.
         idle: which of them are over from the start: they only fill a place.
         report: called with a line where a checkpoint is damaged, or no graph can be made.
@@ -43,11 +51,12 @@ class Stack(Loop):
     A run that diverges is kept in `failures`, by its place.
 
     Raises:
-        ConfigError: the runs' splits are of several sizes; or a pass of the model, or the method's
-            loss, is not in a stack what it is alone.
+        ConfigError: the runs' splits are of several sizes; or the method's steps say nothing of
+            stacks; or a pass of the model, or the method's loss, is not in one what it is alone.
+        DataError: a run's validation split has not every class.
     """
 
-    clock: Tensor
+    seed: Seeds
 
     def __init__(
         self,
@@ -59,45 +68,59 @@ class Stack(Loop):
         listener: Listener | None = None,
     ) -> None:
         first = runs[0]
-        self.runs, self.idle, self.together = list(runs), frozenset(idle), len(runs)
+        self.runs, self.idle = list(runs), frozenset(idle)
         self.options, self.device, self.train = first.options, first.device, first.train
         self.what = first.what
         self.state_file, self.report, self.pace = state, report, Pace(listener)
+        self.listener = listener
         self.failures: dict[int, Exception] = {}
-        for split in ("train", "validation"):
-            sizes = sorted({len(getattr(run, split).labels) for run in runs})
-            if len(sizes) > 1:
-                problem = f"its runs' {split} splits have {sizes[0]} to {sizes[-1]} rows"
-                raise ConfigError("training.stack", problem, "set it to 1")
+        self._require_one_size()
+        for run in runs:
+            require_every_class(run.task, run.judged.labels.numpy())
+        self._labels = torch.stack([run.judged.labels for run in runs]).to(self.device)
+        _require_declared(first.method)
         try:
             self.model = stacked([run.model for run in runs])
             self.method = stacked([run.method for run in runs])
         except RuntimeError as error:  # of other sizes in each run
             raise self._refused(error) from error
         self.seed = Seeds([run.seed for run in runs], self.device)
-        self.method.seed = self.seed
-        self.clock = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.method.seed, self.clock = self.seed, self.seed.clock
         if isinstance(self.method, Parametric):
             self.method.optimizer.count_on(self.device)
-        self.gathered = self._on_device() if self.device.type == "cuda" else {}
+        self.sources = self._sources()
         self._require_alike()
-        for run in self.runs:
-            run.passes = Passes(run.model)
         self._begin((len(runs),))
-        self.graphs = Graphs(self, Cuda(), report) if self.device.type == "cuda" else None
+        self.graphs = Graphs(self, Cuda(self.device), report) if self._on_gpu else None
 
-    def _on_device(self) -> dict[str, Gathered]:
-        """The splits' examples there, if they take no more than half of what is free.
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
-        Orders and what making one takes are counted: a run's is sorted at a time.
+    def _require_one_size(self) -> None:
+        for split in ("train", "validation", "judged"):
+            sizes = sorted({len(getattr(run, split).labels) for run in self.runs})
+            if len(sizes) > 1:
+                problem = f"its runs' {split} splits have {sizes[0]} to {sizes[-1]} rows"
+                raise ConfigError("training.stack", problem, "set it to 1")
+
+    def _sources(self) -> dict[str, Gathered | Together]:
+        """Where batches of each split come from.
+
+        Examples lie on a GPU if they take no more than half of what is free there, orders and what
+        making one takes counted (a run's is sorted at a time); else they are read ahead.
         """
-        each = {name: [getattr(run, name) for run in self.runs] for name in ("train", "validation")}
-        size = sum(Gathered.size(batches) for batches in each.values())
-        free, _ = torch.cuda.mem_get_info(self.device)
-        if size > free / 2:
-            self.report(f"{size / 1e9:.1f} GB of examples are read from the host, batch by batch")
-            return {}
-        return {name: Gathered(batches, self.device) for name, batches in each.items()}
+        halves = self.options.validation == "halves"
+        names = "train", "validation", *(("judged",) if halves else ())
+        each = {name: [getattr(run, name) for run in self.runs] for name in names}
+        kind: type[Gathered | Together] = Together
+        if self._on_gpu:
+            size = sum(Gathered.size(batches) for batches in each.values())
+            kind = Gathered if size <= torch.cuda.mem_get_info(self.device)[0] / 2 else Ahead
+            if kind is Ahead:
+                self.report(f"{size / 1e9:.1f} GB of examples are read from the host, ahead")
+        made = {name: kind(batches, self.device) for name, batches in each.items()}
+        return {"judged": made["validation"], **made}
 
     def _require_alike(self) -> None:
         """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
@@ -108,9 +131,9 @@ class Stack(Loop):
             for s, run in enumerate(self.runs)
         ]
         try:
-            together = _pass(self.model, self.method, first, self.clock, self.seed)
+            together = _pass(self.model, self.method, first, self.seed.clock, self.seed)
             alike = all(
-                torch.allclose(stack, torch.stack(alone), rtol=1e-2, atol=1e-3, equal_nan=True)
+                _alike(stack, torch.stack(alone))
                 for stack, *alone in zip(together, *each, strict=True)
             )
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
@@ -150,35 +173,87 @@ class Stack(Loop):
         """By a graph, where there are any."""
         return self.graphs.take(t) if self.graphs else super().taken(t)
 
+    def step(
+        self,
+        t: int,
+        batch: Batch | None = None,
+        look: Callable[[int], Batch] | None = None,
+        alike: Hashable = None,
+    ) -> Step:
+        """As of a run; those that are `alike` do the same operations and draw the same noise."""
+        batch = batch or self.batch("train", t)
+        self.seed.begin(t, alike or (self.method.kind(t), batch.labels.shape[-1]))
+        return super().step(t, batch, look)
+
     def batch(self, split: str, k: int) -> Batch:
         """The k-th batch of each run: ids `[S, B, F]` and labels `[S, B]`."""
-        if split in self.gathered:
-            return self.gathered[split].batch(k)
-        each = [getattr(run, split).batch(k) for run in self.runs]
-        return Batch(*(torch.stack(parts) for parts in zip(*each, strict=True))).to(self.device)
+        return self.sources[split].batch(k)
 
     def close_epoch(self, sums: Sums) -> None:
-        """Each run records and judges its own.
+        """Each run records and judges its own; the host waits for the device once.
 
         Raises:
             TrainingDivergedError: now the last one has diverged.
         """
-        for s, run in enumerate(self.runs):
-            if self._over(s):
-                continue
-            copy_into(run.model, part(self.model, s))
-            copy_into(run.method, part(self.method, s))
+        live = [s for s in range(len(self.runs)) if not self._over(s)]
+        for s in live:
+            copy_into(self.runs[s].method, part(self.method, s))
+        n, logits = len(self.method.candidates), self._predict()
+        numbers = torch.stack([self._numbers(s, sums.of_run(s), logits[s]) for s in live]).cpu()
+        sizes = 1, n, n, 3, numbers.shape[1] - 2 * n - 4
+        for s, row in zip(live, numbers, strict=True):
+            run, (loss, weights, selected, judged, chosen) = self.runs[s], row.split(sizes)
+            own = Sums(*(x.to(sums.loss.dtype) for x in (loss[0], weights, selected)))
+            finite, auc, logloss = judged.tolist()
+            table = chosen.view(run.task.classes * BINS, -1).numpy()
             try:
-                run.close_epoch(sums.of_run(s))
+                curve = {"train_loss": run.count_epoch(own), "auc": auc, "logloss": logloss}
+                run.require_finite(finite > 0)
+                weighed = choice_of(run.task, table) if len(chosen) else None
+                run.judge_epoch(curve, weighed, partial(self._weights, s))
             except TrainingDivergedError as error:
                 self.failures[s] = error
         if len(self.failures) + len(self.idle) == len(self.runs):
             raise next(iter(self.failures.values()))
 
+    def _numbers(self, s: int, sums: Sums, logits: Tensor) -> Tensor:
+        """All that the host is told of a run's epoch: sums, metrics, and who was given what."""
+        run, labels = self.runs[s], self._labels[s].long()
+        judged = (
+            torch.isfinite(logits).all(),
+            on_device.auc(run.task, labels, logits),
+            on_device.logloss(run.task, labels, logits),
+        )
+        numbers = [sums.loss, sums.weights, sums.selected, *judged]
+        done = run.progress.steps
+        chosen = on_device.choice_sums(run.method, run.judged.ids, labels, logits, done)
+        numbers += [] if chosen is None else [chosen]
+        return torch.cat([x.double().flatten() for x in numbers])
+
+    def _weights(self, s: int) -> dict[str, Tensor]:
+        """A copy of run `s`'s."""
+        return {name: value.clone() for name, value in part(self.model, s).items()}
+
+    @torch.no_grad()
+    def _predict(self) -> Tensor:
+        """Logits of each run's validation split, `[S, n]` or `[S, n, C]`, in stored order."""
+        n, size = self._labels.shape[1], -(-EVALUATED[self.device.type] // len(self.runs))
+        self.pace.begin("validation", self.progress.epoch + 1, 0, -(-n // size), size)
+        self.model.eval()
+        logits = []
+        for k, start in enumerate(range(0, n, size), 1):
+            rows = self.sources["judged"].part(slice(start, min(start + size, n)))
+            logits.append(self.model(rows.ids))
+            self.pace.at(k)
+        self.model.train()
+        return torch.cat(logits, dim=1)
+
     def refit(self, state: Path | None) -> Stack:
         """As each run's own: each for the epochs that were its best."""
         over = {s for s in range(len(self.runs)) if s in self.idle or s in self.failures}
-        return Stack([run.refit(in_stack=True) for run in self.runs], state=state, idle=over)
+        runs = [run.refit(in_stack=True) for run in self.runs]
+        how = {"report": self.report, "listener": self.listener}
+        return Stack(runs, state=state, idle=over, **how)
 
     def state(self) -> dict[str, Any]:
         """All that the runs need to go on with the same bits."""
@@ -204,6 +279,20 @@ class Stack(Loop):
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def _require_declared(method: Method) -> None:
+    """Refuse a method that does more at a step than its bases, and does not say of which kind."""
+    declared = _owner(type(method), "kind")
+    for hook in HOOKS:
+        if not issubclass(declared, owner := _owner(type(method), hook)):
+            problem = f"{owner.__name__}.{hook} does not say that it computes a stack of runs"
+            mend = "set it to 1, or define `kind` there, as docs/methods-contract.md has it"
+            raise ConfigError("training.stack", problem, mend)
+
+
+def _owner(kind: type, name: str) -> type:
+    return next(base for base in kind.__mro__ if name in vars(base))
+
+
 @torch.no_grad()
 def _pass(
     model: nn.Module, method: Method, batch: Batch, t: Time, seed: int | Seeds
@@ -213,6 +302,19 @@ def _pass(
     logits = functional(functional.params, 0, Draw.of(t, seed, "dropout", "inner"))
     loss, weights = method.train().weigh(method.examples(*batch, logits), t)
     return logits, loss, weights
+
+
+def _alike(stack: Tensor, alone: Tensor) -> bool:
+    """Whether each run, if finite, is alone what it is there, but for the rounding of its kernels.
+
+    A rounded argmax may fall the other way for an example or two.
+    """
+    both = zip(stack.double(), alone.double(), strict=True)
+    return stack.shape == alone.shape and all(
+        bool((one - other).norm() <= 0.05 * other.norm())
+        for one, other in both
+        if torch.isfinite(other).all()
+    )
 
 
 def _values(module: nn.Module) -> dict[str, Tensor]:

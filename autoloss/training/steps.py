@@ -106,7 +106,6 @@ class Loop(ABC):
     state_file: Path | None
     report: Callable[[str], None]
     clock: Tensor | None = None  # see Step
-    together = 1  # runs
 
     def _begin(self, stack: tuple[int, ...] = ()) -> None:
         """Make what steps need, or go on from the checkpoint."""
@@ -217,7 +216,6 @@ class Loop(ABC):
         self, t: int, batch: Batch | None = None, look: Callable[[int], Batch] | None = None
     ) -> Step:
         """What a method sees of inner step `t`: on `batch`, its validation batches by `look`."""
-        self.set_clock(t)
         return Step(
             t=t,
             model=self.model,
@@ -230,20 +228,14 @@ class Loop(ABC):
             clock=self.clock,
         )
 
-    def set_clock(self, t: int) -> None:
-        """Tell a stack's device which step it is."""
-        if self.clock is not None:
-            self.clock.fill_(t)
-
     def _count(self, runs: Sequence[Trainer]) -> None:
         """Bring passes and seconds up to now, the latter divided among all that train together."""
         forward, backward = self.passes.take()
         now = time.perf_counter()
         for run in runs:
-            more, _ = run.passes.take()  # of a run in a stack: what it was judged by
-            run.progress.forward_examples += forward + more
+            run.progress.forward_examples += forward
             run.progress.backward_examples += backward
-            run.progress.seconds += (now - self._started) / self.together
+            run.progress.seconds += (now - self._started) / len(runs)
         self._started = now
 
     def _between_steps(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ class System:
         threads: int = task.THREADS,
         seed: int = 0,
         in_stack: bool = False,
+        model: Mapping[str, object] = {},
     ) -> None:
         method, _, updates = how.partition("/")
-        model = {"hidden": list(hidden), "batch_norm": False, "dropout": 0.0}
+        model = {"hidden": list(hidden), "batch_norm": False, "dropout": 0.0, **model}
         training = {
             "batch_size": task.BATCH,
             "device": device,

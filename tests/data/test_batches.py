@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoloss.data.load.batches import Batches
+from autoloss.data.load.batches import Batch, Batches
 from autoloss.data.load.gathered import Gathered
+from autoloss.data.load.together import Ahead, Together
 from autoloss.ops.random import permutation, permuted
 
 
@@ -51,20 +52,43 @@ def test_evaluation_reads_all_in_stored_order():
     assert torch.equal(labels, torch.arange(21))
 
 
-@pytest.mark.parametrize("n", [42, 43, 46])  # a last batch of 0, of 1 (dropped), of 4
-def test_batches_gathered_on_a_device_are_each_runs_own(n):
+def runs_of_a_stack(n):
+    """Three, of which two share a split."""
     random = np.random.default_rng(0)
     splits = [
         (random.integers(0, 9, (n, 3), np.int32), random.integers(0, 2, n, np.int32))
         for _ in range(2)
     ]
-    runs = [Batches(*splits[k], 6, seed=seed, name="train") for k, seed in ((0, 5), (1, 6), (0, 7))]
-    gathered = Gathered(runs, torch.device("cpu"))
-    assert len(gathered._labels) == 2 * n  # what two runs share is there once
-    for k in range(2 * runs[0].count + 1):
-        found, each = gathered.batch(k), [run.batch(k) for run in runs]
-        for one, right in zip(found, zip(*each, strict=True), strict=True):
-            assert torch.equal(one, torch.stack(right))
+    return [Batches(*splits[k], 6, seed=seed, name="train") for k, seed in ((0, 5), (1, 6), (0, 7))]
+
+
+def require_side_by_side(found, each):
+    for one, right in zip(found, zip(*each, strict=True), strict=True):
+        assert one.dtype is torch.int64
+        assert torch.equal(one, torch.stack(right))
+
+
+@pytest.mark.parametrize("n", [42, 43, 46])  # a last batch of 0, of 1 (dropped), of 4
+@pytest.mark.parametrize("kind", [Together, Ahead, Gathered])
+def test_batches_of_a_stack_are_each_runs_own(kind, n):
+    runs = runs_of_a_stack(n)
+    source, count = kind(runs_of_a_stack(n), torch.device("cpu")), runs[0].count
+    for k in (*range(2 * count + 1), 3, 3, 0, 5 * count - 1):  # on, and here and there
+        require_side_by_side(source.batch(k), [run.batch(k) for run in runs])
+    for rows in (slice(0, 5), slice(40, n)):
+        parts = [Batch(run.ids[rows].long(), run.labels[rows].long()) for run in runs]
+        require_side_by_side(source.part(rows), parts)
+
+
+def test_a_batch_stays_as_it_is_while_the_next_ones_are_made():
+    ahead, runs = Ahead(runs_of_a_stack(60), torch.device("cpu")), runs_of_a_stack(60)
+    found = [ahead.batch(k) for k in range(7)]
+    for k, batch in enumerate(found):
+        require_side_by_side(batch, [run.batch(k) for run in runs])
+
+
+def test_what_runs_share_lies_on_a_device_once():
+    assert len(Gathered(runs_of_a_stack(42), torch.device("cpu"))._labels) == 2 * 42
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 200))

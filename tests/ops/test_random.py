@@ -184,20 +184,43 @@ def test_all_orders_are_as_likely():
     assert 1e-3 < stats.chi2(49 * 49).sf(statistic) < 1 - 1e-3
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_each_run_of_a_stack_draws_what_it_draws_alone(shape):
-    seeds = [-5, 2**63 - 1, 12345]
-    together, like = torch.tensor(seeds), torch.empty(3, *shape)
-    for rate in (0.2, 0.5):
-        alone = [dropout_mask(torch.empty(shape), rate, seed) for seed in seeds]
-        assert torch.equal(dropout_mask(like, rate, together), torch.stack(alone))
-    alone = [gumbel(seed, torch.empty(shape)) for seed in seeds]
-    assert torch.equal(gumbel(together, like), torch.stack(alone))
+def a_steps_noise(t, seed, shapes, rate):
+    """Masks and Gumbel draws of several roles and places, some of them drawn again."""
+    drawn = []
+    for k, shape in enumerate(shapes):
+        again = Draw.of(t, seed, "dropout", "inner").seeds(k)
+        drawn += [dropout_mask(torch.empty(shape), rate, next(again)) for _ in range(k % 3 + 1)]
+        drawn.append(gumbel(Draw.of(t, seed, "noise", "outer").seed(k), torch.empty(shape)))
+    return drawn
 
 
-@given(st.lists(SEEDS, min_size=1, max_size=4), st.integers(0, 10**6), st.integers(0, 9))
-def test_its_seeds_are_those_of_its_runs(seeds, t, k):
-    cpu = torch.device("cpu")
-    draw = Draw.of(torch.tensor(t), Seeds(seeds, cpu), "dropout", "inner")
-    each = [Draw.of(t, seed, "dropout", "inner").seed(k) for seed in seeds]
-    assert draw.seed(k).tolist() == each
+@pytest.mark.parametrize("rate", [2**-16, 0.2, 0.5])
+def test_each_run_of_a_stack_draws_what_it_draws_alone(rate):
+    """In the first step of a kind one by one, from then on all at once; far steps too."""
+    each = [-5, 2**63 - 1, 12345]
+    seeds = Seeds(each, CPU)
+    shapes = [(3, *shape) for shape in SHAPES]
+    for t in (0, 7, 255, 256, 10**6, 3):
+        seeds.begin(t, "kind")
+        together = a_steps_noise(seeds.clock, seeds, shapes, rate)
+        alone = [a_steps_noise(t, seed, SHAPES, rate) for seed in each]
+        for one, *others in zip(together, *alone, strict=True):
+            assert torch.equal(one, torch.stack(others))
+
+
+def test_what_the_first_step_of_a_kind_did_not_draw_is_drawn_by_itself():
+    seeds = Seeds([1, 2], CPU)
+    for t, n in ((0, 3), (1, 9), (2, 5)):
+        seeds.begin(t, "kind")
+        for k in range(t + 1):
+            found = Draw.of(seeds.clock, seeds, "noise", "inner").seed(k).words(n)
+            alone = [words(Draw.of(t, s, "noise", "inner").seed(k), n, CPU) for s in (1, 2)]
+            assert torch.equal(found, torch.stack(alone))
+
+
+def test_a_stack_draws_the_noise_of_its_own_step_alone():
+    seeds = Seeds([1, 2], CPU)
+    seeds.begin(5, "kind")
+    assert Draw.of(5, seeds, "noise").t == 5
+    with pytest.raises(ValueError, match="noise of step 6, and the stack is at step 5"):
+        Draw.of(6, seeds, "noise")

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from autoloss.errors import ConfigError
+from autoloss.errors import ConfigError, DataError
 from autoloss.layers.embedding import FieldEmbedding
 from autoloss.layers.stack import part, stacked
+from autoloss.methods.load import load
 from autoloss.models import MODELS
 from autoloss.records.store import read_record
 from autoloss.study.cell import Cell
@@ -16,7 +17,7 @@ from autoloss.study.identity import run_key
 from autoloss.study.study import Study
 from autoloss.training import stop
 from autoloss.training.graphs import Graphs
-from autoloss.training.loop import TrainingDivergedError
+from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.runner import Runner
 from autoloss.training.stack import Stack
 from tests.tiny import ROOT, TASKS, tiny_config, tiny_splits
@@ -76,7 +77,7 @@ def test_torchs_linear_layers_and_batch_norm_take_a_stack():
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_ends_where_its_runs_end_alone(model, task, updates, data, double):
-    config = small("autoloss", table_updates=updates)
+    config = small("autoloss", {"every": 3}, table_updates=updates, batch_size=60)
     for pair in zip(*trained_both_ways(config, data[task], model, "autoloss"), strict=True):
         require_equal(*pair[::-1])
 
@@ -182,17 +183,17 @@ def test_stopped_it_goes_on_with_the_same_bits(updates, data, tmp_path, monkeypa
         file.unlink()
 
 
-def test_a_runs_bits_depend_on_how_many_there_are_and_not_on_which(data, double):
-    """Nor on its place: so one that is finished may be replaced by anything."""
-    config = small("autoloss", {"hidden": [8, 6]})
+def test_a_runs_bits_depend_on_how_many_there_are_and_not_on_which(data):
+    """So one that is finished may be replaced by anything."""
+    config = small("autoloss", {"hidden": [8, 6], "every": 3}, batch_size=60)
     digests = []
-    for seeds, place in (((0, 1, 2), 1), ((5, 1, 7), 1), ((1, 9, 4), 0)):
+    for seeds in ((0, 1, 2), (5, 1, 7)):
         order = [data["binary"][1 if seed == 1 else 0] for seed in seeds]
         runs = trainers(config, order, "deepfm", "autoloss", seeds, in_stack=True)
         Stack(runs).train_to_the_end()
-        runs[place].judge_best()
-        digests.append(runs[place].weights_digest())
-    assert digests[0] == digests[1] == digests[2]
+        runs[1].judge_best()
+        digests.append(runs[1].weights_digest())
+    assert digests[0] == digests[1]
 
 
 class Mixed(nn.Module):
@@ -211,6 +212,37 @@ def test_code_that_mixes_runs_up_is_refused_before_training(data):
     for run in runs:
         run.model = Mixed(run.data.field_sizes)
     with pytest.raises(ConfigError, match=r"training.stack.* not in a stack what it is alone"):
+        Stack(runs)
+
+
+class Undeclared(load("ce")):
+    """A step of its own, of which nothing says that it computes a stack."""
+
+    def before_step(self, step):
+        return False
+
+
+class Declared(Undeclared):
+    def kind(self, t):
+        return 0
+
+
+def test_a_step_of_ones_own_says_that_it_computes_a_stack(data):
+    for method, refused in ((Undeclared, True), (Declared, False)):
+        made = zip(data["binary"], range(3), strict=True)
+        runs = [Trainer(small("ce"), own, "deepfm", method, s, in_stack=True) for own, s in made]
+        if not refused:
+            Stack(runs).inner_step()
+            continue
+        with pytest.raises(ConfigError, match=r"Undeclared.before_step does not say") as error:
+            Stack(runs)
+        assert "define `kind`" in str(error.value)
+
+
+def test_a_validation_split_without_a_class_is_refused_before_training(data):
+    runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
+    runs[1].judged.labels = torch.zeros_like(runs[1].judged.labels)
+    with pytest.raises(DataError, match="no example of class 1"):
         Stack(runs)
 
 
@@ -246,7 +278,6 @@ def own_order(method):
     ("change", "why"),
     [
         (lambda method: None, "operation not permitted"),
-        (lambda method: setattr(method, "kind", lambda t: None), "ce does not say which of its"),
         (own_order, "ce has an order of validation batches of its own"),
     ],
 )
@@ -287,7 +318,7 @@ def test_a_job_records_each_run_of_its_stack(method, study, monkeypatch):
     assert len({r.run_id for r in records}) == len({r.digest for r in records}) == 2
     assert not list(study.cell_folder(cell).glob(".state/*.pt"))
     study.record_file(cell, 1).unlink()  # and one alone is what it was beside the other
-    Runner(study, lambda line: None).train_shard(cell, 0, 1)
+    Runner(study, lambda line: None).train_shard(cell, 1, 1)
     assert read_record(study.record_file(cell, 1)).digest == records[1].digest
     monkeypatch.setattr(Stack, "run_epoch", lambda self, _: pytest.fail("trained again"))
     Runner(study, lambda line: None).train_shard(cell, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -16,6 +17,13 @@ view _unsafe_view reshape expand transpose t permute unsqueeze squeeze select sl
 split_with_sizes unbind detach alias as_strided _reshape_alias empty new_empty empty_like
 empty_strided new_empty_strided
 """
+# Kernels that one operation starts on CUDA, where it is not one: estimates from its source.
+MANY = {
+    "embedding_dense_backward": 22,
+    **dict.fromkeys(("index_add_", "index_add", "index_put", "index_put_", "index_copy_"), 16),
+    "sort": 12,
+    **dict.fromkeys(("cumsum", "native_batch_norm", "native_batch_norm_backward"), 2),
+}
 
 
 class Tape(TorchDispatchMode):
@@ -42,6 +50,17 @@ class Tape(TorchDispatchMode):
         if name not in VIEWS.split():
             self.calls.append((func, args, kwargs, out))
         return out
+
+    def by_name(self) -> dict[str, int]:
+        """Kernels by operation, most first."""
+        names = Counter(func._schema.name.split("::")[1] for func, *_ in self.calls)
+        each = {name: count * MANY.get(name, 1) for name, count in names.items()}
+        return dict(sorted(each.items(), key=lambda item: -item[1]))
+
+    @property
+    def kernels(self) -> int:
+        """All of them."""
+        return sum(self.by_name().values())
 
     @torch.no_grad()
     def replay(self) -> None:

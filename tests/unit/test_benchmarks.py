@@ -6,6 +6,9 @@ import re
 import subprocess
 import sys
 
+import pytest
+import torch
+
 from tests.tiny import ROOT
 
 
@@ -23,3 +26,12 @@ def test_the_census_of_kernels_takes_out_each_and_prints_a_row():
         assert ("below 2 % everywhere" in row) == little
     largest = [max(map(float, re.findall(r"(\d+\.\d{3}) \[", row))) for row in rows]
     assert largest == sorted(largest, reverse=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it would be measured")
+def test_without_a_gpu_it_says_so_and_fails():
+    command = ["sh", "benchmarks/gpu.sh"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "sees no GPU here: nothing was measured" in done.stderr

@@ -93,6 +93,8 @@ NEEDS = {
     "AUTOLOSS_ACCEPT_LICENCE=criteo,avazu-x4 snakemake …": "a command of the reader's",
     "snakemake --workflow-profile configs/profiles/gpu "
     "--configfile configs/scale/paper.yaml": "GPUs",
+    "snakemake --workflow-profile configs/profiles/gpu "
+    "--configfile configs/profiles/paper_in_stacks.yaml": "GPUs",
     "snakemake --executor slurm --workflow-profile configs/profiles/slurm "
     "--configfile configs/scale/paper.yaml": "a Slurm",
 }

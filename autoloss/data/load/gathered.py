@@ -57,6 +57,14 @@ class Gathered:
         shape = len(self.each), len(rows) // len(self.each)
         return Batch(ids.view(*shape, -1).long(), labels.view(shape).long())
 
+    def part(self, rows: slice) -> Batch:
+        """These rows of each run, in stored order."""
+        each = [slice(start + rows.start, start + rows.stop) for start in self._starts]
+        ids, labels = (
+            torch.stack([x[own] for own in each]).long() for x in (self._ids, self._labels)
+        )
+        return Batch(ids, labels)
+
     def _ordered(self, epoch: int) -> Tensor:
         """The rows of an epoch, `[S, n]`, those of a batch in stored order as in `Batches`."""
         orders = []

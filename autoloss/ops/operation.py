@@ -64,7 +64,8 @@ class Operation:
     """A function of tensors, then constants, with derivatives of its own.
 
     In a stack of runs every tensor has one dimension more, in front; but tables lie one under the
-    other. A stack is computed by the reference, which names dimensions from the end.
+    other. It is computed by the reference, which names dimensions from the end, unless `fits` takes
+    it too.
 
     Args:
         name: what the autograd graph calls it.

@@ -155,7 +155,13 @@ class Runner:
                 for held in holders:
                     held.note(epoch=beat.epoch, said=beat.position)
 
-            states = self._train_together(name, runs, done, listen)
+            def say(line: str) -> None:
+                for run, held in zip(runs, holders, strict=True):
+                    if line.startswith(f"{run.name}: "):
+                        held.about["last"] = line.removeprefix(f"{run.name}: ")
+                self.report(line)
+
+            states = replace(self, report=say)._train_together(name, runs, done, listen)
             records = [record or self._written(run) for run, record in zip(runs, done, strict=True)]
             for state in states:
                 checkpoint.remove(state)

@@ -200,9 +200,9 @@ class Stack(Loop):
             copy_into(self.runs[s].method, part(self.method, s))
         n, logits = len(self.method.candidates), self._predict()
         numbers = torch.stack([self._numbers(s, sums.of_run(s), logits[s]) for s in live]).cpu()
-        sizes = 1, n, n, 3, numbers.shape[1] - 2 * n - 4
+        sizes = [1, n, n, 3, numbers.shape[1] - 2 * n - 4]
         for s, row in zip(live, numbers, strict=True):
-            run, (loss, weights, selected, judged, chosen) = self.runs[s], row.split(sizes)
+            run, (loss, weights, selected, judged, chosen) = self.runs[s], torch.split(row, sizes)
             own = Sums(*(x.to(sums.loss.dtype) for x in (loss[0], weights, selected)))
             finite, auc, logloss = judged.tolist()
             table = chosen.view(run.task.classes * BINS, -1).numpy()

@@ -107,6 +107,21 @@ def test_the_paper_scale_is_planned_before_there_are_data():
     assert found["disk"]["prepared_arrays"] > 45_840_617 * 40 * 4
 
 
+def test_kernels_of_a_stack_are_started_once_for_all_its_seeds():
+    """A small step takes a GPU as long for twelve runs as for one, and for places that idle."""
+    cell, use = Cell("ml100k-ctr", "deepfm", "ce"), resources(8, gpus=1)
+    one, twelve = (training(study(training={"device": "cuda", "stack": s}), use) for s in (1, 12))
+    alone, together = one.costs[cell], twelve.costs[cell]
+    assert (together.job_seconds(12) < alone.job_seconds(12) / 5).all()
+    assert (together.job_seconds(1) == together.job_seconds(12)).all()
+    assert together.checkpoint_bytes == 12 * alone.checkpoint_bytes
+    said = [
+        any("No stack was ever timed" in x for x in make_plan(t)["assumptions"])
+        for t in (one, twelve)
+    ]
+    assert said == [False, True]
+
+
 def epochs_of(found, name):
     return next(size["epochs"] for size in found["data"] if size["data_set"] == name)
 

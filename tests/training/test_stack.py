@@ -183,7 +183,7 @@ def test_stopped_it_goes_on_with_the_same_bits(updates, data, tmp_path, monkeypa
         file.unlink()
 
 
-def test_a_runs_bits_depend_on_how_many_there_are_and_not_on_which(data):
+def test_a_runs_bits_depend_on_how_many_there_are_and_not_on_which(data, double):
     """So one that is finished may be replaced by anything."""
     config = small("autoloss", {"hidden": [8, 6], "every": 3}, batch_size=60)
     digests = []

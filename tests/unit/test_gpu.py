@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
+from autoloss.data.load.gathered import Gathered
+from autoloss.data.load.together import Ahead
 from autoloss.hypergradient import ESTIMATORS
 from autoloss.methods.load import load
 from autoloss.models import MODELS
 from autoloss.ops.dropout import dropout_mask
 from autoloss.ops.random import gumbel, words
+from autoloss.seeds import Draw, Seeds
 from autoloss.task import Task
-from autoloss.training import checkpoint
+from autoloss.training import checkpoint, evaluate, on_device
 from autoloss.training.loop import Trainer
 from autoloss.training.stack import Stack
 from tests.tiny import TASKS, tiny_config
@@ -152,6 +156,56 @@ def test_a_stack_trains_as_its_runs_do_on_the_cpu(name, task, tmp_path):
         Stack(runs).train_to_the_end()
         curves.append([c["train_loss"] for run in runs for c in run.progress.curves])
     assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+
+
+def test_batches_read_ahead_give_the_same_bits(tmp_path):
+    found = []
+    for k in range(2):
+        made = stack("autoloss", "binary", tmp_path / str(k), max_epochs=2)
+        assert {type(source) for source in made.sources.values()} == {Gathered}
+        if k:
+            each = {name: Ahead(source.each, made.device) for name, source in made.sources.items()}
+            made.sources = each
+        made.train_to_the_end()
+        found.append(digests(made))
+    assert found[0] == found[1]
+
+
+def test_a_run_has_the_same_bits_whoever_its_neighbours_are(tmp_path):
+    data, found = splits(tmp_path, 2), []
+    for seeds in ((0, 1, 2), (5, 1, 7)):
+        config = small("autoloss", device="cuda", max_epochs=3)
+        order = [data[1 if seed == 1 else 0] for seed in seeds]
+        made = Stack(trainers(config, order, "deepfm", "autoloss", seeds, in_stack=True))
+        made.train_to_the_end()
+        found.append(digests(made)[1])
+    assert found[0] == found[1]
+
+
+def test_a_stack_draws_there_what_it_draws_on_the_cpu():
+    drawn = []
+    for device in ("cpu", "cuda"):
+        seeds = Seeds([3, -7, 2**62], torch.device(device))
+        for t in range(3):  # at first one by one, then at once
+            seeds.begin(t, "kind")
+            draw = Draw.of(seeds.clock, seeds, "dropout", "inner")
+            like = torch.empty(3, 33, 5, device=device)
+            drawn += [dropout_mask(like, 0.2, draw.seed(1)), gumbel(draw.seed(2), like)]
+    for one, other in zip(drawn[:6], drawn[6:], strict=True):
+        torch.testing.assert_close(one, other.cpu(), rtol=1e-5, atol=1e-5)
+
+
+@both
+def test_a_run_is_judged_there_as_on_the_host(task):
+    random, kind = np.random.default_rng(0), Task(TASKS[task])
+    labels = random.integers(0, kind.classes, 5000)
+    shape = 5000 if kind.binary else (5000, kind.classes)
+    logits = random.normal(size=shape).round(1).astype(np.float32)  # with ties
+    given = torch.tensor(labels, device="cuda"), torch.tensor(logits, device="cuda")
+    for name in ("auc", "logloss"):
+        found = float(getattr(on_device, name)(kind, *given))
+        expected = getattr(evaluate, name)(kind, labels, logits.astype(float))
+        assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_stopped_a_stack_goes_on_with_the_same_bits(tmp_path):

@@ -70,7 +70,8 @@ class Ahead(Together):
         made = self._coming[1].result()
         batch = Batch(*(x.to(self.device, non_blocking=True, copy=True).long() for x in made))
         if self.device.type == "cuda":
-            self._rooms[0].read = torch.cuda.current_stream(self.device).record_event()
+            stream = torch.cuda.current_stream(self.device)
+            self._rooms[0].read = stream.record_event()  # type: ignore[no-untyped-call]
         self._begin(k + 1)
         return batch
 

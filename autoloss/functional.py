@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from autoloss.layers.batch_norm import BatchNorm
 from autoloss.layers.dropout import Dropout, drawing, dropouts
 from autoloss.layers.embedding import FieldEmbedding, Window
 from autoloss.seeds import Draw
@@ -29,9 +30,11 @@ class Parts:
     Args:
         trainable: the parameters that require gradients, by name.
         tables: the `FieldEmbedding`s, by the name of their parameter.
-        buffers: the module that has it and its name there, by the name of the buffer.
+        buffers: the module that has it and its name there, by the name of the buffer; of a stack
+            without those of `norms` and tables, which no pass writes.
         dropouts: the layers that need to be told where to draw their masks from.
         tied: whether modules share parameters or buffers.
+        norms: of a stack, the batch norms that keep running statistics.
     """
 
     trainable: dict[str, nn.Parameter]
@@ -39,6 +42,7 @@ class Parts:
     buffers: dict[str, tuple[nn.Module, str]]
     dropouts: list[Dropout]
     tied: bool
+    norms: list[BatchNorm] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: nn.Module) -> Parts:
@@ -46,11 +50,20 @@ class Parts:
         kinds = model.named_parameters, model.named_buffers
         tied = any(len(list(k(remove_duplicate=False))) > len(list(k())) for k in kinds)
         trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        buffers = {}
+        norms = [
+            module
+            for module in model.modules()
+            if isinstance(module, BatchNorm)
+            and module.running_mean is not None
+            and module.running_mean.dim() > 1
+        ]
+        tables, buffers = tables_of(model), {}
+        unwritten = {*norms, *(table for table in tables.values() if table.bounds.dim() > 1)}
         for name, _ in model.named_buffers():
             of, _, own = name.rpartition(".")
-            buffers[name] = model.get_submodule(of), own
-        return cls(trainable, tables_of(model), buffers, dropouts(model), tied)
+            if (module := model.get_submodule(of)) not in unwritten:
+                buffers[name] = module, own
+        return cls(trainable, tables, buffers, dropouts(model), tied, norms)
 
 
 class FunctionalModel:
@@ -134,11 +147,21 @@ class FunctionalModel:
         buffers = {name: getattr(module, own).clone() for name, (module, own) in owned}
         everything = {**params, **buffers}
         values = {name: everything.pop(name, kept) for name, kept in self._values.items()}
-        with self._windows(values, k), drawing(self._parts.dropouts, draw):
+        with self._windows(values, k), drawing(self._parts.dropouts, draw), self._still():
             logits: Tensor = functional_call(
                 self.model, everything, (self._ids[k],), tie_weights=self._parts.tied
             )
         return logits
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        for norm in self._parts.norms:
+            vars(norm)["still"] = True
+        try:
+            yield
+        finally:
+            for norm in self._parts.norms:
+                vars(norm).pop("still")
 
     @contextmanager
     def _windows(self, values: Mapping[str, Tensor], k: int) -> Iterator[None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -48,8 +48,8 @@ class Seeds:
         self._plan = self._plans.setdefault(alike, Plan(self.keys))
         self._plan.begin(t)
 
-    def once(self, place: Place, make: Callable[[], Tensor], *what: Hashable) -> Tensor:
-        """What is made of a place's words in this step; made once."""
+    def once(self, place: Place | None, make: Callable[[], Tensor], *what: Hashable) -> Tensor:
+        """What is made of a place's words, or of none, in this step; made once."""
         if (place, what) not in self._made:
             self._made[place, what] = make()
         return self._made[place, what]
@@ -130,6 +130,10 @@ class Draw(NamedTuple):
         if t is not seed.clock and t != seed.t:
             raise ValueError(f"noise of step {int(t)}, and the stack is at step {seed.t}")
         return cls(t, (seed, role))
+
+    def once(self, make: Callable[[], Any], *what: Hashable) -> Any:
+        """What `make` gives; of a stack once in a step, by the name of `what`."""
+        return make() if isinstance(self.key, int) else self.key[0].once(None, make, *what)
 
     def seed(self, k: int) -> Seed:
         """The seed for what draws k-th in the pass: 0 is the relaxation, dropout is 1, 2, ..."""

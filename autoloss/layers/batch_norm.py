@@ -16,6 +16,8 @@ class BatchNorm(nn.BatchNorm1d):
     Of a stack all is `[S, ...]`, the running statistics too.
     """
 
+    still = False  # whether passes in training leave the running statistics alone
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalised by the batch in training mode, by the running statistics in evaluation."""
         if not self.training:
@@ -35,6 +37,8 @@ class BatchNorm(nn.BatchNorm1d):
     def training_inputs(self) -> tuple[Any, ...]:
         """Of `batch_norm`, those behind x; counts a batch of training."""
         assert self.momentum is not None  # an average over all batches is not computed
+        if self.still:
+            return self.weight, self.bias, None, None, self.momentum, self.eps
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         running = self.running_mean, self.running_var

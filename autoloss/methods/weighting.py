@@ -99,7 +99,7 @@ class Temperature:
     def __call__(self, t: Time) -> float | Tensor:
         """tau at DRS step `t`."""
         if isinstance(t, Tensor):
-            return (self.start - self.slope * t.double() / self.unit).clamp_min(self.floor)
+            return (self.start - self.slope / self.unit * t.double()).clamp_min(self.floor)
         return max(self.floor, self.start - self.slope * t / self.unit)
 
 
@@ -116,7 +116,8 @@ class GumbelSoftmax:
 
     def __call__(self, scores: Tensor, draw: Draw) -> Tensor:
         """Weights of the same shape as `scores`, on the simplex along the last axis."""
-        soft: Tensor = gumbel_softmax(scores, self.temperature(draw.t), draw.seed(0))
+        tau = draw.once(lambda: self.temperature(draw.t), self.temperature)
+        soft: Tensor = gumbel_softmax(scores, tau, draw.seed(0))
         if not self.straight_through:
             return soft
         hard = one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft.dtype)

@@ -255,12 +255,13 @@ def _parts(model: nn.Module) -> Parts:
 @contextmanager
 def _noise(draw: Draw, device: torch.device) -> Iterator[None]:
     """Within, torch's generators of the CPU and of `device` are at the draw's own place."""
-    cuda = device.type == "cuda"
+    cuda, seed = device.type == "cuda", draw.seed(0)
+    assert isinstance(seed, int)  # of one run
     with torch.random.fork_rng([device] if cuda else []):
-        torch.default_generator.manual_seed(draw.seed(0))
+        torch.default_generator.manual_seed(seed)
         if cuda:
             with torch.cuda.device(device):
-                torch.cuda.manual_seed(draw.seed(0))
+                torch.cuda.manual_seed(seed)
         yield
 
 

@@ -147,7 +147,7 @@ class Draw(NamedTuple):
         seed = self.seed(k)
         while True:
             yield seed
-            seed = seed.again() if isinstance(seed, Drawn) else word(seed, AGAIN)
+            seed = word(seed, AGAIN) if isinstance(seed, int) else seed.again()
 
 
 @contextmanager

@@ -51,10 +51,12 @@ class L2RW(Method):
         simplex=False,
     )
 
+    current: Tensor
+
     def build(self) -> None:
         """Nothing is kept between batches."""
         n = len(self.candidates)
-        self.current = torch.full((n,), 1 / n)
+        self.register_buffer("current", torch.full((n,), 1 / n), persistent=False)
 
     def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The weights that `before_step` made for this batch, `[B, n]`."""

@@ -121,9 +121,9 @@ class Learned(Parametric):
     def _due(self, t: int) -> bool:
         return t > 0 and t % self.options["every"] == 0
 
-    def kind(self, t: int) -> bool:
+    def kind(self, t: int) -> int:
         """Whether an outer step is due."""
-        return self._due(t)
+        return int(self._due(t))
 
     def _estimate(self, problem: OuterProblem, xi: float) -> Gradients:
         self._require_gradients(True)

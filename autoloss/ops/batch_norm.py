@@ -29,8 +29,10 @@ def normalise(x: Tensor, weight: Tensor, bias: Tensor, *rest: Any) -> tuple[Tens
 def _stacked(x: Tensor, weight: Tensor, bias: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     """Features of all runs side by side are features of one."""
     *running, momentum, eps = rest
-    each = (None if of is None else of.view(-1) for of in (*_flat(weight, bias), *running))
-    y, *own = torch.native_batch_norm(_beside(x), *each, True, momentum, eps)
+    flat_weight, flat_bias = _flat(weight, bias)
+    mean, var = (None if of is None else of.view(-1) for of in running)
+    given = _beside(x), flat_weight, flat_bias, mean, var
+    y, *own = torch.native_batch_norm(*given, True, momentum, eps)
     return _apart(y, x), *(of.view_as(weight) for of in own)
 
 

@@ -28,6 +28,9 @@ class Noise(Protocol):
     def lowest(self, rate: float) -> Tensor:
         """The lowest draw of 16 bits that dropout keeps, `int16[S]`."""
 
+    def again(self) -> Noise:
+        """The next time that the same draws in this pass."""
+
     def once(self, make: Callable[[], Tensor], *what: Hashable) -> Tensor:
         """What is made of it, `what` by name: kept until the next step, for who draws the same."""
 

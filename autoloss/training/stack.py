@@ -252,8 +252,8 @@ class Stack(Loop):
         """As each run's own: each for the epochs that were its best."""
         over = {s for s in range(len(self.runs)) if s in self.idle or s in self.failures}
         runs = [run.refit(in_stack=True) for run in self.runs]
-        how = {"report": self.report, "listener": self.listener}
-        return Stack(runs, state=state, idle=over, **how)
+        report, listener = self.report, self.listener
+        return Stack(runs, state=state, report=report, idle=over, listener=listener)
 
     def state(self) -> dict[str, Any]:
         """All that the runs need to go on with the same bits."""

@@ -66,8 +66,8 @@ class CandidateLosses:
         values = self._values(labels, logits)
         if (units := self._units) is None:
             return values
-        vars(self)["_units"] = units = units.to(values)  # once: a device would be waited for
-        return values / units
+        vars(self)["_units"] = units = units.to(values.device)  # once: that would be waited for
+        return values / units.to(values)
 
     def _values(self, labels: Tensor, logits: Tensor) -> Tensor:
         names, kinds, o = *self._known, self.options

@@ -82,7 +82,8 @@ def stepped(
     square = beta2 * square + (1 - beta2) * gradient.square()
     # Of zero a root has no slope: 0 times infinity would be what autograd makes of a zero gradient.
     root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
-    step, left = lr / (1 - beta1 ** (steps + 1)), 1 - beta2 ** (steps + 1)
+    done = steps.double() + 1 if isinstance(steps, Tensor) else steps + 1  # of integers: in float32
+    step, left = lr / (1 - beta1**done), 1 - beta2**done
     scale = left.sqrt() if isinstance(left, Tensor) else math.sqrt(left)
     return value - step * mean / (root / scale + eps)
 

@@ -54,7 +54,8 @@ def distinct_rows(
     that no id changes, with one that no id reads, behind all tables.
 
     Raises:
-        IndexError: an id is negative, or not below the size of its field (checked on CPUs).
+        IndexError: an id is negative, or not below the size of its field (checked on CPUs, of one
+            run).
     """
     if bounds.dim() > 1:
         looked_up = torch.cat([ids + bounds[:, None, :-1] for ids in batches], dim=1)

@@ -41,6 +41,10 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
     if first <= config.tuning.seed <= last:
         problem = f"is {config.tuning.seed}, also the seed of a run: those are {first} to {last}"
         raise ConfigError("tuning.seed", problem, "choose a seed that no run has")
+    stack, together = config.training.stack, options.seeds_per_job
+    if stack != "auto" and together % stack:
+        problem = f"is {stack}: places would idle, as a job has {together} seeds"
+        raise ConfigError("training.stack", problem, "give study.seeds_per_job a multiple of it")
     models = *options.models, *options.control_models
     models += tuple(pair.model for pair in (options.source, *options.targets))
     named = *(options.methods or ()), *config.methods

@@ -77,7 +77,8 @@ def run_id(
         controller: the identity of the run whose controller this one takes, if it takes one.
     """
     taken = [] if controller is None else [controller]
-    return _hash([run_key(study, cell), seed, data_hash, *taken])
+    place = [study.place(seed)[1]] if study.stack > 1 else []  # last bits depend on it
+    return _hash([run_key(study, cell), seed, data_hash, *taken, *place])
 
 
 def search_key(study: Study, cell: Cell) -> str:

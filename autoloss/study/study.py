@@ -200,6 +200,10 @@ class Study(Selection):
             return training.stack
         return self.config.study.seeds_per_job if training.device.startswith("cuda") else 1
 
+    def place(self, seed: int) -> tuple[int, int]:
+        """Which of the stacks a run is in, and its place there."""
+        return divmod(seed - self.seeds.start, self.stack)
+
     def searches(self, cell: Cell) -> bool:
         """Whether something is searched for a cell before its seeds are trained."""
         return self.config.protocol == "tuned" or self.entry(cell.method).info.searches

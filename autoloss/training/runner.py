@@ -102,48 +102,31 @@ class Runner:
                 split: PreparedData.open(self.study.prepared_folder(cell.dataset, split))
                 for split in dict.fromkeys(map(self.study.split_of, seeds))
             }
-            height = self.study.stack
-            if height == 1:
-                records = [self.train_seed(cell, s, data[self.study.split_of(s)]) for s in seeds]
-            else:
-                parts = [list(part) for _, part in groupby(seeds, self._stack_of)]
-                records = [r for part in parts for r in self.train_stack(cell, part, data)]
+            stacks = groupby(seeds, lambda seed: self.study.place(seed)[0])
+            records = [r for _, stack in stacks for r in self.train_seeds(cell, [*stack], data)]
             file = self.study.shard_file(cell, first, last)
             write_shard(cell, records, file)
             return file
 
     def train_seed(self, cell: Cell, seed: int, data: PreparedData) -> Record:
-        """One run, on its split; a finished one with the same identity is taken as it is.
+        """One run, on its split."""
+        return self.train_seeds(cell, [seed], {self.study.split_of(seed): data})[0]
+
+    def train_seeds(
+        self, cell: Cell, seeds: Sequence[int], data: Mapping[int, PreparedData]
+    ) -> list[Record]:
+        """Runs of a stack's seeds at once, on `data` by split, or one run, where these are one.
+
+        A finished one with the same identity is taken as it is. A run's bits depend on how many
+        there are in its stack and on its place, not on the others: the places of finished runs, and
+        those for which there is no seed, idle.
 
         One process at a time: an orphan of a killed workflow and its successor never write the same
         record, of this code or older; who comes second waits, and takes what the first one leaves
         where that is the run it wants.
         """
-        run = self._attempt(cell, seed, data)
-        with machine_faults(run.name), self._held(run) as held:
-            if (done := self._done(run)) is not None:
-                return done
-
-            def listen(beat: Beat) -> None:
-                self.beat(run.name, beat)
-                held.note(epoch=beat.epoch, said=beat.position)
-
-            def say(line: str) -> None:
-                held.about["last"] = line.removeprefix(f"{run.name}: ")
-                self.report(line)
-
-            return replace(self, report=say)._train(run, listen)
-
-    def train_stack(
-        self, cell: Cell, seeds: Sequence[int], data: Mapping[int, PreparedData]
-    ) -> list[Record]:
-        """Runs of these seeds at once, on `data` by split; finished ones are taken as they are.
-
-        A run's bits depend on how many there are and on its place, that of its seed in its job, not
-        on the others: the places of finished runs, and those for which there is no seed, idle.
-        """
         runs = [self._attempt(cell, seed, data[self.study.split_of(seed)]) for seed in seeds]
-        name = f"{cell} seeds {seeds[0]}-{seeds[-1]}"
+        name = runs[0].name if len(runs) == 1 else f"{cell} seeds {seeds[0]}-{seeds[-1]}"
         with machine_faults(name), ExitStack() as locks:
             holders = [locks.enter_context(self._held(run)) for run in runs]
             done = [self._done(run) for run in runs]
@@ -161,21 +144,14 @@ class Runner:
                         held.about["last"] = line.removeprefix(f"{run.name}: ")
                 self.report(line)
 
-            states = replace(self, report=say)._train_together(name, runs, done, listen)
+            saying = replace(self, report=say)
+            if self.study.stack == 1:
+                return [saying._train(runs[0], listen)]
+            states = saying._train_together(name, runs, done, listen)
             records = [record or self._written(run) for run, record in zip(runs, done, strict=True)]
             for state in states:
                 checkpoint.remove(state)
             return records
-
-    def _stack_of(self, seed: int) -> tuple[int, int]:
-        """The seed's job, by the first seed of it, and the how-manieth stack of that it is in."""
-        job = max((first for first, _ in self.study.shards() if first <= seed), default=seed)
-        return job, (seed - job) // self.study.stack
-
-    def _place(self, run: Attempt) -> int:
-        """Its place in its stack."""
-        job, number = self._stack_of(run.seed)
-        return run.seed - job - number * self.study.stack
 
     def _attempt(self, cell: Cell, seed: int, data: PreparedData) -> Attempt:
         return Attempt(cell, seed, run_id_of(self.study, cell, seed, data.data_hash), data)
@@ -247,7 +223,7 @@ class Runner:
         states = state, refit_state(state)
         for run in runs:
             self._take(run)
-        at = {self._place(run): run for run in runs}
+        at = {self.study.place(run.seed)[1]: run for run in runs}
         places = [at.get(s, runs[0]) for s in range(self.study.stack)]
         left = [run for run, record in zip(runs, done, strict=True) if record is None]
         stack = None
@@ -255,7 +231,7 @@ class Runner:
             stack = Stack(
                 [self._trainer(run, in_stack=True) for run in places],
                 state=state,
-                idle={*range(len(places))} - {self._place(run) for run in left},
+                idle={*range(len(places))} - {self.study.place(run.seed)[1] for run in left},
                 report=lambda line: self.report(f"{name}: {line}"),
                 listener=listener,
             )
@@ -267,7 +243,7 @@ class Runner:
             for run in left:
                 if run.failure:
                     continue
-                s = self._place(run)
+                s = self.study.place(run.seed)[1]
                 with self._recording(run):
                     run.phases.append(stack.runs[s])
                     if s in stack.failures:

@@ -8,7 +8,8 @@ that is over idles, and computes on: without it the others' last bits would be o
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 from autoloss.data.load.batches import Batch
 from autoloss.data.load.gathered import Gathered
 from autoloss.data.load.together import Ahead, Together
-from autoloss.errors import ConfigError
+from autoloss.errors import ConfigError, UserError
+from autoloss.faults import fault_in
 from autoloss.functional import FunctionalModel
 from autoloss.layers.stack import copy_into, part, stacked
 from autoloss.methods.contract import Method, Step
@@ -79,11 +81,9 @@ class Stack(Loop):
             require_every_class(run.task, run.judged.labels.numpy())
         self._labels = torch.stack([run.judged.labels for run in runs]).to(self.device)
         _require_declared(first.method)
-        try:
+        with self._refused():  # it may be of other sizes in each run
             self.model = stacked([run.model for run in runs])
             self.method = stacked([run.method for run in runs])
-        except RuntimeError as error:  # of other sizes in each run
-            raise self._refused(error) from error
         self.seed = Seeds([run.seed for run in runs], self.device)
         self.method.seed, self.clock = self.seed, self.seed.clock
         if isinstance(self.method, Parametric):
@@ -125,27 +125,29 @@ class Stack(Loop):
     def _require_alike(self) -> None:
         """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
         first = self.batch("train", 0)
-        why: Exception | None = None
         each = [
             _pass(run.model, run.method, Batch(*(x[s] for x in first)), 0, run.seed)
             for s, run in enumerate(self.runs)
         ]
-        try:
+        with self._refused():
             together = _pass(self.model, self.method, first, self.seed.clock, self.seed)
-            alike = all(
-                _alike(stack, torch.stack(alone))
-                for stack, *alone in zip(together, *each, strict=True)
-            )
-        except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            alike, why = False, error
-        if not alike:
-            raise self._refused(why) from why
+            for stack, *alone in zip(together, *each, strict=True):
+                _require_close(stack, torch.stack(alone))
 
-    def _refused(self, why: Exception | None) -> ConfigError:
-        said = f" ({str(why).partition(chr(10))[0]})" if why else ""
-        problem = f"{self.what} is not in a stack what it is alone{said}"
-        mend = "set it to 1, or name dimensions from the end, as docs/methods-contract.md has it"
-        return ConfigError("training.stack", problem, mend)
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Errors within say that the model or the method takes no stack, but for the machine's."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, UserError) or fault_in(error) is not None:
+                raise
+            said = str(error).partition("\n")[0] or type(error).__name__
+            problem = f"{self.what} is not in a stack what it is alone ({said})"
+            mend = (
+                "set it to 1, or name dimensions from the end, as docs/methods-contract.md has it"
+            )
+            raise ConfigError("training.stack", problem, mend) from error
 
     @property
     def progress(self) -> Progress:
@@ -304,17 +306,20 @@ def _pass(
     return logits, loss, weights
 
 
-def _alike(stack: Tensor, alone: Tensor) -> bool:
-    """Whether each run, if finite, is alone what it is there, but for the rounding of its kernels.
+def _require_close(stack: Tensor, alone: Tensor) -> None:
+    """Each run, if finite, is alone what it is there, but for the rounding of its kernels.
 
     A rounded argmax may fall the other way for an example or two.
+
+    Raises:
+        ValueError: it is not.
     """
-    both = zip(stack.double(), alone.double(), strict=True)
-    return stack.shape == alone.shape and all(
-        bool((one - other).norm() <= 0.05 * other.norm())
-        for one, other in both
-        if torch.isfinite(other).all()
-    )
+    if stack.shape != alone.shape:
+        raise ValueError(f"{list(stack.shape)}, where its runs have {list(alone.shape)}")
+    for s, (one, other) in enumerate(zip(stack.double(), alone.double(), strict=True)):
+        near = (one - other).norm() <= 0.05 * other.norm()
+        if torch.isfinite(other).all() and not near:
+            raise ValueError(f"its run {s} has other numbers")
 
 
 def _values(module: nn.Module) -> dict[str, Tensor]:

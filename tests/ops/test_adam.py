@@ -116,3 +116,16 @@ def test_a_gradient_that_lies_transposed_is_read_as_it_is():
         ends.append(adam.moments[0][0].clone())
     torch.testing.assert_close(ends[0], 0.1 * gradient)
     assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.int64])
+@pytest.mark.parametrize("steps", [0, 1, 30])
+def test_a_stacks_count_of_steps_moves_as_a_number_does(steps, kind):
+    """In float32 the first steps' 1 - b2^t would have lost four digits."""
+    g, mean, square = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)).unbind()
+    given = torch.zeros(50), g, mean, square.abs()
+    found, right = (
+        stepped(*given, count, AdamOptions(0.01))
+        for count in (torch.tensor(steps, dtype=kind), steps)
+    )
+    torch.testing.assert_close(found, right, rtol=1e-6, atol=0)

@@ -14,6 +14,7 @@ from autoloss.study.study import Study
 from tests.tiny import ROOT
 
 PROFILES = {file.parent.name: file for file in ROOT.glob("configs/profiles/*/config.yaml")}
+STACKS = ROOT / "configs/profiles/paper_in_stacks.yaml"
 LIMITED = sorted(name for name, file in PROFILES.items() if "set-resources" in file.read_text())
 RULES = {"prepare": ("prepare",), "search": ("search",), "train": ("train", "train_learned")}
 
@@ -29,18 +30,35 @@ def limits(name: str) -> dict[str, dict[str, float]]:
     }
 
 
-@pytest.mark.parametrize("name", LIMITED)
-def test_a_job_may_take_what_the_plan_expects_at_most_of_the_paper_scale(name):
+def planned(study):
+    """The stages of a study on 8 GPUs, by name."""
     devices = load_devices(ROOT)
     use = Resources(64, 8, 1, choose_device(devices, None, 8))
-    study = Study.load({"scale": "paper"}, ROOT)
     plan = make_plan(Training(study, devices, load_costs(ROOT / COSTS), use))
-    stages = {stage["stage"]: stage for stage in plan["stages"]}
-    found = limits(name)
+    return {stage["stage"]: stage for stage in plan["stages"]}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_job_may_take_what_the_plan_expects_at_most_of_the_paper_scale(name):
+    stages, found = planned(Study.load({"scale": "paper"}, ROOT)), limits(name)
     for stage, rules in RULES.items():
         for rule in rules:
             assert found[rule]["runtime"] / 60 >= stages[stage]["longest_job_hours"].high
             assert found[rule]["mem_mb"] / 1000 >= 2 * stages[stage]["memory_gb"]
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_job_of_all_seeds_is_through_by_its_last_attempt(name):
+    """Each asks for more than the one before, and goes on from its checkpoint."""
+    study = Study.load(yaml.safe_load(STACKS.read_text()), ROOT)
+    assert study.stack == study.config.study.seeds == 12
+    assert study.shards() == [(0, 11)]
+    attempts = range(1, 2 + yaml.safe_load(PROFILES[name].read_text())["retries"])
+    job, found = planned(study)["train"], limits(name)
+    for rule in RULES["train"]:
+        hours = sum(found[rule]["runtime"] * attempt for attempt in attempts) / 60
+        assert hours >= job["longest_job_hours"].high
+        assert found[rule]["mem_mb"] * attempts[-1] / 1000 >= 2 * job["memory_gb"]
 
 
 @pytest.mark.parametrize("name", LIMITED)

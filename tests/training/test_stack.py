@@ -6,14 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from autoloss.errors import ConfigError, DataError
+from autoloss.config import overlay
+from autoloss.errors import ConfigError, DataError, MachineError
+from autoloss.faults import machine_faults
 from autoloss.layers.embedding import FieldEmbedding
 from autoloss.layers.stack import part, stacked
 from autoloss.methods.load import load
 from autoloss.models import MODELS
 from autoloss.records.store import read_record
+from autoloss.search.run import search
 from autoloss.study.cell import Cell
-from autoloss.study.identity import run_key
+from autoloss.study.identity import run_id, run_key
 from autoloss.study.study import Study
 from autoloss.training import stop
 from autoloss.training.graphs import Graphs
@@ -112,6 +115,35 @@ def test_runs_stop_early_each_at_its_own_epoch(data, double):
     assert len({run.progress.epoch for run in alone}) > 1
     for pair in zip(together, alone, strict=True):
         require_equal(*pair)
+
+
+def test_in_single_precision_by_kernels_or_in_a_stack_curves_are_the_same(data):
+    """As runs are: what rounds is another order of sums."""
+    config = small("autoloss", {"every": 3, "look_ahead": "optimizer"}, table_updates="deferred")
+    for alone, together in zip(
+        *trained_both_ways(config, data["binary"], "deepfm", "autoloss"), strict=True
+    ):
+        require_equal(together, alone, loose=1e8)
+
+
+def test_refitted_each_trains_for_the_epochs_that_were_its_best(data, double):
+    config = small("ce", max_epochs=12, patience=1, lr=0.05)
+    alone, together = (
+        trainers(config, data["binary"], "deepfm", "ce", in_stack=how) for how in (False, True)
+    )
+    for run in alone:
+        run.train_to_the_end()
+    first = Stack(together, idle={1})
+    first.train_to_the_end()
+    second = first.refit(None)
+    second.train_to_the_end()
+    assert together[0].progress.best_epoch != together[2].progress.best_epoch
+    for s in (0, 2):
+        right = alone[s].refit()
+        right.train_to_the_end()
+        for run in (right, second.runs[s]):
+            run.judge_best()
+        require_equal(second.runs[s], right, loose=10)
 
 
 def test_a_run_that_diverges_fails_alone(data, double):
@@ -215,6 +247,29 @@ def test_code_that_mixes_runs_up_is_refused_before_training(data):
         Stack(runs)
 
 
+class Alone(Mixed):
+    """A model that breaks on a stack, and says nothing of why."""
+
+    def forward(self, ids):
+        assert ids.dim() == 2
+        return super().forward(ids)
+
+
+def test_what_breaks_on_a_stack_is_refused_but_not_a_fault_of_the_machine(data, monkeypatch):
+    runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
+    for run in runs:
+        run.model = Alone(run.data.field_sizes)
+    with pytest.raises(ConfigError, match="deepfm under ce is not in a stack what it is alone"):
+        Stack(runs)
+
+    def full(modules):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("autoloss.training.stack.stacked", full)
+    with pytest.raises(MachineError, match="out of memory"), machine_faults("a job"):
+        Stack(runs)
+
+
 class Undeclared(load("ce")):
     """A step of its own, of which nothing says that it computes a stack."""
 
@@ -299,11 +354,17 @@ def test_where_no_graph_can_be_made_it_is_said_once_and_steps_are_taken(change, 
 CELL = Cell("ml100k-ctr", "deepfm", "autoloss")
 
 
+def in_jobs_of(seeds, first=0, **training):
+    """A study of two seeds whose jobs have so many."""
+    keys = {"seeds_per_job": seeds, "first_seed": first}
+    return Study(overlay(tiny_config(**training), {"study": keys}, "test"), ROOT)
+
+
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A study whose jobs train three runs at once, of which it has two."""
     monkeypatch.chdir(tmp_path)
-    plan = Study(tiny_config(stack=3), ROOT)
+    plan = in_jobs_of(3, stack=3)
     tiny_splits(plan, CELL.dataset, 2)
     return plan
 
@@ -335,6 +396,30 @@ def test_what_a_methods_code_does_wrong_fails_all_its_runs(study, monkeypatch):
         assert (failed.kind, failed.message) == ("ZeroDivisionError", "somebody's")
 
 
+@pytest.mark.parametrize("method", ["autoloss", "grid", "autoloss_frozen"])
+def test_a_run_of_a_stack_takes_what_it_takes_alone(method, tmp_path, monkeypatch):
+    """What a search chose, and the controller of its own seed."""
+    cell, found = Cell(CELL.dataset, CELL.model, method), []
+    for height in (1, 2):
+        folder = tmp_path / str(height)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        study = in_jobs_of(2, stack=height)
+        source = study.controller_of(cell)
+        for one in filter(None, (source, cell)):
+            tiny_splits(study, one.dataset, 2)
+            if study.searches(one):
+                search(study, one, lambda line: None)
+            Runner(study, lambda line: None).train_shard(one, 0, 1)
+        found.append([read_record(study.record_file(cell, seed)) for seed in (0, 1)])
+    for alone, together in zip(*found, strict=True):
+        assert together.status == alone.status == "ok"
+        assert together.run_id != alone.run_id
+        assert (together.controller is None) == (alone.controller is None)
+        for split, metrics in alone.metrics.items():
+            assert together.metrics[split] == pytest.approx(metrics, abs=2e-3)
+
+
 def test_only_where_a_gpu_is_asked_for_by_name_seeds_are_stacked_by_themselves():
     def height(**keys):
         return Study(tiny_config(**keys), ROOT).stack
@@ -342,13 +427,37 @@ def test_only_where_a_gpu_is_asked_for_by_name_seeds_are_stacked_by_themselves()
     assert height(device="cpu") == height(device="auto") == 1
     assert height(device="cuda") == height(device="cuda:1") == 2  # seeds_per_job of the smoke scale
     assert height(device="cuda", stack=1) == 1
-    assert height(device="cpu", stack=5) == 5
+    assert height(device="cpu", stack=2) == 2
+
+
+def test_places_that_would_idle_in_every_job_are_refused():
+    with pytest.raises(ConfigError, match=r"training.stack: is 3: places would idle") as error:
+        Study(tiny_config(stack=3), ROOT)
+    assert "give study.seeds_per_job a multiple of it" in str(error.value)
+    assert in_jobs_of(6, stack=3).stack == 3
+
+
+def test_a_run_is_at_its_seeds_place_in_its_job():
+    study = in_jobs_of(6, first=5, stack=3)
+    assert [study.place(seed) for seed in (5, 6, 7, 8, 10, 11)] == [
+        *((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0)),
+    ]
 
 
 def test_how_many_train_at_once_is_part_of_a_runs_identity():
     def key(**keys):
-        return run_key(Study(tiny_config(**keys), ROOT), CELL)
+        return run_key(in_jobs_of(6, **keys), CELL)
 
     assert key(device="cpu") == key(device="auto") == key(device="cuda", stack=1)
     assert len({key(device="cpu"), key(device="cuda"), key(stack=3)}) == 3
-    assert key(device="cuda") == key(device="cpu", stack=2)
+    assert key(device="cuda") == key(device="cpu", stack=6)
+
+
+def test_and_so_is_its_place():
+    """Seed 6 is second, or, in a study that begins with another, first."""
+
+    def identity(first, stack):
+        return run_id(in_jobs_of(2, first, stack=stack), CELL, 6, "of data")
+
+    assert identity(5, 2) != identity(6, 2)
+    assert identity(5, 1) == identity(6, 1)

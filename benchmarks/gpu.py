@@ -71,7 +71,7 @@ def stack_of(
         System(vocabulary, (128, 128), f"{method}/{updates}", seed=seed, **how).trainer
         for seed in seeds
     ]
-    return Stack(runs, report=partial(say, "stack says"))
+    return Stack(runs, report=lambda line: say("stack says", line=line))
 
 
 def train(stack: Any, steps: int) -> None:

@@ -12,7 +12,7 @@ from autoloss.training.stack import Stack
 from tests.tiny import TASKS, with_needs
 from tests.unit import stacks
 from tests.unit.stacks import in_double_precision, require_equal, small, trained_both_ways, trainers
-from tests.unit.tape import Tape
+from tests.unit.tape import Taped
 
 METHODS = discover()
 UPDATES = {"binary": "deferred", "rating": "dense"}
@@ -48,18 +48,6 @@ def test_its_runs_end_where_they_end_alone(name, task, data):
     pairs = trained_both_ways(config_of(name, task), data[task], "deepfm", name)
     for alone, together in zip(*pairs, strict=True):
         require_equal(together, alone)
-
-
-class Taped:
-    """A `Recorder`: what it records is done again by a `Tape`."""
-
-    def warm(self, work):
-        return work()
-
-    def record(self, work):
-        with Tape() as tape:
-            results = work()
-        return results, tape.replay
 
 
 @every_method

@@ -364,7 +364,7 @@ def in_jobs_of(seeds, first=0, **training):
 def study(tmp_path, monkeypatch):
     """A study whose jobs train three runs at once, of which it has two."""
     monkeypatch.chdir(tmp_path)
-    plan = in_jobs_of(3, stack=3)
+    plan = in_jobs_of(3, stack=3, checkpoint_seconds=0)
     tiny_splits(plan, CELL.dataset, 2)
     return plan
 
@@ -383,6 +383,41 @@ def test_a_job_records_each_run_of_its_stack(method, study, monkeypatch):
     assert read_record(study.record_file(cell, 1)).digest == records[1].digest
     monkeypatch.setattr(Stack, "run_epoch", lambda self, _: pytest.fail("trained again"))
     Runner(study, lambda line: None).train_shard(cell, 0, 1)
+
+
+@pytest.mark.parametrize("method", ["autoloss", "ce_more_data"])
+def test_killed_between_two_records_a_job_goes_on_with_the_other(method, study, monkeypatch):
+    """From the last checkpoint, of both; a refit has one of its own."""
+    cell, runner = Cell(CELL.dataset, CELL.model, method), Runner(study, lambda line: None)
+    written, take, steps = Runner._written, Stack.take, []
+
+    def counted(self, step):
+        steps.append(step.t)
+        return take(self, step)
+
+    def killed(self, run):
+        if run.seed == 1:
+            raise KeyboardInterrupt
+        return written(self, run)
+
+    def digests():
+        return [read_record(study.record_file(cell, seed)).digest for seed in (0, 1)]
+
+    monkeypatch.setattr(Stack, "take", counted)
+    runner.train_shard(cell, 0, 1)
+    right, whole = digests(), len(steps)
+    for seed in (0, 1):
+        study.record_file(cell, seed).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "_written", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runner.train_shard(cell, 0, 1)
+    assert study.record_file(cell, 0).exists()
+    assert not study.record_file(cell, 1).exists()
+    steps.clear()
+    runner.train_shard(cell, 0, 1)
+    assert digests() == right
+    assert len(steps) <= 2 < whole
 
 
 def test_what_a_methods_code_does_wrong_fails_all_its_runs(study, monkeypatch):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from autoloss.training.graphs import Work
+from autoloss.training.steps import Taken
 
 # A device would be waited for, or a shape depends on numbers.
 WAITS = """_local_scalar_dense nonzero _unique2 unique_dim bincount masked_select lift_fresh"""
@@ -70,3 +74,17 @@ class Tape(TorchDispatchMode):
             for to, value in zip(tree_leaves(out), tree_leaves(again), strict=True):
                 if isinstance(to, Tensor) and to.data_ptr() != value.data_ptr():
                     to.copy_(value)
+
+
+class Taped:
+    """A `Recorder` of `autoloss.training.graphs`: what it records is done again by a `Tape`."""
+
+    def warm(self, work: Work) -> Taken:
+        """Do it."""
+        return work()
+
+    def record(self, work: Work) -> tuple[Taken, Callable[[], None]]:
+        """Do it, and keep it."""
+        with Tape() as tape:
+            results = work()
+        return results, tape.replay

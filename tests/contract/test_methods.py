@@ -100,7 +100,8 @@ def weighting_of(run):
     if parameters := [p.detach().clone() for p in run.method.parameters()]:
         return parameters
     batch, draw = run.train.batch(run.train.count - 1), run.method.draw(0, "inner")
-    return [run.method.weights(run.method.examples(*batch, torch.zeros(len(batch.labels))), draw)]
+    examples = run.method.examples(*batch, torch.zeros(len(batch.labels)))
+    return [run.method.weights(examples, draw).clone()]
 
 
 @every_method

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoloss.errors import MethodError, did_you_mean
-from autoloss.folder import assigned, files_of, read
+from autoloss.folder import assigned, files_of, read, require_apart
 from autoloss.methods.info import OWN, Entry, Info
 from autoloss.methods.options import check_losses, check_tuning
-from autoloss.names import name_problem, two_alike
+from autoloss.names import name_problem
 from autoloss.project import methods_folder, project_root
 
 OWN_FILE = f"autoloss/methods/{OWN}.py"
@@ -47,14 +47,7 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
 
 def _check_together(entries: Mapping[str, Entry]) -> None:
     """What methods say of each other holds, and tables can tell them apart."""
-    alike = two_alike({name: entry.info.label for name, entry in entries.items()})
-    if alike:
-        first, second = (entries[name] for name in alike)
-        raise MethodError(
-            str(second.file),
-            f"has the label '{second.info.label}', as {first.file.name} has",
-            "give it a label of its own: tables show methods by their labels",
-        )
+    require_apart({entry.file: entry.info.label for entry in entries.values()})
     for entry in entries.values():
         for key in ("base", "frozen"):
             named = getattr(entry.info, key)

@@ -37,8 +37,11 @@ def study_of(
     root: Path = Path(),
     *,
     name: str | None = None,
+    dataset: str | None = None,
 ) -> Study:
     """The study of a file, a scale or a name; without any of the job that this is, or the default.
+
+    `dataset`: as for `plan_study`.
 
     Raises:
         ConfigError: two are given, the file is no configuration, or no study of that name was run.
@@ -56,7 +59,8 @@ def study_of(
         except ValueError as error:
             mend = f"`unset {HANDED}`: it is for jobs of snakemake alone"
             raise ConfigError(HANDED, f"is no configuration: {error}", mend) from error
-    return plan_study([config] if config else [], [f"scale={scale}"] if scale else [], root)
+    arguments = [f"scale={scale}"] if scale else []
+    return plan_study([config] if config else [], arguments, root, dataset)
 
 
 def recorded_as(name: str) -> Path:

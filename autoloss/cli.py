@@ -110,7 +110,7 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     from autoloss.data.load.prepared import PreparedData
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
 
-    study = study_of(config)
+    study = study_of(config, dataset=dataset)
     spec = study.dataset(dataset)
     now = identity.preparation_key(study, dataset)
     require_plan(key, now)

@@ -8,7 +8,7 @@ from typing import Any
 
 from autoloss.config import read_overrides
 from autoloss.data.fetch.local import require_unchanged
-from autoloss.data.specs import load_source
+from autoloss.data.specs import DatasetSpec, load_source
 from autoloss.errors import ConfigError
 from autoloss.methods.info import TABLES
 from autoloss.methods.options import idle_of, options_of
@@ -19,8 +19,12 @@ from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
 
 
-def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> Study:
+def plan_study(
+    files: Iterable[Path], arguments: Iterable[str], root: Path, dataset: str | None = None
+) -> Study:
     """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
+
+    Of data sets all that it names; or only this `dataset`, which is to be prepared.
 
     Raises:
         ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
@@ -28,6 +32,9 @@ def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> S
     """
     overrides = read_overrides(files, arguments)
     study = Study.load(overrides, root)
+    if dataset is not None:
+        _datasets(study, [dataset])
+        return study
     _check_effect(study, overrides.get("methods") or {})
     _check_descriptions(study)
     return study
@@ -144,6 +151,25 @@ def _random_searches(study: Study) -> list[str]:
     ]
 
 
+def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
+    """The descriptions of data sets, by name; their sources and their own files are looked at, too.
+
+    Raises:
+        ConfigError: one is incomplete or misspelt.
+        DataError: a data set's own file has changed since it was prepared.
+    """
+    specs = {name: study.dataset(name) for name in names}
+    for spec in specs.values():
+        if not spec.local:
+            load_source(spec.source, study.root)
+    require_unchanged(
+        (spec, (study.prepared_folder(name, split) for split in study.prepared_splits))
+        for name, spec in specs.items()
+        if spec.local
+    )
+    return specs
+
+
 def _check_descriptions(study: Study) -> None:
     """What the files of data sets, sources and readings say, so far as the study names them.
 
@@ -153,18 +179,12 @@ def _check_descriptions(study: Study) -> None:
         DataError: a data set's own file has changed since it was prepared.
     """
     options = study.config.study
-    datasets = {name: study.dataset(name) for name in options.named_datasets()}
-    for name, spec in datasets.items():
-        if spec.local:
-            splits = study.prepared_splits
-            require_unchanged(spec, (study.prepared_folder(name, split) for split in splits))
-        else:
-            load_source(spec.source, study.root)
+    datasets = _datasets(study, options.named_datasets())
     for method in study.variants:
         study.varied(method)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"
-        mend = f"change `title` in configs/datasets/{alike[1]}.yaml: tables show data sets by it"
+        mend = "change one's `title`: tables show data sets by it"
         raise ConfigError("study.datasets", problem, mend)
     beside = study.at_frequencies  # readings stand in their own table
     if alike := two_alike({name: study.label(name) for name in (*study.methods, *beside)}):

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import read_overrides
+from autoloss.config import load_config, read_overrides
 from autoloss.data.fetch.local import require_unchanged
 from autoloss.data.specs import DatasetSpec, load_source
 from autoloss.errors import ConfigError
+from autoloss.folder import entries
 from autoloss.methods.info import TABLES
-from autoloss.methods.options import idle_of, options_of
+from autoloss.methods.options import idle_of, lineage, options_of
 from autoloss.names import two_alike
 from autoloss.significance import can_be_significant, seeds_needed
+from autoloss.study import identity
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
@@ -51,6 +53,7 @@ def notes(study: Study) -> list[str]:
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
         *_kept(study),
         *_idle_options(study),
+        *_unread_options(study),
         *_random_searches(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
@@ -113,6 +116,39 @@ def _idle_options(study: Study) -> list[str]:
                 f"{' and '.join(sorted(keys))} of {study.label(name)}: no effect; {why}."
             )
     return sentences
+
+
+def _unread_options(study: Study) -> list[str]:
+    """A sentence per option that is set, of a method, loss or model that no run of the study has.
+
+    What the scale sets is not said: it is for the methods that there are.
+    """
+    scale = load_config({"scale": study.config.scale}, study.root)
+    there = [cell for group in GROUPS if study.has(group) for cell in study.cells(group)]
+    cells = {(cell.model, cell.method): cell for cell in there}
+    methods = {study.base(method) for _, method in cells}
+    bases = {name for method in methods for name in lineage(method, study.methods)}
+    unread = {
+        f"methods.{name}.{key}": study.methods[name].info.label
+        for name, options in study.config.methods.items()
+        if name not in bases
+        for key, value in options.items()
+        if scale.methods.get(name, {}).get(key) != value
+    }
+    read = {file for cell in cells.values() for file in identity.own_files(study, cell)}
+    for room, section in (("losses", "losses"), ("models", "model")):
+        asked, usual = getattr(study.config, section), getattr(scale, section)
+        unread |= {
+            f"{section}.{key}": info.label
+            for name, info in entries(room).items()
+            if f"{room}/{name}.py" not in read
+            for key in info.options
+            if getattr(asked, key) != getattr(usual, key)
+        }
+    return [
+        f"{key} is set, and no run of this study reads it: it is an option of {label}."
+        for key, label in unread.items()
+    ]
 
 
 def _check_effect(study: Study, asked: Mapping[str, Mapping[str, Any]]) -> None:

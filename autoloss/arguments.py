@@ -143,11 +143,13 @@ def cell_of(study: Study, dataset: str, model: str, method: str) -> Cell:
 
 
 def seed_range(study: Study, text: str) -> tuple[int, int]:
-    """First and last seed of `0-11`; a ConfigError if it is no range, or not within the study."""
+    """First and last seed of `0-11` or `3`; a ConfigError if it is neither, or not in the study."""
     try:
-        first, last = map(int, text.split("-"))
+        numbers = [*map(int, text.split("-"))]
+        first, last = numbers * 2 if len(numbers) == 1 else numbers
     except ValueError:
-        raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
+        mend = "give first and last, as in 0-11, or one"
+        raise ConfigError("--seeds", f"is '{text}'", mend) from None
     if first > last:
         raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
     seeds = study.seeds

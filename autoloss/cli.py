@@ -135,7 +135,8 @@ def train(
     model: str,
     method: str,
     seeds: Annotated[
-        str | None, typer.Option(help="First and last, as in 0-11; the study's first if left out.")
+        str | None,
+        typer.Option(help="First and last, as in 0-11, or one; the study's first if left out."),
     ] = None,
     config: Configured = None,
     key: Key = None,

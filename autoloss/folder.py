@@ -130,7 +130,7 @@ def entries(room: str) -> dict[str, Info]:
 
     Raises:
         MethodError: a file cannot be read, its `info` is missing, incomplete or, of a model, not
-            in a class; or its name is no word, or its label another's.
+            in a class or with an option to tune; or its name is no word, or its label another's.
     """
     infos: dict[str, Info] = {}
     example = f"see the others in autoloss/{room}"
@@ -142,6 +142,10 @@ def entries(room: str) -> dict[str, Info]:
         owner, infos[file.stem] = read(file, Info, example)
         if room == "models" and owner is None:
             raise MethodError(str(file), "has its `info` outside of a class", example)
+        for key, option in infos[file.stem].options.items():
+            if room == "models" and option.tune is not None:
+                problem = f"'{key}' has `tune`, and no search chooses sizes of a model"
+                raise MethodError(str(file), problem, "leave `tune` out: methods share their model")
     require_apart({folder / f"{name}.py": info.label for name, info in infos.items()})
     return infos
 

@@ -266,6 +266,7 @@ def test_an_option_is_a_key_of_its_own_and_divides_a_whole_number(monkeypatch, o
         ({"class": "a"}, "small letters"),
         ({"first": "DeepFM", "second": "deepfm"}, r"'deepfm', as first\.py has"),
         ({"outside": None}, "outside of a class"),
+        ({"tuned": "T"}, "no search chooses sizes of a model"),
     ],
 )
 def test_a_model_that_a_study_cannot_name_or_tell_apart_is_refused(
@@ -274,6 +275,8 @@ def test_a_model_that_a_study_cannot_name_or_tell_apart_is_refused(
     (tmp_path / "models").mkdir()
     for name, label in files.items():
         text = f'class M:\n    info = Info(label="{label}", paper="b")\n'
+        if name == "tuned":
+            text = text.replace(")", ', options={"k": {"default": 1, "tune": ("choice", 1, 2)}})')
         text = text if label else 'info = Info(label="a", paper="b")\n'
         (tmp_path / "models" / f"{name}.py").write_text(text)
     monkeypatch.setattr(folder, "__file__", str(tmp_path / "folder.py"))

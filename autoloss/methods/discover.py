@@ -8,6 +8,7 @@ A method is a class with `info = Info(...)` in `baselines/<name>.py`; AutoLoss i
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,20 +20,25 @@ from autoloss.names import name_problem
 from autoloss.project import methods_folder, project_root
 
 OWN_FILE = f"autoloss/methods/{OWN}.py"
+PLANNED = "AUTOLOSS_METHODS"  # in the environment of Snakemake's jobs: names of their plan's
 EXAMPLE = "see baselines/_template.py, or start the file's name with _ if it is no method"
 
 
 def discover(root: Path | None = None) -> dict[str, Entry]:
     """Every method under `root`, by name, in a fixed order.
 
-    Files that start with `_` or are hidden are no methods.
+    Files that start with `_` or are hidden are no methods. To a job those are that there were when
+    it was planned: a file that somebody writes meanwhile stops nothing that runs.
 
     Raises:
         MethodError: a file cannot be read, breaks the contract, or has a name or label of another.
     """
     root = root or project_root()
     entries: dict[str, Entry] = {}
+    planned = os.environ.get(PLANNED)
     for file in files_of(methods_folder(root)):
+        if planned is not None and file.stem not in planned.split(","):
+            continue
         problem = name_problem(file.stem, OWN)
         if file.stem == OWN:
             problem = f"'{OWN}' is the method in {OWN_FILE}", "choose another name"

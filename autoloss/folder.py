@@ -263,8 +263,8 @@ def _explained(
 ) -> MethodError:
     """What is wrong with an `Info(...)`, at its line: a name that it has not, before all else."""
     unknown = "unexpected_keyword_argument"
-    errors = sorted(error.errors(), key=lambda problem: problem["type"] != unknown)
-    what, place, text = (errors[0][key] for key in ("type", "loc", "msg"))
+    first = min(error.errors(), key=lambda problem: problem["type"] != unknown)
+    what, place, text = first["type"], first["loc"], first["msg"]
     if what == unknown:
         mend = did_you_mean(str(place[-1]), [f.name for f in fields(Option if place[1:] else kind)])
     elif what == "missing":

@@ -217,7 +217,7 @@ def test_to_ask_again_moves_nothing_of_a_method(tiny):
         return equal(method, examples, draw)
 
     run = run_of(tiny["binary"], give)
-    before = float(run.method.weighting.bias)
+    before = run.method.weighting.bias.item()
     run.inner_step()
     assert run.method.asked == 1
-    assert float(run.method.weighting.bias) == pytest.approx(before + 1)
+    assert run.method.weighting.bias.item() == pytest.approx(before + 1)

@@ -7,6 +7,7 @@ other bits.
 
 from __future__ import annotations
 
+import pickle
 import random
 import sys
 from collections.abc import Callable
@@ -38,8 +39,7 @@ class Generators:
         if self.device.type == "cuda":
             state = torch.cuda.get_rng_state(self.device)
             states["torch's own generator of the GPU"] = state.numpy().tobytes()
-        _, keys, *place = np.random.get_state()
-        states["numpy's global generator"] = keys.tobytes(), place
+        states["numpy's global generator"] = pickle.dumps(np.random.get_state(legacy=False))
         return {**states, "the generator of Python's `random`": random.getstate()}
 
     @property

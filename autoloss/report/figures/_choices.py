@@ -24,7 +24,8 @@ def choices_of(source: Source, what: str, *, last: bool) -> pd.DataFrame:
     index = source.index(names)
     index = index[index["model"] == source.study.config.study.models[0]]
     index = index.sort_values("dataset", key=_order(source), kind="stable")
-    rows, bins, without = [], 1, {}
+    rows, bins = [], 1
+    without: dict[str, str] = {}
     for record in source.records(index):
         if not record.weights.choices:
             without[record.run_id] = source.study.label(record.method)

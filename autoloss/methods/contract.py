@@ -200,7 +200,7 @@ class Method(nn.Module):
     def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
         """The mixed loss, scalar, and the weights that made it, `[n]` or `[B, n]`."""
         weights = self.weights(examples, self.draw(t, role))
-        require_shape(self, weights, examples.labels)
+        require_shape(self, weights, examples.losses)
         return (weights * examples.losses).sum(dim=-1).mean(), weights
 
     def draw(self, t: int, role: str) -> Draw:

@@ -23,13 +23,17 @@ ROUNDING = 1e-4  # of a sum of weights, in the precision of a run
 ROUNDING_OF_MEANS = 1e-2  # of one of means over an epoch, which are added up step by step
 
 
-def require_shape(method: Method, weights: Any, labels: Any) -> None:
-    """Floating-point weights `[n]` or `[B, n]`: torch would spread others over the losses.
+def require_shape(method: Method, weights: Any, losses: Tensor) -> None:
+    """Floats `[n]` or `[B, n]` for losses `[B, n]`, over which torch would spread others.
 
     Raises:
-        MethodError: they are not.
+        MethodError: the weights are not such.
     """
-    shapes = [len(method.candidates)], [len(labels), len(method.candidates)]
+    _require_shape(method, weights, *losses.shape)
+
+
+def _require_shape(method: Method, weights: Any, examples: int, candidates: int) -> None:
+    shapes = [candidates], [examples, candidates]
     given = f"a {type(weights).__name__}"
     if isinstance(weights, Tensor):
         given = f"of shape {list(weights.shape)}"
@@ -83,7 +87,7 @@ def require_means(method: Method, sums: Tensor, steps: int, train_loss: float) -
 
 
 def _require_kind(method: Method, weights: Tensor, labels: Any) -> None:
-    require_shape(method, weights, labels)
+    _require_shape(method, weights, len(labels), len(method.candidates))
     declared = method.info.weights
     if (weights.dim() == 2) == (declared == "per example"):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from autoloss.study import identity
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
+
+GRID_TIMES = 3  # that the tuned protocol can try a point of the grid, in the mean
 
 
 def plan_study(
@@ -55,6 +58,7 @@ def notes(study: Study) -> list[str]:
         *_idle_options(study),
         *_unread_options(study),
         *_random_searches(study),
+        *_coarse_grid(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
     ]
@@ -185,6 +189,41 @@ def _random_searches(study: Study) -> list[str]:
         f"{dimensions[largest]} dimensions and tuning.trials is {trials}; from {enough} on a model "
         "proposes trials (configs/protocol/tuned.yaml has enough)."
     ]
+
+
+def _coarse_grid(study: Study) -> list[str]:
+    """A sentence on a grid that is coarser than that of the scale as it is, if it is one."""
+    if "grid" not in study.methods or not study.takes("grid"):
+        return []
+    times = GRID_TIMES if study.search_space("grid") else 1
+    scale = load_config({"scale": study.config.scale}, study.root)
+    n, trials = len(study.config.losses.candidates), study.config.tuning.trials
+    step = finest_grid(n, trials // times)
+    usual = finest_grid(len(scale.losses.candidates), scale.tuning.trials // times)
+    if step >= usual:
+        return []
+    which = f"in steps of 1/{step}" if step > 1 else "equal ones and each candidate alone"
+    return [
+        f"{study.label('grid')} tries {grid_size(n, step)} weights, {which}: tuning.trials is "
+        f"{trials} and there are {n} candidates. Steps of 1/{usual}, as {study.config.scale} has "
+        f"them, take {grid_size(n, usual) * times} trials."
+    ]
+
+
+def finest_grid(n: int, points: int) -> int:
+    """The k of the grid of n candidates in steps of 1/k that so many trials pay for.
+
+    This and `grid_size` as baselines/grid.py has them, whose import is torch's too.
+    """
+    k = 1
+    while n > 1 and grid_size(n, k + 1) <= points:
+        k += 1
+    return k
+
+
+def grid_size(n: int, k: int) -> int:
+    """How many points it has."""
+    return comb(n + k - 1, k) + (k % n > 0)
 
 
 def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:

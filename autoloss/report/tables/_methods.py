@@ -281,7 +281,7 @@ def _notes(
     if candidates:
         which = "the three largest" if len(candidates) > MANY else ", ".join(candidates)
         notes.append(
-            f"Weights: those of {which}, mean over the last epoch's examples and the seeds. "
+            f"Weights: those of {which}, mean over the last epoch's batches and the seeds. "
             "Where a method learns them and all are alike, it has hardly left its start."
         )
     return notes

@@ -389,6 +389,14 @@ class DatasetSpec(Strict):
         """Its files, where they are this machine's own and no source brings them."""
         return tuple(map(Path, (self.table and self.table.files) or ()))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it names, each once: the label's, the fields', the split's."""
+        named = [self.task.label, *(field.read_from for field in self.fields)]
+        if isinstance(self.split, DateSplit | ColumnSplit):
+            named.append(self.split.column)
+        return tuple(dict.fromkeys(named))
+
     @model_validator(mode="after")
     def _fields_are_distinct(self) -> DatasetSpec:
         names = [field.name for field in self.fields]

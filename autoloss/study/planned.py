@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.config import load_config, read_overrides
-from autoloss.data.fetch.local import require_unchanged
+from autoloss.data.fetch.local import require_columns, require_unchanged
 from autoloss.data.specs import DatasetSpec, load_source
 from autoloss.errors import ConfigError
 from autoloss.folder import entries
@@ -191,7 +191,7 @@ def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
     """The descriptions of data sets, by name; their sources and their own files are looked at, too.
 
     Raises:
-        ConfigError: one is incomplete or misspelt.
+        ConfigError: one is incomplete or misspelt, or names a column that its own files have not.
         DataError: a data set's own file has changed since it was prepared.
     """
     specs = {name: study.dataset(name) for name in names}
@@ -203,6 +203,8 @@ def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
         for name, spec in specs.items()
         if spec.local
     )
+    for spec in specs.values():
+        require_columns(spec)
     return specs
 
 

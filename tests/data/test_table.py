@@ -16,6 +16,7 @@ from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset, load_s
 from autoloss.errors import ConfigError, DataError, UserError
 from autoloss.study import identity
 from autoloss.study.planned import plan_study
+from tests.interpreter import printed_by
 from tests.tiny import ROOT
 from tests.workflow.pages import blocks, sections
 
@@ -236,11 +237,20 @@ def test_what_is_no_utf_8_is_named_by_its_line(project):
         ({"table": SPEC["table"] | {"format": "parquet"}}, ["visits.csv", "not a Parquet file"]),
         (
             {"split": BY_DATE | {"validation": "2025-01-01", "test": "2025-02-01"}},
-            ["empty split", "'validation': 0", "other dates"],
+            [
+                "visits.csv: shop has no row in its validation part",
+                "from 2025-01-01 on, before 2025-02-01: ",
+                "dates of 'day' are 2024-01-01 to 2024-03-30",
+                "other dates",
+            ],
         ),
         (
             {"split": BY_PART | {"train": ["a", "b", "c"], "validation": ["d"]}},
-            ["empty split", "'validation': 0", "other values"],
+            [
+                "visits.csv: shop has no row in its validation",
+                "'part' is nowhere 'd'",
+                "other values",
+            ],
         ),
         ({"split": BY_PART | {"train": ["a"]}}, ["visits.csv, line ", "found 'b'", "`split`"]),
         ({"task": SPEC["task"] | {"classes": 2, "map": {"no": 0, "yes": 1}}}, ["found 'later'"]),
@@ -279,7 +289,7 @@ def test_a_column_twice_or_no_rows_are_refused(project):
             made(described(project), project)
     for text, part in (
         ("", "the file is empty"),
-        ("visitor,age,price,day,part,bought\n", "no rows"),
+        ("visitor,age,price,day,part,bought\n", r"^visits\.csv: there are no rows"),
     ):
         (project / "visits.csv").write_text(text)
         with pytest.raises(DataError, match=part):
@@ -443,6 +453,54 @@ class TestAChangedFile:
         ):
             described(project, **changes)
             assert identity.preparation_key(study, "shop") != before
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "atomic"])
+def test_a_column_that_is_not_there_is_found_when_a_study_is_planned(project, form):
+    shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+    asked = ['study={"datasets": ["shop"], "splits": 1}']
+    right = {"split": BY_DATE}
+    if form == "parquet":
+        visits().to_parquet("visits.parquet")
+        right["table"] = {"files": ["visits.parquet"], "format": "parquet"}
+    elif form == "atomic":
+        write_atomic(project)
+        right = ATOMIC | {"split": BY_DATE | {"column": "timestamp", "format": "seconds"}}
+    task, split = (SPEC | right)["task"], right["split"]
+    first, *others = (SPEC | right)["fields"]
+    label, field, column = task["label"], first["name"], split["column"]
+    described(project, **right)
+    plan_study([], asked, project)
+    for changes, wrong, near in (
+        ({"task": task | {"label": f"{label}g"}}, f"{label}g", label),
+        ({"fields": [first | {"column": f"{field}x"}, *others]}, f"{field}x", field),
+        ({"split": split | {"column": f"{column}s"}}, f"{column}s", column),
+    ):
+        described(project, **right | changes)
+        with pytest.raises(ConfigError) as caught:
+            plan_study([], asked, project)
+        assert caught.value.where == "configs/datasets/shop.yaml"
+        assert f"there is no column '{wrong}' in " in caught.value.problem
+        assert caught.value.mend == f"did you mean '{near}'?"
+
+
+def test_a_header_in_the_description_is_as_wide_as_the_lines_when_planned(project):
+    shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+    described(project, table=SPEC["table"] | {"header": [*visits().columns, "more"]})
+    with pytest.raises(DataError, match=r"visits\.csv, line 1: expected 7 columns .*, found 6"):
+        plan_study([], ['study={"datasets": ["shop"]}'], project)
+
+
+def test_planning_with_a_file_of_ones_own_imports_neither_torch_nor_pandas(project):
+    shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+    described(project)
+    code = (
+        "import os, sys; from pathlib import Path; from autoloss.study.planned import plan_study; "
+        f"os.chdir({str(project)!r}); "
+        """plan_study([], ['study={"datasets": ["shop"]}'], Path.cwd()); """
+        "print({'torch', 'pandas'} & set(sys.modules))"
+    )
+    assert printed_by(code) == "set()"
 
 
 def test_one_split_is_not_taken_for_several(project):

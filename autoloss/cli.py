@@ -109,6 +109,7 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     """Encode a data set into data/prepared/, each of the study's splits into a folder."""
     from autoloss.data.load.prepared import PreparedData
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
+    from autoloss.data.prepare.unseen import unseen
 
     study = study_of(config, dataset=dataset)
     spec = study.dataset(dataset)
@@ -127,6 +128,8 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
             PreparedData.open(folders[split]).validation(halves=True)
         hashed = manifest.data_hash[:16]
         typer.echo(f"{dataset} split {split}: {manifest.splits}, data hash {hashed}")
+    if spec.split.by != "random" and (line := unseen(next(iter(folders.values())))):
+        typer.echo(f"{dataset}: {line}")
 
 
 @app.command()
@@ -448,6 +451,7 @@ def new_dataset(
     typer.echo(
         f"{file}: {seen}\nRead its guesses through. `autoloss prepare {file.stem}` then reads all "
         f"rows, and this trains on them:\n  snakemake --cores all table_2 --config 'study={study}'"
+        '\nA split by a date or a column is one split: add "splits": 1 to it.'
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import load_config, read_overrides
+from autoloss.config import load_config, merged, overlay, read_given
 from autoloss.data.fetch.local import require_columns, require_unchanged
-from autoloss.data.specs import DatasetSpec, load_source
+from autoloss.data.specs import DatasetSpec, load_dataset, load_source
 from autoloss.errors import ConfigError
 from autoloss.folder import entries
 from autoloss.methods.info import TABLES
@@ -26,15 +27,21 @@ def plan_study(
 ) -> Study:
     """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
 
-    Of data sets all that it names; or only this `dataset`, which is to be prepared.
+    Of data sets all that it names; or only this `dataset`, which is to be prepared: one that the
+    study does not name in the one split that it has, where a date or a column says it.
 
     Raises:
         ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
             (In a rule Snakemake would take that for a missing input of something made before.)
     """
-    overrides = read_overrides(files, arguments)
-    study = Study.load(overrides, root)
+    given = read_given(files, arguments)
+    overrides = merged(given)
+    study = Study.load(overrides, root, given)
     if dataset is not None:
+        named = study.config.study.named_datasets()
+        if dataset not in named and load_dataset(dataset, root).split.by != "random":
+            config = overlay(study.config, {"study": {"splits": 1}}, "study.splits")
+            study = replace(study, config=config)
         _datasets(study, [dataset])
         return study
     _check_effect(study, overrides.get("methods") or {})

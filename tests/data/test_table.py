@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from autoloss.cli import app
 from autoloss.data.fetch.local import require_unchanged
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.prepare.dataset import prepare
@@ -309,14 +311,27 @@ def test_a_column_twice_or_no_rows_are_refused(project):
             {"fields": [{"name": "price", "kind": "buckets", "edges": [3, 1]}]},
             ["fields.0", "must rise"],
         ),
-        ({"fields": [{"name": "x", "column": "bought"}]}, ["label 'bought' cannot be an input"]),
+        (
+            {"fields": [{"name": "x", "column": "bought"}]},
+            ["shop.yaml: the label 'bought' cannot be an input field\n", "take it out of `fields`"],
+        ),
+        (
+            {"fields": [{"name": "x"}, {"name": "y"}, {"name": "x"}]},
+            ["shop.yaml: the field 'x' appears twice in `fields`\n", "take one out, or rename it"],
+        ),
+        (
+            {"task": {"classes": 3, "label": "bought", "map": {"a": 0, "b": 1, "c": 3}}},
+            ["key 'task':", "give each label one of 0 to 2, and each of these a label"],
+        ),
+        ({"split": {"train": 2, "validation": 0.1, "test": 0.1, "seed": 1}}, ["key 'split.train'"]),
+        ({"split": BY_PART | {"train": [{}]}}, ["key 'split.train.0'"]),
         ({"task": {"classes": 2, "label": "bought", "map": {False: 0, True: 1}}}, ["in quotes"]),
         ({"task": {"classes": 3, "label": "bought", "map": {"a": 0, "b": 1}}}, ["classes 0 to 2"]),
         ({"task": SPEC["task"] | {"rule": {"kind": "subtract", "value": 1}}}, ["leave one out"]),
-        ({"split": BY_DATE | {"by": "dat"}}, ["key 'split'", "random, date or column"]),
+        ({"split": BY_DATE | {"by": "dat"}}, ["key 'split':", "random, date or column"]),
         ({"split": BY_DATE | {"test": "2024-01-01"}}, ["validation must begin before test"]),
-        ({"split": BY_DATE | {"test": 20240320}}, ["split.date.test", "2024-01-31"]),
-        ({"split": BY_PART | {"test": ["a"]}}, ["split.column", "named twice"]),
+        ({"split": BY_DATE | {"test": 20240320}}, ["key 'split.test'", "2024-01-31"]),
+        ({"split": BY_PART | {"test": ["a"]}}, ["key 'split':", "'a' is named twice"]),
         (
             {"table": {"format": "csv"}},
             ["key 'table.files'", "the key is missing", "files: [my.csv]"],
@@ -510,6 +525,52 @@ def test_one_split_is_not_taken_for_several(project):
         plan_study([], ['study={"datasets": ["shop"]}'], project)
     study = plan_study([], ['study={"datasets": ["shop"], "splits": 1}'], project)
     assert study.dataset("shop").split.by == "date"
+
+
+class TestADataSetOfOneSplit:
+    """As `autoloss new-dataset` offers it, with the commands that it says."""
+
+    @pytest.fixture
+    def shop(self, project):
+        shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+        described(project, split=BY_DATE)
+        return project
+
+    def test_the_message_says_where_to_write_it(self, shop):
+        with pytest.raises(ConfigError) as caught:
+            plan_study([], ['study={"datasets": ["shop"]}'], shop)
+        assert "`splits: 1` under `study:`" in caught.value.mend
+        assert """"splits": 1 in `--config study={...}`""" in caught.value.mend
+        (shop / "mine.yaml").write_text("study: {datasets: [shop], splits: 1}")
+        for files, arguments in (
+            ([shop / "mine.yaml"], []),
+            ([], ['study={"datasets": ["shop"], "splits": 1}']),
+        ):
+            assert plan_study(files, arguments, shop).config.study.splits == 1
+
+    def test_it_is_prepared_by_its_name_alone_and_says_what_training_has_not(self, shop):
+        done = CliRunner().invoke(app, ["prepare", "shop"])
+        assert done.exit_code == 0, done.output
+        asked = ['study={"datasets": ["shop"], "splits": 1}']
+        study = plan_study([], asked, shop)
+        folders = [study.prepared_folder("shop", split) for split in study.prepared_splits]
+        for folder in folders:  # as that study will look for them
+            key = identity.preparation_key(study, "shop")
+            assert PreparedData.open(folder).manifest.key == key
+        assert {*folders[0].parent.iterdir()} == {*folders}
+        table = visits()
+        later, known = table["day"] >= "2024-03-01", table["visitor"][table["day"] < "2024-03-01"]
+        seen = known.fillna("NULL").value_counts()
+        unknown = ~table["visitor"][later].fillna("NULL").isin(seen[seen >= 2].index)
+        line = done.stdout.splitlines()[-1]
+        assert f"of {later.sum()} validation and test rows so many have values that" in line
+        assert f" month {later.sum()} (100%)" in line  # March is in no training row
+        assert (f" visitor {unknown.sum()} (" in line) == unknown.any()
+
+    def test_one_that_a_study_names_is_refused_as_the_study_is(self, shop):
+        (shop / "mine.yaml").write_text("study: {datasets: [shop]}")
+        with pytest.raises(ConfigError, match="asks for 12 splits"):
+            plan_study([shop / "mine.yaml"], [], shop, dataset="shop")
 
 
 def write_atomic(folder):

@@ -80,6 +80,8 @@ def write_dataset(data: Path, label: str, name: str | None, root: Path) -> tuple
         problem = f"{data} has no column '{label}'"
         raise ConfigError("--label", problem, did_you_mean(label, columns))
     looked = list(_first(read_rows(table, paths, columns, str(data)), LOOK))
+    if not any(rows.frame.height for rows in looked):
+        raise DataError(str(data), "there are no rows", "name a file that has some")
     _require_labels(looked, label)
     frame = pl.concat([rows.frame for rows in looked])
     look = _Look(name, label, table, [_from(path, root) for path in paths], frame)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from autoloss.cli import app
 from autoloss.data.fetch.local import require_unchanged
+from autoloss.data.header import located
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.prepare.dataset import prepare
 from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset, load_source
@@ -83,7 +84,10 @@ def described(project, **changes):
 
 def made(spec, project, **options):
     folder = project / "data" / "prepared" / "shop" / "split_0"
-    prepare(spec, project / "raw", {0: folder}, say=lambda _: None, **options)
+    try:
+        prepare(spec, project / "raw", {0: folder}, say=lambda _: None, **options)
+    except DataError as error:  # as the command says it
+        raise located(error, spec) from error
     return PreparedData.open(folder)
 
 
@@ -240,17 +244,17 @@ def test_what_is_no_utf_8_is_named_by_its_line(project):
         (
             {"split": BY_DATE | {"validation": "2025-01-01", "test": "2025-02-01"}},
             [
-                "visits.csv: shop has no row in its validation part",
-                "from 2025-01-01 on, before 2025-02-01: ",
-                "dates of 'day' are 2024-01-01 to 2024-03-30",
+                "visits.csv: shop: split: 600 rows give an empty split: {",
+                "'validation': 0",
+                "dates of 'day' are 2024-01-01 to 2024-03-30\n",
                 "other dates",
             ],
         ),
         (
             {"split": BY_PART | {"train": ["a", "b", "c"], "validation": ["d"]}},
             [
-                "visits.csv: shop has no row in its validation",
-                "'part' is nowhere 'd'",
+                "visits.csv: shop: split: 600 rows",
+                "'validation': 0",
                 "other values",
             ],
         ),
@@ -291,7 +295,7 @@ def test_a_column_twice_or_no_rows_are_refused(project):
             made(described(project), project)
     for text, part in (
         ("", "the file is empty"),
-        ("visitor,age,price,day,part,bought\n", r"^visits\.csv: there are no rows"),
+        ("visitor,age,price,day,part,bought\n", r"^visits\.csv: shop: .* there are no rows"),
     ):
         (project / "visits.csv").write_text(text)
         with pytest.raises(DataError, match=part):

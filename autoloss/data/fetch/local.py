@@ -45,10 +45,9 @@ def require_columns(spec: DatasetSpec) -> None:
         DataError: the columns of a file cannot be told.
     """
     if spec.table and spec.local and all(file.is_file() for file in spec.local):
-        from autoloss.data.formats import table  # with a frame library: for those who have files
+        from autoloss.data import header  # with a frame library: for those who have files
 
-        where = f"configs/datasets/{spec.name}.yaml"
-        table.require_columns(spec.table, spec.local, spec.columns, where)
+        header.require_columns(spec)
 
 
 def require_unchanged(prepared: Iterable[tuple[DatasetSpec, Iterable[Path]]]) -> None:

@@ -19,16 +19,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from autoloss.data.formats._table import PART, Described
-from autoloss.data.specs import (
-    SPLITS,
-    TABLE,
-    ColumnSplit,
-    DatasetSpec,
-    DateSplit,
-    SplitSpec,
-    TableSpec,
-    Value,
-)
+from autoloss.data.specs import TABLE, ColumnSplit, DatasetSpec, DateSplit, TableSpec, Value
 from autoloss.errors import ConfigError, DataError, did_you_mean
 
 BLOCK = 1 << 24  # bytes of text read at a time
@@ -67,95 +58,32 @@ def read_table(spec: DatasetSpec, paths: Sequence[Path]) -> Iterator[pl.DataFram
     file = f"configs/datasets/{spec.name}.yaml"
     if spec.table is None:
         raise ConfigError(file, "the key 'table' is missing", "add it (docs/data.md)")
-    parts: set[int] = set()
-    for rows in read_rows(spec.table, paths, spec.columns, file):
-        frame = _Cells(spec, file, rows).frame()
-        if PART in frame.columns:
-            parts.update(frame[PART].unique())
-        yield frame
-    if not isinstance(spec.split, SplitSpec):
-        for k, part in enumerate(SPLITS):
-            if k not in parts:
-                raise _empty_part(spec, spec.table, spec.split, paths, file, part)
+    needed = [spec.task.label, *(field.read_from for field in spec.fields)]
+    if isinstance(spec.split, DateSplit | ColumnSplit):
+        needed.append(spec.split.column)
+    for rows in read_rows(spec.table, paths, dict.fromkeys(needed), file):
+        yield _Cells(spec, file, rows).frame()
 
 
 FORMATS = {TABLE: Described(read_table)}
 
 
 def read_rows(
-    table: TableSpec, paths: Sequence[Path], needed: Collection[str], where: str
+    table: TableSpec, paths: Sequence[Path], needed: Iterable[str], where: str
 ) -> Iterator[Rows]:
     """The rows of all files, the columns that are needed; `where` it is said which these are.
 
     Raises:
         ConfigError: a column is not there.
-        DataError: a file is malformed, or there are no rows.
-    """
-    require_columns(table, paths, needed, where)
-    empty = True
-    for rows in _rows(table, paths, needed, where):
-        if rows.frame.height:
-            empty = False
-            yield rows
-    if empty:
-        mend = "put rows there, or name another file"
-        raise DataError(", ".join(map(str, paths)), "there are no rows", mend)
-
-
-def require_columns(
-    table: TableSpec, paths: Sequence[Path], needed: Collection[str], where: str
-) -> None:
-    """Look whether files have the columns that are needed: no more than their first lines is read.
-
-    Raises:
-        ConfigError: a column is not there.
-        DataError: the columns of a file cannot be told.
+        DataError: a file is malformed.
     """
     if table.format == "atomic":
-        _Atomic(table, paths, where).require(needed)
-        return
-    for path in paths:
-        _require(needed, columns_of(table, path), str(path), where)
-
-
-def _rows(
-    table: TableSpec, paths: Sequence[Path], needed: Collection[str], where: str
-) -> Iterator[Rows]:
-    """The rows of all files, whose columns have been looked at."""
-    if table.format == "atomic":
-        yield from _Atomic(table, paths, where).rows(needed)
+        yield from _Atomic(table, paths, where).rows(list(needed))
         return
     for path in paths:
         known = columns_of(table, path)
+        _require_columns(needed, known, str(path), where)
         yield from _read(table, path, {name: known[name] for name in needed})
-
-
-def _empty_part(
-    spec: DatasetSpec,
-    table: TableSpec,
-    split: DateSplit | ColumnSplit,
-    paths: Sequence[Path],
-    file: str,
-    part: str,
-) -> DataError:
-    """That a part of a split has no rows; the dates that there are instead are read anew."""
-    where, problem = ", ".join(map(str, paths)), f"{spec.name} has no row in its {part} part"
-    if isinstance(split, ColumnSplit):
-        problem += f": '{split.column}' is nowhere {_listed(getattr(split, part))}"
-        return DataError(where, problem, f"give other values for each part in `split` of {file}")
-    ends = []
-    for rows in read_rows(table, paths, [split.column], file):
-        moments = dates(rows.frame[split.column], split.format)
-        ends += [moments.min(), moments.max()]
-    first, last, validation, test = (
-        str(moment).removesuffix(" 00:00:00")
-        for moment in (min(ends), max(ends), split.validation, split.test)
-    )
-    span = {"train": f"before {validation}", "test": f"from {test} on"}
-    problem += f", {span.get(part, f'from {validation} on, before {test}')}: "
-    problem += f"dates of '{split.column}' are {first} to {last}"
-    mend = f"give other dates for `validation` and `test` in `split` of {file}"
-    return DataError(where, problem, mend)
 
 
 def all_columns(table: TableSpec, paths: Sequence[Path]) -> list[str]:
@@ -176,9 +104,6 @@ def columns_of(table: TableSpec, path: Path) -> dict[str, str]:
         problem = "the file is empty" if path.is_file() else "no such file"
         raise DataError(str(path), problem, "put the data there")
     if table.header is not True:
-        first = first_cells(path, table.between)
-        if first and len(first) != len(table.header):
-            raise _other_width(table, f"{path}, line 1", first, len(table.header))
         return {name: name for name in table.header}
     where, written = f"{path}, line 1", list[str]()
     if table.format == "parquet":
@@ -225,7 +150,7 @@ def _read(table: TableSpec, path: Path, named: Mapping[str, str]) -> Iterator[Ro
         done += frame.height
 
 
-def _require(needed: Iterable[str], known: Collection[str], path: str, where: str) -> None:
+def _require_columns(needed: Iterable[str], known: Collection[str], path: str, where: str) -> None:
     for name in needed:
         if name not in known:
             hint = did_you_mean(name, known)
@@ -340,15 +265,12 @@ def _malformed(table: TableSpec, path: Path, reason: str) -> DataError:
     with closing(_Lines(path, table.between)) as lines:
         for cells in lines:
             if len(cells) != width:
-                return _other_width(table, f"{path}, line {lines.line}", cells, width)
+                line = table.between.join(cells)
+                problem = f"expected {width} columns separated by {table.between!r}, found "
+                mend = "correct the line; a value that holds a separator stands in double quotes"
+                where = f"{path}, line {lines.line}"
+                return DataError(where, f"{problem}{len(cells)}: {line[:80]!r}", mend)
     return DataError(str(path), f"cannot be read: {reason}", "correct the file")
-
-
-def _other_width(table: TableSpec, where: str, cells: Sequence[str], width: int) -> DataError:
-    """That a line has not the `width` that it should have."""
-    problem = f"expected {width} columns separated by {table.between!r}, found {len(cells)}"
-    mend = "correct the line; a value that holds a separator stands in double quotes"
-    return DataError(where, f"{problem}: {table.between.join(cells)[:80]!r}", mend)
 
 
 def dates(column: pl.Series, form: str | None) -> pl.Series:
@@ -524,16 +446,13 @@ class _Atomic:
             raise DataError(f"{path}, line 1", problem, "rename columns, or leave the file out")
         return shared[0]
 
-    def require(self, needed: Iterable[str]) -> None:
-        """A ConfigError unless the columns that are needed are there, and hold single values."""
+    def rows(self, needed: Sequence[str]) -> Iterator[Rows]:
+        """The columns that are needed, an interaction a row."""
+        _require_columns(needed, self.homes, str(self.main), self.where)
         for name in needed:
-            _require([name], self.homes, str(self.main), self.where)
             if self.homes[name].endswith(VECTOR):
                 problem = f"'{name}' holds vectors, and a field single values"
                 raise ConfigError(self.where, problem, "leave it out")
-
-    def rows(self, needed: Collection[str]) -> Iterator[Rows]:
-        """The columns that are needed, an interaction a row."""
         sides = {path: self._side(path, needed) for path in self.sides}
         wanted = dict.fromkeys([*(n for n in needed if n in self.own), *self.keys.values()])
         for rows in _read(self.table, self.main, {name: self.own[name] for name in wanted}):
@@ -551,7 +470,7 @@ class _Atomic:
 
             yield Rows(frame, place)
 
-    def _side(self, path: Path, needed: Collection[str]) -> pl.DataFrame:
+    def _side(self, path: Path, needed: Sequence[str]) -> pl.DataFrame:
         """What a file says of the users or items that it has, a row each."""
         key, columns = self.keys[path], self.sides[path]
         wanted = [key, *(name for name in needed if name in columns and name != key)]

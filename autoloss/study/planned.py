@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import comb
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import load_config, read_overrides
-from autoloss.data.fetch.local import require_unchanged
-from autoloss.data.specs import DatasetSpec, load_source
+from autoloss.config import load_config, merged, overlay, read_given
+from autoloss.data.fetch.local import require_columns, require_unchanged
+from autoloss.data.specs import DatasetSpec, load_dataset, load_source
 from autoloss.errors import ConfigError
 from autoloss.folder import entries
 from autoloss.methods.info import TABLES
@@ -29,15 +30,21 @@ def plan_study(
 ) -> Study:
     """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
 
-    Of data sets all that it names; or only this `dataset`, which is to be prepared.
+    Of data sets all that it names; or only this `dataset`, which is to be prepared: one that the
+    study does not name in the one split that it has, where a date or a column says it.
 
     Raises:
         ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
             (In a rule Snakemake would take that for a missing input of something made before.)
     """
-    overrides = read_overrides(files, arguments)
-    study = Study.load(overrides, root)
+    given = read_given(files, arguments)
+    overrides = merged(given)
+    study = Study.load(overrides, root, given)
     if dataset is not None:
+        named = study.config.study.named_datasets()
+        if dataset not in named and load_dataset(dataset, root).split.by != "random":
+            config = overlay(study.config, {"study": {"splits": 1}}, "study.splits")
+            study = replace(study, config=config)
         _datasets(study, [dataset])
         return study
     _check_effect(study, overrides.get("methods") or {})
@@ -230,7 +237,7 @@ def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
     """The descriptions of data sets, by name; their sources and their own files are looked at, too.
 
     Raises:
-        ConfigError: one is incomplete or misspelt.
+        ConfigError: one is incomplete or misspelt, or names a column that its own files have not.
         DataError: a data set's own file has changed since it was prepared.
     """
     specs = {name: study.dataset(name) for name in names}
@@ -242,6 +249,8 @@ def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
         for name, spec in specs.items()
         if spec.local
     )
+    for spec in specs.values():
+        require_columns(spec)
     return specs
 
 

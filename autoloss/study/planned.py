@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from autoloss.claims.planned import claim_notes
 from autoloss.config import load_config, read_overrides
 from autoloss.data.fetch.local import require_unchanged
 from autoloss.data.specs import DatasetSpec, load_source
@@ -43,7 +44,11 @@ def plan_study(
 
 
 def notes(study: Study) -> list[str]:
-    """What the study does without, in sentences."""
+    """What the study does without, in sentences.
+
+    Raises:
+        ConfigError: the claims name what is not there.
+    """
     alone = [group for group in TABLES if not study.comparisons(group)]
     ours = study.label(study.subject)
     return [
@@ -57,6 +62,7 @@ def notes(study: Study) -> list[str]:
         *_random_searches(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
+        *claim_notes(study),
     ]
 
 
@@ -69,10 +75,7 @@ def _kept(study: Study) -> list[str]:
 
 def _too_few_seeds(study: Study) -> list[str]:
     """A sentence on the families in which no comparison can be significant, if there are."""
-    asked, alpha = study.config.study, study.config.statistics.alpha
-    # Seeds that share one of several splits are one pair.
-    name = "splits" if 1 < asked.splits < asked.seeds else "seeds"
-    pairs: int = getattr(asked, name)
+    alpha, (pairs, name) = study.config.statistics.alpha, study.pairs
     families = {g: study.comparisons(g) for g in GROUPS if g not in APART}
     short = {g: m for g, m in families.items() if not can_be_significant(pairs, m, alpha)}
     if not short:

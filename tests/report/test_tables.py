@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -281,7 +282,14 @@ def test_markdown_and_latex_hold_the_same_cells():
     assert latex.startswith("% \\usepackage{amssymb,booktabs,graphicx}\n")
     assert not set("▲▽") & set(latex)
     assert "textbackslash" not in latex
-    assert "\\caption{performance of every method" in latex
+    captions = re.findall(r"\\caption\{(.*)\}\n", latex)
+    assert all(caption.startswith("Performance of every method") for caption in captions)
+    assert max(map(len, captions)) < 150
+    assert "docs/" not in latex
+    assert latex.index("\\end{tabular}") < latex.index("Mean $\\pm$ standard deviation over 12")
+    natural = "\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi"
+    assert latex.count(f"\\resizebox{{{natural}}}{{!}}{{%") == latex.count("\\resizebox") > 0
+    assert latex.count("{") == latex.count("}")
     for command in ("\\toprule", "\\midrule", "\\bottomrule", "\\multicolumn{3}{c}{DeepFM}"):
         assert command in latex
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}

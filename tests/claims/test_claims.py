@@ -509,7 +509,7 @@ def test_a_claim_of_ones_own_is_a_family_of_its_own(tmp_path):
     assert [row[0].text for row in own_gains.rows] == ["SLF beats CE"]
     assert [row[0].text for row in papers.rows] == ["AutoLoss beats CE and SLF"]
     assert "Of 1 comparison: 1 holds." in claim_table(tiny_study(), found.claims[0]).notes
-    assert "verdicts on the paper's claims" in table.lead
+    assert "Of 1 verdict on the paper's claims" in table.lead
 
 
 def test_a_study_about_another_method_judges_its_own_claims_alone(tmp_path):

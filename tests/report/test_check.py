@@ -15,14 +15,14 @@ from tests.tiny import ROOT
 
 
 def test_what_is_missing_is_told_by_the_targets_that_ask_for_it(tmp_path):
-    """As after `snakemake table_2` alone, in which Table 3 has some of its cells."""
+    """As after `snakemake table_2` alone, of whose cells the controls have some."""
     study = tiny_study()
-    missing = [c for c in study.cells("table_3") if c not in study.cells("table_2")]
+    missing = [c for c in study.cells("controls") if c not in study.cells("table_2")]
     findings = [Finding("missing", str(c), "no record", (), s) for c in missing for s in (0, 1)]
     assert missing
     with working_in(tmp_path):
         said = " ".join(_by_target(study, findings))
-    assert f"table_3 ({2 * len(missing)})" in said
+    assert f"controls ({2 * len(missing)})" in said
     assert "table_2" in re.search(r"Whole: ([^.]*)", said)[1].split(", ")
     assert "table_2_full" not in said  # which nobody has begun
     assert "no loss where you have not asked" in said

@@ -355,6 +355,6 @@ def test_a_method_without_recalibration_has_a_dash_no_mark_and_a_note():
     assert (recalibrated["Twin"].text, recalibrated["Twin"].mark) == ("–", "")
     assert (recalibrated["AutoLoss"].mark, recalibrated["AutoLoss"].bold) == ("star", True)
     assert "A dash: the method has trained on the validation split" in " ".join(built.notes)
-    assert any("over the 1 comparisons" in note for note in built.notes)  # the other has failed
+    assert any("over the 1 comparison of" in note for note in built.notes)  # the other has failed
     assert "| Twin |" in to_markdown(built)
     assert "Twin & " in to_latex(built, "table_2")

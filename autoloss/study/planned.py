@@ -8,6 +8,7 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
+from autoloss.claims.planned import claim_notes
 from autoloss.config import load_config, merged, overlay, read_given
 from autoloss.data.fetch.local import require_columns, require_unchanged
 from autoloss.data.specs import DatasetSpec, load_dataset, load_source
@@ -53,7 +54,11 @@ def plan_study(
 
 
 def notes(study: Study) -> list[str]:
-    """What the study does without, in sentences."""
+    """What the study does without, in sentences.
+
+    Raises:
+        ConfigError: the claims name what is not there.
+    """
     alone = [group for group in TABLES if not study.comparisons(group)]
     ours = study.label(study.subject)
     return [
@@ -68,6 +73,7 @@ def notes(study: Study) -> list[str]:
         *_coarse_grid(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
+        *claim_notes(study),
     ]
 
 
@@ -80,10 +86,7 @@ def _kept(study: Study) -> list[str]:
 
 def _too_few_seeds(study: Study) -> list[str]:
     """A sentence on the families in which no comparison can be significant, if there are."""
-    asked, alpha = study.config.study, study.config.statistics.alpha
-    # Seeds that share one of several splits are one pair.
-    name = "splits" if 1 < asked.splits < asked.seeds else "seeds"
-    pairs: int = getattr(asked, name)
+    alpha, (pairs, name) = study.config.statistics.alpha, study.pairs
     families = {g: study.comparisons(g) for g in GROUPS if g not in APART}
     short = {g: m for g, m in families.items() if not can_be_significant(pairs, m, alpha)}
     if not short:

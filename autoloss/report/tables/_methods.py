@@ -50,7 +50,9 @@ def make(study: Study, name: str) -> Table:
         {k: of for k, of in readings_of(study.methods).items() if all(map(study.shows, of))},
     )
     alike = same_runs(index[index["method"].map(study.shows)], labels)
-    return replace(table, notes=[protocol_note(study), *table.notes, *split_notes(index), *alike])
+    title = table.title + ", all tuned" * (study.config.protocol == "tuned")
+    notes = [protocol_note(study), *table.notes, *split_notes(index), *alike]
+    return replace(table, title=title, notes=notes)
 
 
 def protocol_note(study: Study) -> str:

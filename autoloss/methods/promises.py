@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from autoloss.errors import MethodError
 
-if TYPE_CHECKING:
-    from autoloss.methods.contract import Method, Step
-
 ROUNDING = 1e-4  # of a sum of weights, in the precision of a run
 ROUNDING_OF_MEANS = 1e-2  # of one of means over an epoch, which are added up step by step
 
 
-def require_shape(method: Method, weights: Any, losses: Tensor) -> None:
+def require_shape(method: Any, weights: Any, losses: Tensor) -> None:
     """Floats `[n]` or `[B, n]` for losses `[B, n]`, over which torch would spread others.
 
     Raises:
@@ -32,7 +28,7 @@ def require_shape(method: Method, weights: Any, losses: Tensor) -> None:
     _require_shape(method, weights, *losses.shape)
 
 
-def _require_shape(method: Method, weights: Any, examples: int, candidates: int) -> None:
+def _require_shape(method: Any, weights: Any, examples: int, candidates: int) -> None:
     shapes = [candidates], [examples, candidates]
     given = f"a {type(weights).__name__}"
     if isinstance(weights, Tensor):
@@ -46,47 +42,46 @@ def _require_shape(method: Method, weights: Any, examples: int, candidates: int)
     raise MethodError(_file(method), problem, mend)
 
 
-def require_promised(method: Method, weights: Tensor, step: Step) -> None:
+def require_promised(method: Any, weights: Tensor, step: Any) -> None:
     """The weights of an inner step: as declared; in a run's first also their values.
 
     That step asks for them twice more, of a copy of the method, where one can be made.
 
     Raises:
-        MethodError: they are not as declared, or other ones when asked for again.
-        TrainingDivergedError: they are not finite.
+        MethodError: they are not as declared, not finite in the first step, or other ones when
+            asked for again.
     """
     _require_kind(method, weights, step.batch.labels)
     if step.t == 0:
+        if not torch.isfinite(weights).all():
+            problem = "gives weights that are not finite in the first step"
+            raise MethodError(_file(method), problem, "look for a division by 0 or a log of 0")
         _require_values(method, weights, "in the first step")
         _require_repeatable(method, step)
 
 
-def require_observed(method: Method, weights: Tensor, labels: Any) -> None:
+def require_observed(method: Any, weights: Tensor, labels: Any) -> None:
     """The weights of the validation split after an epoch, as those of a run's first step.
 
     Raises:
-        MethodError: they are not as declared.
-        TrainingDivergedError: they are not finite.
+        MethodError: they are not as declared. Of those that are not finite the loss says it.
     """
     _require_kind(method, weights, labels)
     _require_values(method, weights, "on the validation split after an epoch")
 
 
-def require_means(method: Method, sums: Tensor, steps: int, train_loss: float) -> None:
+def require_means(method: Any, sums: Tensor, steps: int) -> None:
     """The mean weights of an epoch, `sums` `[n]` over its steps.
 
     Raises:
         MethodError: they cannot be means of such as were declared.
-        TrainingDivergedError: neither they nor the loss are finite.
     """
     means = sums / steps
     if torch.isfinite(means).all():
         _require_simplex(method, means, "in the mean over an epoch", ROUNDING_OF_MEANS)
-    elif not math.isfinite(train_loss):
-        _diverge(method, f"in an epoch whose training loss is {train_loss}")
 
 
-def _require_kind(method: Method, weights: Tensor, labels: Any) -> None:
+def _require_kind(method: Any, weights: Tensor, labels: Any) -> None:
     _require_shape(method, weights, len(labels), len(method.candidates))
     declared = method.info.weights
     if (weights.dim() == 2) == (declared == "per example"):
@@ -98,9 +93,9 @@ def _require_kind(method: Method, weights: Tensor, labels: Any) -> None:
     raise MethodError(_file(method), problem, mend)
 
 
-def _require_values(method: Method, weights: Tensor, when: str) -> None:
+def _require_values(method: Any, weights: Tensor, when: str) -> None:
     if not torch.isfinite(weights).all():
-        _diverge(method, when)
+        return
     _require_simplex(method, weights, when, ROUNDING)
     weighed = int((weights != 0).sum())
     if method.info.weights == "one candidate" and weighed > 1:
@@ -108,7 +103,7 @@ def _require_values(method: Method, weights: Tensor, when: str) -> None:
         raise MethodError(_file(method), problem, "say 'global' in its Info")
 
 
-def _require_simplex(method: Method, weights: Tensor, when: str, rounding: float) -> None:
+def _require_simplex(method: Any, weights: Tensor, when: str, rounding: float) -> None:
     rows = weights.detach().reshape(-1, weights.shape[-1])
     wrong = (rows < 0).any(dim=1) | ((rows.sum(dim=1) - 1).abs() > rounding)
     if not method.info.simplex or not wrong.any():
@@ -123,7 +118,7 @@ def _require_simplex(method: Method, weights: Tensor, when: str, rounding: float
     raise MethodError(_file(method), problem, mend)
 
 
-def _require_repeatable(method: Method, step: Step) -> None:
+def _require_repeatable(method: Any, step: Any) -> None:
     """The same step and examples give the same weights, bit by bit, whoever asks and how often."""
     from autoloss.training.generators import Generators
 
@@ -147,11 +142,5 @@ def _require_repeatable(method: Method, step: Step) -> None:
     )
 
 
-def _diverge(method: Method, when: str) -> None:
-    from autoloss.training.loop import TrainingDivergedError
-
-    raise TrainingDivergedError(f"the weights of {method.info.name} are not finite {when}")
-
-
-def _file(method: Method) -> str:
+def _file(method: Any) -> str:
     return inspect.getfile(type(method))

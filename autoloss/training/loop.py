@@ -44,7 +44,7 @@ EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch stati
 
 
 class TrainingDivergedError(Exception):
-    """The training loss, the logits or the weights are no longer finite numbers."""
+    """The training loss, or what the model puts out, is no longer a finite number."""
 
 
 def refit_state(state: Path) -> Path:
@@ -174,7 +174,7 @@ class Trainer:
         """Train to the end and return `evaluate()` of the best weights on validation.
 
         Raises:
-            TrainingDivergedError: the loss, logits or weights became infinite or NaN.
+            TrainingDivergedError: the loss or logits became infinite or NaN.
             StoppedError: a signal asked for it; the checkpoint is written.
         """
         while not self.finished:
@@ -237,7 +237,7 @@ class Trainer:
             self.pace.at(step + 1)
         sums, self.sums = self.sums, Sums.zero(len(self.method.candidates), self.device)
         train_loss = float(sums.loss) / self.train.count
-        require_means(self.method, sums.weights, self.train.count, train_loss)
+        require_means(self.method, sums.weights, self.train.count)
         if not math.isfinite(train_loss):
             raise TrainingDivergedError(f"training loss is {train_loss} in epoch {done.epoch + 1}")
         done.epoch += 1

@@ -1,13 +1,15 @@
 """Files that a data set's `table` describes, against their first lines and in messages.
 
-Beside `formats.table`, whose code is a part of what prepared data are known by.
+Beside `formats.table`, whose code is a part of what prepared data are known by: so what is shared
+with it keeps its name there.
 """
 
 from __future__ import annotations
 
+from autoloss.data import formats
 from autoloss.data.formats.table import all_columns, dates, first_cells, read_rows
 from autoloss.data.specs import DatasetSpec, DateSplit
-from autoloss.errors import ConfigError, DataError, did_you_mean
+from autoloss.errors import DataError
 
 
 def require_columns(spec: DatasetSpec) -> None:
@@ -22,12 +24,7 @@ def require_columns(spec: DatasetSpec) -> None:
     together = [spec.local] if table.format == "atomic" else [(file,) for file in spec.local]
     for files in together:
         known = all_columns(table, files)
-        for name in spec.columns:
-            if name not in known:
-                hint = did_you_mean(name, known)
-                if len(known) == 1:
-                    hint += " (all is one column: check `table.separator`)"
-                raise ConfigError(where, f"there is no column '{name}' in {files[0]}", hint)
+        formats.table._require_columns(spec.columns, known, str(files[0]), where)
         if table.header is not True:
             found = len(first_cells(files[0], table.between))
             if found != len(known):

@@ -67,7 +67,8 @@ def require_observed(method: Any, weights: Tensor, labels: Any) -> None:
         MethodError: they are not as declared. Of those that are not finite the loss says it.
     """
     _require_kind(method, weights, labels)
-    _require_values(method, weights, "on the validation split after an epoch")
+    if torch.isfinite(weights).all():
+        _require_values(method, weights, "on the validation split after an epoch")
 
 
 def require_means(method: Any, sums: Tensor, steps: int) -> None:
@@ -94,8 +95,6 @@ def _require_kind(method: Any, weights: Tensor, labels: Any) -> None:
 
 
 def _require_values(method: Any, weights: Tensor, when: str) -> None:
-    if not torch.isfinite(weights).all():
-        return
     _require_simplex(method, weights, when, ROUNDING)
     weighed = int((weights != 0).sum())
     if method.info.weights == "one candidate" and weighed > 1:

@@ -25,6 +25,7 @@ from autoloss.methods.discover import discover
 from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.options import loss_options_of, options_of
+from autoloss.methods.promises import require_shape
 from autoloss.seeds import Draw, Seeds, Time, derive_seed, seeded
 from autoloss.strict import check
 from autoloss.task import Task
@@ -108,6 +109,11 @@ class Step:
             return self.opened(params, 0, self.draw())
         if self._logits is None:
             self._logits = self.opened.current(self.draw())
+        return self._logits
+
+    @property
+    def logits(self) -> Tensor | None:
+        """Those of the inner step's own pass, where it has been made."""
         return self._logits
 
     def draw(self, role: str = "inner") -> Draw:
@@ -225,6 +231,7 @@ class Method(nn.Module):
     def weigh(self, examples: Examples, t: Time, role: str = "inner") -> tuple[Tensor, Tensor]:
         """The mixed loss, scalar, and the weights that made it, `[n]` or `[B, n]`."""
         weights = self.weights(examples, self.draw(t, role))
+        require_shape(self, weights, examples.losses)
         return mixture(weights, examples.losses), weights
 
     def draw(self, t: Time, role: str) -> Draw:

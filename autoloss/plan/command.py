@@ -35,7 +35,6 @@ def plan(
     """Say what a study will cost before anything runs: jobs, hours, memory, disk, wall time."""
     from rich.console import Console
 
-    from autoloss.claims.schema import load_claims
     from autoloss.plan.actual import compare
     from autoloss.plan.costs import choose_device, costs_of, load_devices
     from autoloss.plan.estimate import make_plan
@@ -43,7 +42,7 @@ def plan(
     from autoloss.plan.training import Resources, Training
 
     study, console = study_of(config, scale, name=named), wide(Console(soft_wrap=True))
-    load_claims(study.root)  # as snakemake does: a wrong name there is said before anything runs
+    remarks = notes(study)  # reads the claims, too: a wrong name there is said before all else
     devices = load_devices(study.root)
     trains_on = choose_device(devices, device, gpus)
     use = Resources(cores or os.cpu_count() or 1, gpus, jobs_per_gpu, trains_on)
@@ -58,7 +57,7 @@ def plan(
         console.print_json(json.dumps({"plan": planned, "actual": taken}, default=asdict))
         return
     show_plan(planned, console)
-    for note in notes(study):
+    for note in remarks:
         console.print(f"- {note}", highlight=False, markup=False)
     if taken["runs"]:
         show_actual(taken, console)

@@ -43,6 +43,7 @@ NEUTRAL = {
     "autoloss/methods/info.py": "the options by value",
     "autoloss/methods/load.py": "the method's file",
     "autoloss/methods/options.py": "the options by value",
+    "autoloss/methods/promises.py": "only refuses",
     "autoloss/strict.py": "only refuses",
     "autoloss/study/": "the keys that it computes",
     "autoloss/records/": "only keeps what it is given",

@@ -22,6 +22,7 @@ from autoloss.config import Config, overlay
 from autoloss.data.load.batches import Batch, Batches
 from autoloss.data.load.prepared import PreparedData
 from autoloss.methods.contract import Method
+from autoloss.methods.promises import require_means, require_promised
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
 from autoloss.records.schema import Choice, Reliability
@@ -31,7 +32,7 @@ from autoloss.training.device import keep_freed_memory, make_deterministic, sele
 from autoloss.training.evaluate import Array, Calibrator, Labels, judge, judge_fully, predict
 from autoloss.training.observe import choice, reliability
 from autoloss.training.pace import Listener, Pace
-from autoloss.training.steps import Loop, Progress, Sums
+from autoloss.training.steps import Loop, Progress, Sums, Taken
 
 EVALUATION_BATCH = 1024  # a matter of speed only: evaluation has no batch statistics
 
@@ -116,7 +117,7 @@ class Trainer(Loop):
         """Train to the end and return `evaluate()` of the best weights on validation.
 
         Raises:
-            TrainingDivergedError: the loss became infinite or NaN.
+            TrainingDivergedError: the loss or logits became infinite or NaN.
             StoppedError: a signal asked for it; the checkpoint is written.
         """
         self.train_to_the_end()
@@ -176,11 +177,23 @@ class Trainer(Loop):
         batches: Batches = getattr(self, split)
         return batches.batch(k).to(self.device)
 
+    def taken(self, t: int) -> Taken:
+        """By a step that is looked at.
+
+        Raises:
+            MethodError: the weights are not what the method's Info says.
+        """
+        step = self.step(t)
+        taken = self.take(step)
+        require_promised(self.method, taken[1], step.batch, step.logits, t)
+        return taken
+
     def close_epoch(self, sums: Sums) -> None:
         """Record an epoch, and look at validation.
 
         Raises:
             TrainingDivergedError: the loss, or what the model puts out, is not finite.
+            MethodError: the weights are not what the method's Info says.
         """
         train_loss = self.count_epoch(sums)
         predicted = self._predict("validation")
@@ -193,9 +206,11 @@ class Trainer(Loop):
 
         Raises:
             TrainingDivergedError: the loss is not finite.
+            MethodError: the weights are not what the method's Info says.
         """
         done = self.progress
         train_loss = float(sums.loss) / self.train.count
+        require_means(self.method, sums.weights, self.train.count)
         if not math.isfinite(train_loss):
             raise TrainingDivergedError(f"training loss is {train_loss} in epoch {done.epoch + 1}")
         done.epoch += 1

@@ -26,6 +26,7 @@ from autoloss.functional import FunctionalModel
 from autoloss.layers.stack import copy_into, part, stacked
 from autoloss.methods.contract import Method, Step
 from autoloss.methods.learned import Parametric
+from autoloss.methods.promises import require_means, require_promised
 from autoloss.seeds import Draw, Seeds, Time
 from autoloss.training import on_device
 from autoloss.training.evaluate import require_every_class
@@ -125,14 +126,15 @@ class Stack(Loop):
     def _require_alike(self) -> None:
         """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
         first = self.batch("train", 0)
-        each = [
-            _pass(run.model, run.method, Batch(*(x[s] for x in first)), 0, run.seed)
-            for s, run in enumerate(self.runs)
-        ]
+        batches = [Batch(*(x[s] for x in first)) for s in range(len(self.runs))]
+        alone = list(zip(self.runs, batches, strict=True))
+        each = [_pass(run.model, run.method, batch, 0, run.seed) for run, batch in alone]
+        for (run, batch), (logits, _, weights) in zip(alone, each, strict=True):
+            require_promised(run.method, weights, batch, logits, 0)
         with self._refused():
             together = _pass(self.model, self.method, first, self.seed.clock, self.seed)
-            for stack, *alone in zip(together, *each, strict=True):
-                _require_close(stack, torch.stack(alone))
+            for stack, *runs in zip(together, *each, strict=True):
+                _require_close(stack, torch.stack(runs))
 
     @contextmanager
     def _refused(self) -> Iterator[None]:
@@ -207,11 +209,15 @@ class Stack(Loop):
             run, (loss, weights, selected, judged, chosen) = self.runs[s], torch.split(row, sizes)
             own = Sums(*(x.to(sums.loss.dtype) for x in (loss[0], weights, selected)))
             finite, auc, logloss = judged.tolist()
-            table = chosen.view(run.task.classes * BINS, -1).numpy()
+            table = chosen.view(run.task.classes * BINS, -1)
             try:
                 curve = {"train_loss": run.count_epoch(own), "auc": auc, "logloss": logloss}
                 run.require_finite(finite > 0)
-                weighed = choice_of(run.task, table) if len(chosen) else None
+                weighed = None
+                if len(chosen):
+                    when = "on the validation split after an epoch"
+                    require_means(run.method, table[:, 1 : 1 + n], table[:, :1], when)
+                    weighed = choice_of(run.task, table.numpy())
                 run.judge_epoch(curve, weighed, partial(self._weights, s))
             except TrainingDivergedError as error:
                 self.failures[s] = error

@@ -73,17 +73,7 @@ class Sums:
         return Sums(self.loss[s], self.weights[s], self.selected[s])
 
     def add(self, loss: Tensor, weights: Tensor) -> None:
-        """A step's loss (scalar) and weights, `[n]` or `[B, n]`.
-
-        Raises:
-            ValueError: the weights are not one for each candidate: torch would have spread them.
-        """
-        candidates = self.weights.shape[-1]
-        if weights.shape[-1] != candidates:
-            shape = list(weights.shape)
-            raise ValueError(
-                f"weights of shape {shape}, expected [{candidates}] or [B, {candidates}]"
-            )
+        """A step's loss (scalar) and weights, `[n]` or `[B, n]`."""
         weights = weights.unsqueeze(-2) if weights.dim() == self.weights.dim() else weights
         self.loss += loss
         tally(weights, self.weights, self.selected)
@@ -164,7 +154,8 @@ class Loop(ABC):
         """One pass over the training split, or what is left of it, then one over validation.
 
         Raises:
-            ConfigError: the model or the method draws from torch's own generators.
+            ConfigError: the model or the method draws from torch's, numpy's or Python's generators.
+            MethodError: the weights are not what the method's Info says.
         """
         self._started = time.perf_counter()
         done, generators = self.progress, Generators(self.device)

@@ -24,12 +24,12 @@ from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.fixed import BudgetSpentError
 from autoloss.methods.load import load
 from autoloss.methods.weighting import Temperature
+from autoloss.search.simplex import finest, grid, simplex, size
 from autoloss.seeds import Draw
 from autoloss.task import Task
 from autoloss.training.loop import Trainer
 from baselines._hyperband import brackets, successive_halving
 from baselines.bohb import BOHB, Points, lowest, weights_of
-from baselines.grid import finest, grid, simplex, size
 from baselines.slf import Gates
 from tests.tiny import tiny_config
 from tests.unit.noise import gumbel, seed_at

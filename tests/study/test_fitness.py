@@ -125,6 +125,23 @@ def test_what_was_merely_found_is_left_out_with_a_note(tmp_path):
     assert any(note.startswith("Hinge is left out") for note in notes(study))
 
 
+def test_a_grid_that_more_candidates_or_fewer_trials_make_coarser_is_said():
+    def said(**keys):
+        with with_more():
+            study = Study.load({"scale": "laptop", **keys}, ROOT)
+            return [note for note in notes(study) if note.startswith("Grid tries")]
+
+    five = {"candidates": ["focal", "kl", "hinge", "ce", "brier"]}
+    assert said() == said(scale="smoke") == said(losses=five, tuning={"trials": 16}) == []
+    (note,) = said(losses=five)
+    assert note == (
+        "Grid tries 6 weights, equal ones and each candidate alone: tuning.trials is 11 and there "
+        "are 5 candidates. Steps of 1/2, as laptop has them, take 16 trials."
+    )
+    assert len(said(tuning={"trials": 10})) == 1
+    assert not said(losses=five, study={"methods": ["ce", "autoloss"]})
+
+
 def test_a_budget_in_which_no_model_proposes_anything_is_said(tmp_path):
     """AutoLoss has nine dimensions: its start-up trials are ten."""
     for trials, said in ((10, True), (11, False)):

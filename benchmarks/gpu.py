@@ -120,6 +120,8 @@ def speed(method: str, height: int, values: str, *, norm: bool, graphs: bool) ->
     import task
     import torch
 
+    from autoloss.training.steps import Sums
+
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     stack = stack_of(method, range(height), VALUES[values], norm=norm)
@@ -134,9 +136,11 @@ def speed(method: str, height: int, values: str, *, norm: bool, graphs: bool) ->
         steps += 21
     torch.cuda.synchronize()
     seconds = time.perf_counter() - began
+    share = stack.train.count / (WARM_STEPS + steps)  # as of the steps of an epoch
+    sums = Sums(*(share * part for part in vars(stack.sums).values()))
     began = time.perf_counter()
     stack.optimizer.settle()
-    stack.close_epoch(stack.sums)
+    stack.close_epoch(sums)
     say(
         "speed",
         method=method,

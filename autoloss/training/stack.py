@@ -126,15 +126,14 @@ class Stack(Loop):
     def _require_alike(self) -> None:
         """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
         first = self.batch("train", 0)
-        batches = [Batch(*(x[s] for x in first)) for s in range(len(self.runs))]
-        alone = list(zip(self.runs, batches, strict=True))
-        each = [_pass(run.model, run.method, batch, 0, run.seed) for run, batch in alone]
-        for (run, batch), (logits, _, weights) in zip(alone, each, strict=True):
-            require_promised(run.method, weights, batch, logits, 0)
+        each = [
+            _pass(run.model, run.method, Batch(*(x[s] for x in first)), 0, run.seed)
+            for s, run in enumerate(self.runs)
+        ]
         with self._refused():
             together = _pass(self.model, self.method, first, self.seed.clock, self.seed)
-            for stack, *runs in zip(together, *each, strict=True):
-                _require_close(stack, torch.stack(runs))
+            for stack, *alone in zip(together, *each, strict=True):
+                _require_close(stack, torch.stack(alone))
 
     @contextmanager
     def _refused(self) -> Iterator[None]:
@@ -174,8 +173,19 @@ class Stack(Loop):
         return not self.live
 
     def taken(self, t: int) -> Taken:
-        """By a graph, where there are any."""
-        return self.graphs.take(t) if self.graphs else super().taken(t)
+        """By a graph, where there are any; the first is looked at.
+
+        Raises:
+            MethodError: a run's weights are not what the method's Info says.
+        """
+        taken = self.graphs.take(t) if self.graphs else super().taken(t)
+        if t == 0:
+            batch = self.batch("train", 0)
+            for s, run in enumerate(self.runs):
+                weights, own = taken[1][s], Batch(*(x[s] for x in batch))
+                if torch.isfinite(weights).all():  # else it diverges, alone
+                    require_promised(run.method, weights, own, None, 0)
+        return taken
 
     def step(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,6 @@ from autoloss.training.optimizer import ModelAdam
 from autoloss.training.pace import Pace
 from autoloss.training.passes import Passes
 from autoloss.training.stop import asked_to_stop, stop_if_asked
-
-if TYPE_CHECKING:
-    from autoloss.training.loop import Trainer
 
 Taken = tuple[Tensor, Tensor, int]  # of a step: loss, weights, and how many outer steps it had
 
@@ -116,7 +113,7 @@ class Loop(ABC):
 
     @property
     @abstractmethod
-    def live(self) -> Sequence[Trainer]:
+    def live(self) -> Sequence[Loop]:
         """The runs that are not over."""
 
     @property
@@ -219,7 +216,7 @@ class Loop(ABC):
             clock=self.clock,
         )
 
-    def _count(self, runs: Sequence[Trainer]) -> None:
+    def _count(self, runs: Sequence[Loop]) -> None:
         """Bring passes and seconds up to now, the latter divided among all that train together."""
         forward, backward = self.passes.take()
         now = time.perf_counter()

@@ -12,8 +12,10 @@ from torch import nn
 
 from autoloss.errors import ConfigError, MethodError
 from autoloss.methods.contract import Method
+from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.learned import Joint
+from autoloss.methods.load import load
 from autoloss.task import Task
 from autoloss.training.loop import Trainer, TrainingDivergedError
 from autoloss.training.stack import Stack
@@ -136,11 +138,23 @@ def stack_of(data, give, base=Method, **said):
     return Stack(runs)
 
 
+def runs_of(examples):
+    """The runs' own examples: of one, or of a stack."""
+    return [Examples(labels, None, None, None) for labels in torch.atleast_2d(examples.labels)]
+
+
 @pytest.mark.parametrize("how", UNSAID)
-def test_and_before_a_stacks_first(how, tiny):
+def test_and_in_a_stacks_first(how, tiny):
     give, said, problem = UNSAID[how]
+
+    def of_each(method, examples, draw):
+        given = [give(method, one, draw) for one in runs_of(examples)]
+        return torch.stack(given).reshape(*examples.labels.shape[:-1], *given[0].shape)
+
+    stack = stack_of(tiny["binary"], of_each, **said)
     with pytest.raises(MethodError, match=problem):
-        stack_of(tiny["binary"], give, **said)
+        stack.train_to_the_end()
+    assert stack.progress.steps == 0
 
 
 @pytest.mark.parametrize("how", ["below 0", "sum 4"])
@@ -180,6 +194,13 @@ def test_a_run_whose_weights_are_not_numbers_fails(first, error, problem, tiny):
 
     with pytest.raises(error, match=problem):
         run_of(tiny["binary"], give).run()
+
+
+def test_where_the_model_diverges_in_the_first_step_that_is_said(tiny):
+    run = Trainer(tiny_config(), tiny["binary"], "deepfm", load("autoloss"), 0)
+    run.model.bias.data.fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="training loss is nan"):
+        run.run()
 
 
 def from_a_generator_of_its_own(method, examples, draw):

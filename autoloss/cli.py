@@ -109,19 +109,20 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     """Encode a data set into data/prepared/, each of the study's splits into a folder."""
     from autoloss.data.load.prepared import PreparedData
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
+    from autoloss.data.prepare.derived import derive
 
     study = study_of(config)
     spec = study.dataset(dataset)
     now = identity.preparation_key(study, dataset)
     require_plan(key, now)
     folders = {split: study.prepared_folder(dataset, split) for split in study.prepared_splits}
-    manifests = prepare_dataset(
-        spec,
-        study.raw_folder(spec.source),
-        folders,
-        max_rows=study.config.study.max_rows,
-        key=now,
-    )
+    options = {"max_rows": study.config.study.max_rows, "key": now}
+    if spec.derived:
+        bases = {split: study.prepared_folder(spec.derived.base, split) for split in folders}
+        manifests = derive(spec, bases, folders, **options)
+    else:
+        raw = study.raw_folder(spec.source)
+        manifests = prepare_dataset(spec, raw, folders, **options)
     for split, manifest in manifests.items():
         if study.config.training.validation == "halves":  # each has every class
             PreparedData.open(folders[split]).validation(halves=True)
@@ -411,6 +412,14 @@ def fidelity() -> None:
     from autoloss.report.fidelity import fidelity_page
 
     typer.echo(fidelity_page(project_root()), nl=False)
+
+
+@app.command()
+def when_it_pays() -> None:
+    """Print docs/when-it-pays.md: where loss search pays, from the design and the committed run."""
+    from autoloss.report.when_it_pays import when_it_pays_page
+
+    typer.echo(when_it_pays_page(project_root()), nl=False)
 
 
 @app.command()

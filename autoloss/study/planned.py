@@ -8,8 +8,9 @@ from typing import Any
 
 from autoloss.config import read_overrides
 from autoloss.data.fetch.local import require_unchanged
-from autoloss.data.specs import load_source
+from autoloss.data.specs import DatasetSpec, load_source
 from autoloss.errors import ConfigError
+from autoloss.folder import entries
 from autoloss.methods.info import TABLES
 from autoloss.methods.options import idle_of, options_of
 from autoloss.names import two_alike
@@ -160,8 +161,10 @@ def _check_descriptions(study: Study) -> None:
             require_unchanged(spec, (study.prepared_folder(name, split) for split in splits))
         else:
             load_source(spec.source, study.root)
-    for method in study.variants:
+    of_regimes = {name for change in study.regimes.changes for name in change.variants()}
+    for method in study.variants.keys() - of_regimes:  # these are left out where they do not fit
         study.varied(method)
+    _check_pairs(study, datasets)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"
         mend = f"change `title` in configs/datasets/{alike[1]}.yaml: tables show data sets by it"
@@ -177,3 +180,18 @@ def _check_descriptions(study: Study) -> None:
             problem = f"{target} has {other} classes, the controller of {options.source} {classes}"
             mend = f"name data sets of {classes} classes, or a study.source of {other}"
             raise ConfigError("study.targets", problem, mend)
+
+
+def _check_pairs(study: Study, datasets: Mapping[str, DatasetSpec]) -> None:
+    """Losses of pairs of examples are for two classes.
+
+    Raises:
+        ConfigError: a data set has more.
+    """
+    losses, candidates = entries("losses"), study.config.losses.candidates
+    pairs = [name for name in candidates if name in losses and losses[name].in_batch]
+    many = [name for name, spec in datasets.items() if spec.task.classes > 2]
+    if pairs and many:
+        problem = f"has {pairs[0]}, which is for two classes; {many[0]} has more"
+        mend = f"leave {pairs[0]} out, or name data sets of two classes alone under `study`"
+        raise ConfigError("losses.candidates", problem, mend)

@@ -9,21 +9,18 @@ could reach. Without `weights` all candidates weigh the same, without `inside` t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from autoloss.errors import require_known
 from autoloss.methods.contract import Method
 from autoloss.methods.examples import Examples
-from autoloss.methods.fixed import FixedWeights
 from autoloss.methods.info import Info
 from autoloss.methods.options import require_weights
 from autoloss.seeds import Draw
 
 
-class Constant(FixedWeights):
+class Constant(Method):
     """Weights by candidate, and others for the examples of a region."""
 
     info = Info(
@@ -52,18 +49,9 @@ class Constant(FixedWeights):
         },
     )
 
-    def constants(self) -> Mapping[str, float]:
-        """The weights by candidate name, those outside of the region."""
-        return dict(zip(self.candidates.names, self._given("weights"), strict=True))
-
-    def _given(self, option: str) -> list[float]:
-        names = self.candidates.names
-        require_weights(self.info, self.options[option], names)
-        return list(self.options[option] or [1 / len(names)] * len(names))
-
     def build(self) -> None:
         """Keep the weights and the region's ids as buffers."""
-        super().build()
+        self.register_buffer("outside", self._given("weights"))
         self.column: int | None = None
         if self.options["inside"]:
             names, field = list(self.fields), self.options["field"]
@@ -71,18 +59,18 @@ class Constant(FixedWeights):
             self.column = names.index(field)
             ids = [int(value) for value in self.options["ids"]]
             self.register_buffer("ids", torch.tensor(ids, dtype=torch.int64))
-            self.register_buffer("inside", torch.tensor(self._given("inside")))
+            self.register_buffer("inside", self._given("inside"))
+
+    def _given(self, option: str) -> Tensor:
+        """Weights `[n]`, in the candidates' order; equal ones if none are given."""
+        names, given = self.candidates.names, self.options[option]
+        require_weights(self.info, given, names)
+        return torch.tensor(list(given) or [1 / len(names)] * len(names))
 
     def weights(self, examples: Examples, draw: Draw) -> Tensor:
         """The constants, `[n]`, or `[B, n]` where there is a region."""
-        outside = super().weights(examples, draw)
+        outside: Tensor = self.get_buffer("outside")
         if self.column is None:
             return outside
         here = torch.isin(examples.ids[..., self.column], self.get_buffer("ids"))
         return torch.where(here.unsqueeze(-1), self.get_buffer("inside"), outside)
-
-    def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
-        """From the used candidates alone, but where there is a region."""
-        if self.column is None:
-            return super().weigh(examples, t, role)
-        return Method.weigh(self, examples, t, role)

@@ -88,7 +88,8 @@ def test_a_study_of_few_methods_has_the_points_cells_of_these_alone():
     few = Study.load({"study": {"methods": ["ce", "autoloss"]}}, ROOT)
     assert {few.base(cell.method) for cell in few.cells("regimes")} == {"ce", "autoloss"}
     # With grid named, five candidates would need more trials than there are: these are left out.
-    grid = Study.load({"study": {"methods": ["ce", "grid", "autoloss"]}}, ROOT)
+    named = {"methods": ["ce", "grid", "autoloss"]}
+    grid = Study.load({"scale": "smoke", "study": named}, ROOT)
     assert "autoloss_under_small_ce" in grid.misfits
     assert "autoloss_under_small_ce" not in {cell.method for cell in grid.cells("regimes")}
     assert "autoloss_under_xi_10" in {cell.method for cell in grid.cells("regimes")}
@@ -150,7 +151,7 @@ def first(content, part, name):
         (lambda c: c["points"][0]["methods"].append("oracles"), ["flips no label", "clean_part"]),
         (lambda c: c["regions"].pop("adult"), ["regions has none of adult"]),
         (lambda c: c["sets"].update(ce=["ce"]), ["key 'sets'", "is a method"]),
-        (lambda c: c["sets"]["map"].append("l2rv"), ["sets.map", "did you mean 'l2rw'"]),
+        (lambda c: c["sets"]["meta"].append("l2rv"), ["sets.meta", "did you mean 'l2rw'"]),
         (
             lambda c: c["changes"][0].update(methods=["constnt"]),
             ["changes.ranking.methods", "did you mean 'constant'"],

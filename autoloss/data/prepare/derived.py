@@ -33,7 +33,7 @@ from autoloss.errors import DataError
 Bools = npt.NDArray[np.bool_]
 ARRAYS = ("ids", "labels", "rows", "flipped")
 CLUSTERS = "clusters"
-ROOM = 0.9  # of the rows that a limited base has of a class: its parts have a little less or more
+ROOM = 0.8  # of the rows that a limited base has of a class: its parts have a little less or more
 
 
 def derive(

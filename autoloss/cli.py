@@ -116,7 +116,7 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     now = identity.preparation_key(study, dataset)
     require_plan(key, now)
     folders = {split: study.prepared_folder(dataset, split) for split in study.prepared_splits}
-    options = {"max_rows": study.config.study.max_rows, "key": now}
+    options: dict[str, Any] = {"max_rows": study.config.study.max_rows, "key": now}
     if spec.derived:
         bases = {split: study.prepared_folder(spec.derived.base, split) for split in folders}
         manifests = derive(spec, bases, folders, **options)

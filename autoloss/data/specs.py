@@ -433,7 +433,7 @@ class DerivedSpec(Derived):
         if base.task.classes != 2:
             problem = f"{base.name} has {base.task.classes} classes"
             raise ConfigError(f"{where}, key 'base'", problem, "name a data set of two classes")
-        region = self.flips and self.flips.region
+        region = self.flips.region if self.flips else None
         names = [field.name for field in base.fields]
         if region and region.field not in names:
             problem = f"{base.name} has no field '{region.field}'"

@@ -23,5 +23,5 @@ info = Info(
 
 def loss(prediction: Prediction, options: LossOptions) -> Tensor:
     """`scaled_by` times the loss `scaled_of`, `[B]`."""
-    factor: float = options.scaled_by
-    return factor * FORMULAS[options.scaled_of].loss(prediction, options)
+    value: Tensor = options.scaled_by * FORMULAS[options.scaled_of].loss(prediction, options)
+    return value

@@ -129,11 +129,16 @@ def _map_rows(runs: Runs) -> Iterator[dict[str, object]]:
     design = runs.study.regimes
     for point in design.points:
         noise = point.noise
-        about = {"point": point.name, "data": point.data, "what": point.label}
-        about |= {"where": noise.where if noise else NOWHERE}
-        about |= {"share": noise.share if noise else 0.0}
-        about |= {"parts": len(noise.parts) if noise else 0}
-        about |= {"rows": point.rows, "positives": point.positives}
+        about: dict[str, object] = {
+            "point": point.name,
+            "data": point.data,
+            "what": point.label,
+            "where": noise.where if noise else NOWHERE,
+            "share": noise.share if noise else 0.0,
+            "parts": len(noise.parts) if noise else 0,
+            "rows": point.rows,
+            "positives": point.positives,
+        }
         methods = [m for m in design.run_at(point) if m != BASE and runs.has(point, m)]
         for method in methods if runs.has(point, BASE) else ():
             for metric in DECIDING:

@@ -14,7 +14,7 @@ import pandas as pd
 from autoloss.report.escape import markdown
 from autoloss.report.fidelity import REFERENCE
 from autoloss.report.frames import parts_of, read_csv, rows_of
-from autoloss.report.regimes import FAILED, HELD, NOWHERE, OPEN, said
+from autoloss.report.regimes import FAILED, HELD, OPEN, said
 from autoloss.study.regimes import CLEAN_PART, Point
 from autoloss.study.study import Study
 
@@ -37,6 +37,7 @@ def when_it_pays_page(root: Path) -> str:
         return "\n".join([INTRODUCTION, *_not_yet(study)]) + "\n"
     table = read_csv(file)
     gains = table[(table["part"] == "map") & (table["metric"] == "auc")]
+    gains = gains.astype({"significant": bool})
     predicted = table[table["part"] == "prediction"]
     parts = [INTRODUCTION, *_decisions(study, gains)]
     if (root / FIGURE).with_suffix(".png").exists():
@@ -87,29 +88,29 @@ def _kind(point: Point) -> str:
 
 def _winners(rows: pd.DataFrame) -> str:
     """The methods that gain at some of the points, the one that gains most often first."""
-    own = rows[rows["method"].isin(SEARCHED)]
+    own = rows[rows["method"].isin(SEARCHED)].dropna(subset=["mean"])
+    if own.empty:
+        return "no search was run."
     won = own[own["significant"] & (own["mean"] > 0)]
     if won.empty:
-        best = own.loc[own["mean"].idxmax()]
-        return f"no search gains; nearest is {_at(best)}."
-    texts = []
-    for _, part in sorted(parts_of(won, "method"), key=lambda item: -len(item[1])):
-        best = part.loc[part["mean"].idxmax()]
-        texts.append(f"{_at(best)}, at {len(part)} of {rows['point'].nunique()}")
-    return "; ".join(texts) + "."
+        return f"no search gains; nearest is {_best(own)}."
+    by_method = sorted(parts_of(won, "method"), key=lambda item: -len(item[1]))
+    of = rows["point"].nunique()
+    return "; ".join(f"{_best(part)}, at {len(part)} of {of}" for _, part in by_method) + "."
 
 
 def _headroom(rows: pd.DataFrame) -> str:
-    """What knows the answer gains: without it there is nothing to be found."""
-    oracles = rows[(rows["method"] == CLEAN_PART) | rows["method"].str.startswith("constant_under")]
-    if rows["where"].eq(NOWHERE).all():
-        oracles = rows[~rows["method"].isin(SEARCHED)]
-    if oracles["mean"].notna().any():
-        return f"Headroom: {_at(oracles.loc[oracles['mean'].idxmax()])}."
-    return ""
+    """What knows the answer gains, or a constant: without it there is nothing to be found."""
+    others = rows[~rows["method"].isin(SEARCHED)].dropna(subset=["mean"])
+    constant = others["method"].str.startswith("constant_under")
+    oracles = others[(others["method"] == CLEAN_PART) | constant]
+    there = oracles if len(oracles) else others
+    return f"Headroom: {_best(there)}." if len(there) else ""
 
 
-def _at(row: pd.Series) -> str:
+def _best(rows: pd.DataFrame) -> str:
+    """The largest gain, with its interval, and where it is."""
+    row = max(rows_of(rows), key=lambda row: row["mean"])
     interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
     return markdown(f"{row['label']} {interval} with {row['what']}")
 

@@ -206,9 +206,9 @@ class Regimes(Strict):
         title = f"{point.data}, {point.label}"
         yield DerivedSpec(**dict(how), name=point.dataset, title=title)
         if flips and CLEAN_PART in self.run_at(point):
-            clean = {"flips": flips.model_copy(update={"dropped": True})}
-            about = {"name": point.dataset + CLEAN, "title": f"{title}, these left out"}
-            yield DerivedSpec(**{**dict(how), **clean, **about})
+            clean = how.model_copy(update={"flips": flips.model_copy(update={"dropped": True})})
+            title += ", these left out"
+            yield DerivedSpec(**dict(clean), name=point.dataset + CLEAN, title=title)
 
 
 def load_regimes(root: Path, methods: Collection[str]) -> Regimes:

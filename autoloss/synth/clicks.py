@@ -44,6 +44,7 @@ def text(rows: int, seed: int) -> Iterator[bytes]:
         decided = score + DECIDED + NOISE * random.normal(size=BLOCK_ROWS) > 0
         drawn = random.random(BLOCK_ROWS) < LIKELIEST * expit(STEEP * score)
         click = np.where(segment == REGION, decided, drawn).astype(np.int8)
-        columns = {"segment": segment, **dict(zip(FIELDS, ranks, strict=True)), "click": click}
-        frame = pl.DataFrame(columns).head(rows - start)
-        yield frame.write_csv(include_header=block == 0).encode()
+        columns = [segment, *ranks, click]
+        names = ["segment", *FIELDS, "click"]
+        frame = pl.DataFrame([pl.Series(*column) for column in zip(names, columns, strict=True)])
+        yield frame.head(rows - start).write_csv(include_header=block == 0).encode()

@@ -35,9 +35,8 @@ def test_without_a_region_they_are_the_same_everywhere():
     loss, weights = own.weigh(own.examples(None, LABELS, LOGITS), 0)
     assert weights.tolist() == [0.5, 0.0, 0.0, 0.5]
     torch.testing.assert_close(loss, own.candidates(LABELS, LOGITS)[:, [0, 3]].mean())
-    assert (
-        method("constant").weights(own.examples(None, LABELS, LOGITS), None).tolist() == [0.25] * 4
-    )
+    equal = method("constant")
+    assert equal.weights(own.examples(None, LABELS, LOGITS), None).tolist() == [0.25] * 4
 
 
 @pytest.mark.parametrize(

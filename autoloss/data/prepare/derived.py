@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from autoloss.data.manifest import (
     write_manifest,
 )
 from autoloss.data.progress import Say, to_stderr
-from autoloss.data.specs import SPLITS, DatasetSpec, Derived, Region
+from autoloss.data.specs import SPLITS, DatasetSpec, Derived
 from autoloss.errors import DataError
 
 Bools = npt.NDArray[np.bool_]
@@ -76,6 +77,7 @@ class _Split:
 
     @property
     def how(self) -> Derived:
+        """What is to be made."""
         assert self.spec.derived is not None
         return self.spec.derived
 
@@ -105,7 +107,8 @@ class _Split:
             self._require_region(ids, inside[keep])
         elif not whole:
             ids = ids[keep]
-        arrays = {"labels": labels[keep], "rows": rows[keep], "flipped": flipped[keep]}
+        arrays: dict[str, npt.NDArray[Any]] = {"labels": labels[keep], "rows": rows[keep]}
+        arrays["flipped"] = flipped[keep]
         clusters = base.clusters()
         if clusters is not None:
             arrays[CLUSTERS] = clusters[keep[part == 2]]
@@ -149,7 +152,7 @@ class _Split:
         """Of negatives and positives, as the rows are to have them."""
         if self.how.positives is not None:
             return np.array([1 - self.how.positives, self.how.positives])
-        return np.bincount(self.base.labels, minlength=2) / len(self.base.labels)
+        return np.asarray(np.bincount(self.base.labels, minlength=2) / len(self.base.labels))
 
     def _sample(
         self, labels: npt.NDArray[np.int32], part: npt.NDArray[np.int8], chances: npt.ArrayLike
@@ -180,13 +183,11 @@ class _Split:
 
     def _region(self, ids: npt.NDArray[np.int32]) -> Bools:
         """The rows of the region of flips; all, where none is said."""
-        region = self.how.flips and self.how.flips.region
-        if not region:
+        region = self.how.flips.region if self.how.flips else None
+        if region is None:
             return np.ones(len(ids), dtype=bool)
-        return np.isin(ids[:, self._column(region)], region.ids)
-
-    def _column(self, region: Region) -> int:
-        return [field.name for field in self.base.manifest.fields].index(region.field)
+        names = [field.name for field in self.base.manifest.fields]
+        return np.isin(ids[:, names.index(region.field)], region.ids)
 
     def _flip(
         self,
@@ -216,9 +217,8 @@ class _Split:
 
     def _require_region(self, ids: npt.NDArray[np.int32], inside: Bools) -> None:
         """A method that is told the region's ids finds it by them, in the sample too."""
-        region = self.how.flips and self.how.flips.region
-        if region and (np.isin(ids[:, self._column(region)], region.ids) != inside).any():
-            problem = f"its rows are too few for the values of '{region.field}' to keep their ids"
+        if (self._region(ids) != inside).any():
+            problem = "its rows are too few for the values of the region's field to keep their ids"
             mend = "ask for more `rows`, or for a region of more frequent values"
             raise DataError(self.spec.name, problem, mend)
 

@@ -155,6 +155,7 @@ def test_rows_drawn_and_then_flipped_are_as_many_in_every_split(bases):
         ({"rows": 1500, "positives": 0.9}, "positive rows in train, adult has"),
         ({"rows": 60, "positives": 0.02}, "no example of class 1 is left in validation"),
         ({"rows": 100, "flips": {"share": 0.2, "region": REGION}}, "keep their ids"),
+        ({"flips": {"share": 0.2, "region": {"field": "f0", "ids": [9]}}}, "has no row"),
     ],
 )
 def test_what_the_base_cannot_give_is_refused(bases, how, problem):

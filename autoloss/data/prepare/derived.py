@@ -203,6 +203,9 @@ class _Split:
         """
         flips, order = self.how.flips, np.argsort(chances, kind="stable")
         assert flips is not None
+        if not inside.any():
+            problem = f"its region has no row: {flips.region}"
+            raise DataError(self.spec.name, problem, "name ids that the field has")
         by_class = [inside[labels == label].mean() for label in (0, 1)]
         share = flips.share * float(self._shares() @ by_class)
         flipped = np.zeros(len(labels), dtype=bool)

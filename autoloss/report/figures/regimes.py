@@ -59,12 +59,13 @@ def draw(frame: pd.DataFrame) -> Figure:
     heights = [1.35 * max(down, 1), 2.3]
     figure = Figure(figsize=(page_width(), sum(heights)))
     above, below = figure.subfigures(2, 1, height_ratios=heights)
-    extent = np.nanquantile(np.abs(gains["mean"].to_numpy(dtype=float)), 0.9) if len(gains) else 1
+    means = gains["mean"].abs().dropna()
+    extent = float(means.quantile(0.9)) if len(means) else 1.0
     axes = list(above.subplots(max(down, 1), max(across, 1), squeeze=False).flat)
     for axis in axes[len(mapped) :]:
         axis.set_axis_off()
     for axis, method in zip(axes, mapped, strict=False):
-        _heat(axis, gains[gains["method"] == method], extent or 1.0)
+        _heat(axis, gains[gains["method"] == method], extent)
         axis.tick_params(labelleft=axis.get_subplotspec().is_first_col())
     panels = list(below.subplots(1, len(PANELS)))
     for axis, (title, x) in zip(panels, PANELS.items(), strict=True):

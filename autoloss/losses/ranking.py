@@ -20,7 +20,7 @@ info = Info(
     fidelity=(
         (
             "form",
-            "Lin et al., Eq. 3",
+            "Lin et al.",
             "mean over a batch's pairs of log(1 + exp(s_neg - s_pos)), beside cross-entropy",
             "original's way",
             "a loss for each example: half of each pair's, so that the batch's mean is the pairs'",

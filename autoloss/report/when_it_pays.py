@@ -57,8 +57,7 @@ def _not_yet(study: Study) -> Iterator[str]:
     yield "| prediction | because | expected, at |\n|---|---|---|"
     for prediction in study.regimes.predictions:
         expected = "; ".join(f"{said(study, e)} ({', '.join(e.at)})" for e in prediction.expect)
-        texts = (prediction.statement, prediction.because, expected)
-        yield "| " + " | ".join(map(markdown, texts)) + " |"
+        yield _line((prediction.statement, prediction.because, expected))
 
 
 def _decisions(study: Study, gains: pd.DataFrame) -> Iterator[str]:
@@ -124,13 +123,13 @@ def _outcomes(study: Study, predicted: pd.DataFrame) -> Iterator[str]:
     yield "|" + "---|" * 5
     statements = {p.name: p.statement for p in study.regimes.predictions}
     for name, part in parts_of(predicted, "prediction"):
-        yield _line((statements[name], f"**{part['as_a_whole'].iloc[0]}**", "", "", ""))
+        yield _line((statements[name], part["as_a_whole"].iloc[0], "", "", ""))
         for row in rows_of(part):
             interval = "–"
             if not pd.isna(row["mean"]):
                 interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-            yield _line(("", row["outcome"], row["expected"], row["point"], interval))
+            yield _line(("–", row["outcome"], row["expected"], row["point"], interval))
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(markdown, cells)) + " |"

@@ -64,7 +64,7 @@ class Constant(Method):
     def _given(self, option: str) -> Tensor:
         """Weights `[n]`, in the candidates' order; equal ones if none are given."""
         names, given = self.candidates.names, self.options[option]
-        require_weights(self.info, given, names)
+        require_weights(self.info, given, names, option)
         return torch.tensor(list(given) or [1 / len(names)] * len(names))
 
     def weights(self, examples: Examples, draw: Draw) -> Tensor:

@@ -93,6 +93,9 @@ def test_a_study_of_few_methods_has_the_points_cells_of_these_alone():
     assert "autoloss_under_small_ce" in grid.misfits
     assert "autoloss_under_small_ce" not in {cell.method for cell in grid.cells("regimes")}
     assert "autoloss_under_xi_10" in {cell.method for cell in grid.cells("regimes")}
+    # Four weights are not those of three candidates.
+    three = Study.load({"losses": {"candidates": ["focal", "hinge", "ce"]}}, ROOT)
+    assert "methods.constant.weights is [" in three.misfits["constant_under_hinge_inside"]
 
 
 def test_the_plan_counts_its_runs_and_hours_before_anything_is_there(tmp_path, monkeypatch):

@@ -56,7 +56,8 @@ class OwnLoop:
         lr: the unit of xi, for an optimizer that has several learning rates.
 
     Raises:
-        ConfigError: the method or the optimizer is not such a one.
+        ConfigError: the method or the optimizer is not such a one, or the method lacks what a
+            search or another run gives it.
     """
 
     def __init__(
@@ -75,6 +76,10 @@ class OwnLoop:
         if trained & {id(p) for p in method.parameters()}:
             problem = "would train the method's parameters too"
             raise ConfigError("optimizer", problem, "give it the parameters of the model alone")
+        if not trained & {id(p) for p in model.parameters()}:
+            problem, mend = "has no parameter of the model", "make it of `model.parameters()`"
+            raise ConfigError("optimizer", problem, mend)
+        _require_complete(method)
         self.method, self.model, self.optimizer = method, model, optimizer
         self.validation, self._lr, self.steps = validation, lr, 0
         self._batches: Iterator[tuple[Any, Tensor]] = iter(())
@@ -140,10 +145,37 @@ class OwnLoop:
             self._batches = iter(self.validation)
             batch = next(self._batches, None)
         if batch is None:
-            mend = "give what can be gone through again and again: a DataLoader, or a list"
+            mend = "give some; that can be gone through again and again: a DataLoader, or a list"
             raise DataError("validation", "has no batch, or none is left", mend)
+        if not isinstance(batch, list | tuple) or len(batch) != 2:
+            problem = f"has a batch that is {_kind(batch)}, expected a pair (inputs, labels)"
+            raise DataError("validation", problem, "give such pairs; inputs may be anything")
         inputs, labels = (x.to(device) if isinstance(x, Tensor) else x for x in batch)
         return self._look.batch(inputs, labels)
+
+
+def _require_complete(method: Method) -> None:
+    """Refuse a method to which nobody has given what it takes from a search or another run."""
+    name, options = method.info.name, method.options
+    if method.info.frozen and not options["controller"]:
+        where, problem = f"methods.{name}.controller", "is not given: it would be a random one"
+        mend = "give the seed_N.controller.pt of a run: options={'controller': ...}"
+        raise ConfigError(where, problem, mend)
+    if method.info.searches and not options["weights"]:
+        where, problem = f"methods.{name}.weights", "is not given, and nothing is searched here"
+        mend = "give those that a search has found: options={'weights': [...]}"
+        raise ConfigError(where, problem, mend)
+    if options.get("look_ahead") == "optimizer":
+        where, problem = (
+            f"methods.{name}.look_ahead",
+            "is 'optimizer', whose step is not known here",
+        )
+        raise ConfigError(where, problem, "set look_ahead: gradient")
+
+
+def _kind(value: object) -> str:
+    of = f" of {len(value)}" if isinstance(value, list | tuple) else ""
+    return f"a {type(value).__name__}{of}"
 
 
 @dataclass
@@ -155,6 +187,8 @@ class _Look:
 
     def batch(self, inputs: Any, labels: Tensor) -> Batch:
         """The batch, its labels `int64[B]`."""
+        if not isinstance(labels, Tensor):
+            raise DataError("labels", f"are {_kind(labels)}", "give a tensor of classes")
         flat = labels.squeeze(1) if labels.dim() == 2 and labels.shape[1] == 1 else labels
         last = self.task.classes - 1
         if flat.dim() != 1:
@@ -165,11 +199,16 @@ class _Look:
         if wrong.any():
             problem = f"have {flat[wrong][0].item()}, which is no class of {last + 1}"
             mend = f"number the classes 0 to {last}, or give the method `Task(classes=...)`"
+            if not (flat < 1).any() and flat.max() == last + 1:
+                mend = f"number the classes 0 to {last}: subtract 1"
             raise DataError("labels", problem, mend)
         return Batch(inputs, whole)
 
     def logits(self, logits: Tensor, labels: Tensor) -> Tensor:
         """`[B]` of a binary task, else `[B, C]`."""
+        if not isinstance(logits, Tensor):
+            problem = f"gives {_kind(logits)}, expected a tensor of logits"
+            raise ConfigError("model", problem, "wrap it in a module that gives its logits alone")
         if self.task.binary and logits.dim() == 2 and logits.shape[1] == 1:
             logits = logits.squeeze(1)
         examples = len(labels)

@@ -325,6 +325,58 @@ def test_an_optimizer_or_a_method_that_would_train_the_weighting_itself_is_refus
         own_loop(model, Task(), method="uncertainty")
 
 
+def test_an_optimizer_of_another_model_is_refused():
+    other = torch.optim.Adam(PlainModel(Task()).parameters())
+    with pytest.raises(ConfigError, match=r"make it of `model\.parameters\(\)`"):
+        OwnLoop(AutoLoss(), PlainModel(Task()), other, [])
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "key"),
+    [
+        ("autoloss_frozen", {}, "autoloss_frozen.controller"),
+        ("bohb", {}, "bohb.weights"),
+        ("autoloss", {"look_ahead": "optimizer"}, "autoloss.look_ahead"),
+        ("darts", {"look_ahead": "optimizer"}, "darts.look_ahead"),
+    ],
+)
+def test_a_method_that_lacks_what_only_the_study_has_is_refused(method, options, key):
+    with pytest.raises(ConfigError, match=key):
+        own_loop(PlainModel(Task()), Task(), options=options, method=method)
+
+
+def test_searched_weights_that_are_given_are_used():
+    options = {"weights": [0.0, 0.0, 0.0, 1.0]}
+    loop = own_loop(PlainModel(Task()), Task(), options=options, method="bohb")
+    inputs, labels = batches(Task(), 1)[0]
+    expected = F.binary_cross_entropy_with_logits(loop.model(inputs), labels.float())
+    torch.testing.assert_close(loop.loss(inputs, labels), expected)
+
+
+@pytest.mark.parametrize("batch", [{"ids": 1, "labels": 2}, (1, 2, 3), [torch.zeros(2)]])
+def test_a_validation_batch_that_is_no_pair_is_refused(batch):
+    model = make_model("plain", Task()).float()
+    loop = own_loop(model, Task(), options={"every": 1}, validation=[batch])
+    with pytest.raises(DataError, match=r"validation: .* a pair \(inputs, labels\)"):
+        train(loop, batches(Task(), 3))
+
+
+def test_a_model_that_gives_more_than_its_logits_is_refused():
+    class Both(PlainModel):
+        def forward(self, inputs):
+            return super().forward(inputs), inputs
+
+    with pytest.raises(ConfigError, match="gives a tuple of 2, expected a tensor of logits"):
+        own_loop(Both(Task()), Task()).loss(*batches(Task(), 1)[0])
+
+
+def test_labels_from_one_are_told_to_be_from_zero():
+    inputs, labels = batches(Task(5), 1)[0]
+    labels[0] = 4
+    with pytest.raises(DataError, match="0 to 4: subtract 1"):
+        own_loop(PlainModel(Task(5)), Task(5)).loss(inputs, labels + 1)
+
+
 @pytest.mark.parametrize("method", ["ce", "al1", "melu", "darts", "l2rw", "gradnorm", "dwa"])
 def test_other_methods_train_too(method):
     options = {"every": 2} if method in ("melu", "darts") else {}

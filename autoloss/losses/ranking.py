@@ -46,7 +46,7 @@ def loss(prediction: Prediction, options: LossOptions) -> Tensor:
         raise ConfigError("losses.candidates", problem, "leave it out")
     scores = prediction.logits
     positive = prediction.labels.to(scores.dtype)
-    blocks = zip(scores.split(BLOCK, -1), positive.split(BLOCK, -1), strict=True)
+    blocks = zip(torch.split(scores, BLOCK, -1), torch.split(positive, BLOCK, -1), strict=True)
     return torch.cat([_ranked(*block) for block in blocks], dim=-1)
 
 

@@ -41,6 +41,7 @@ def plan(
     """Say what a study will cost before anything runs: jobs, hours, memory, disk, wall time."""
     from rich.console import Console
 
+    from autoloss.claims.schema import load_claims
     from autoloss.plan.actual import compare
     from autoloss.plan.costs import choose_device, costs_of, load_devices
     from autoloss.plan.estimate import make_plan
@@ -52,6 +53,7 @@ def plan(
     require_known(groups, [ALL, *GROUPS], "target", "target")
     for group in groups:
         study.require(group)
+    load_claims(study.root)  # as snakemake does: a wrong name there is said before anything runs
     devices = load_devices(study.root)
     trains_on = choose_device(devices, device, gpus)
     use = Resources(cores or os.cpu_count() or 1, gpus, jobs_per_gpu, trains_on)

@@ -61,6 +61,7 @@ NEUTRAL = {
 SAID = {
     **dict.fromkeys(("label", "summary", "paper", "fidelity"), "words"),
     **dict.fromkeys(("tables", "simplex", "choices", "trials_per_candidate"), "read in planning"),
+    **dict.fromkeys(("in_batch", "control"), "read in planning, or by tests"),
     **dict.fromkeys(("options", "losses"), "by value, as the run has them"),
     **dict.fromkeys(("tune", "untuned"), "the space by value"),
 }

@@ -45,17 +45,18 @@ def run_config(study: Study, cell: Cell) -> dict[str, Any]:
 def losses_weighed(study: Study, cell: Cell) -> set[str]:
     """Of these the ones whose constants the numbers of a cell's runs can depend on."""
     entry = study.entry(cell.method)
-    return {*entry.needs} if entry.plain else losses_of(study)
+    return {*entry.needs} if entry.plain else losses_of(study, cell)
 
 
-def losses_of(study: Study) -> set[str]:
-    """The losses that a run can compute: the candidates, and cross-entropy as fixed criterion."""
-    return {*study.config.losses.candidates, "ce"}
+def losses_of(study: Study, cell: Cell) -> set[str]:
+    """The losses that a run can compute: its candidates, and cross-entropy as fixed criterion."""
+    return {*study.varied(cell.method).config.losses.candidates, "ce"}
 
 
 def code(study: Study, cell: Cell) -> str:
     """Fingerprint of the code of a cell's runs."""
-    return training_code(study.base(cell.method), cell.model, losses_of(study), study.methods)
+    losses = losses_of(study, cell)
+    return training_code(study.base(cell.method), cell.model, losses, study.methods)
 
 
 def still_the_code(study: Study, cell: Cell) -> bool:

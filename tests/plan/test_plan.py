@@ -184,6 +184,16 @@ def test_a_wrong_option_says_how_to_mend_it(arguments, message):
     assert message in str(done.exception)
 
 
+def test_a_claim_about_a_method_that_is_not_there_is_refused(monkeypatch, tmp_path):
+    text = (ROOT / "configs" / "claims.yaml").read_text()
+    (tmp_path / "claims.yaml").write_text(text.replace("others: [slf]", "others: [slff]", 1))
+    monkeypatch.setattr("autoloss.claims.schema.FILE", tmp_path / "claims.yaml")
+    with working_in(ROOT):
+        done = CliRunner().invoke(app, ["plan", "--scale", "smoke"])
+    assert isinstance(done.exception, ConfigError)
+    assert "did you mean 'slf'" in str(done.exception)
+
+
 def test_the_page_and_the_json_say_the_same():
     with working_in(ROOT):
         page = CliRunner().invoke(app, ["plan", "--scale", "smoke", "--cores", "2"])

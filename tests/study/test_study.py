@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from autoloss.data.manifest import write_manifest
 from autoloss.errors import ClashError, ConfigError
@@ -357,6 +359,19 @@ def test_the_study_of_a_run_has_what_was_planned_for_it(scale):
         assert of_run.variants == plan.variants
         assert of_run.label(cell.method) == plan.label(cell.method)
         assert identity.run_key(of_run, cell) == identity.run_key(plan, cell)
+
+
+def test_a_reading_of_other_candidates_has_the_key_that_its_run_has(tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    file = tmp_path / "configs" / "sensitivity.yaml"
+    readings = yaml.safe_load(file.read_text())
+    few = {"losses": {"candidates": ["kl", "ce"]}}
+    readings["readings"].append({"name": "few", "choice": "M1", "label": "few", "set": few})
+    file.write_text(yaml.safe_dump(readings))
+    plan, cell = Study.load({}, tmp_path), Cell("ml100k-ctr", "deepfm", "autoloss_under_few")
+    of_run = plan.varied(cell.method).with_assignment(cell.method, {}, "nothing")
+    assert identity.run_key(of_run, cell) == identity.run_key(plan, cell)
+    assert identity.losses_of(plan, cell) == {"kl", "ce"}
 
 
 def test_a_clash_of_what_is_named_is_refused():

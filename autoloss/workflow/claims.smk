@@ -1,20 +1,11 @@
 """Verdicts on the paper's claims, from the indexes and statistics of the groups that they name."""
 
-from autoloss.claims.schema import claimed_groups, require_claims
+from autoloss.claims.schema import claimed_groups
 
 try:
     CLAIMED = claimed_groups(study)
 except UserError as error:
     raise WorkflowError(str(error))
-
-
-def something_claimed(wildcards):
-    """No file, but an error where there is no claim on the method that the study is about."""
-    try:
-        require_claims(study)
-    except UserError as error:
-        raise WorkflowError(str(error))
-    return []
 
 
 use rule analyse as make_verdicts with:

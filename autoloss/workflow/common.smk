@@ -1,5 +1,6 @@
 """What the rules ask the study: one small function each, so that rules stay declarations."""
 
+from autoloss.claims.schema import require_claims
 from autoloss.study.cell import Cell
 from autoloss.study.groups import UNTESTED
 
@@ -144,6 +145,15 @@ def files_of(name):
     if name in tables():
         made += [RESULTS / f"tables/{name}.{kind}" for kind in ("csv", "md", "tex")]
     return made
+
+
+def something_claimed(wildcards):
+    """No file, but an error where there is no claim on the method that the study is about."""
+    try:
+        require_claims(study)
+    except UserError as error:
+        raise WorkflowError(str(error))
+    return []
 
 
 def tuned_verdicts(wildcards):

@@ -58,7 +58,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     down = -(-len(mapped) // across)
     heights = [1.35 * max(down, 1), 2.3]
     figure = Figure(figsize=(page_width(), sum(heights)))
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=heights))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     means = gains["mean"].abs().dropna()
     extent = float(means.quantile(0.9)) if len(means) else 1.0
     axes = list(above.subplots(max(down, 1), max(across, 1), squeeze=False).flat)
@@ -97,8 +97,7 @@ def _heat(axis: Axes, rows: pd.DataFrame, extent: float) -> None:
 
 
 def _at(rows: pd.DataFrame, where: str, parts: int) -> pd.Series[bool]:
-    there: pd.Series[bool] = (rows["where"] == where) & (rows["parts"] == parts) & _usual(rows)
-    return there
+    return _usual(rows) & rows["where"].eq(where) & rows["parts"].eq(parts)
 
 
 def _usual(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -103,8 +103,8 @@ def _at(rows: pd.DataFrame, where: str, parts: int) -> pd.Series[bool]:
 def _usual(rows: pd.DataFrame) -> pd.Series[bool]:
     """The points with as many rows as most, and the base's share of positives."""
     counts = rows["rows"].fillna(0)
-    at_place = rows["where"].eq(where) & rows["parts"].eq(parts) & _usual(rows)
-    return at_place.astype(bool)
+    usual = (counts == counts.mode().iloc[0]) & rows["positives"].isna()
+    return usual.astype(bool)
 
 
 def _of_panel(rows: pd.DataFrame, title: str) -> pd.DataFrame:

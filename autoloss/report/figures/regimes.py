@@ -104,7 +104,7 @@ def _usual(rows: pd.DataFrame) -> pd.Series[bool]:
     """The points with as many rows as most, and the base's share of positives."""
     counts = rows["rows"].fillna(0)
     usual = (counts == counts.mode().iloc[0]) & rows["positives"].isna()
-    return usual.astype(bool)
+    return pd.Series(usual, dtype=bool)
 
 
 def _of_panel(rows: pd.DataFrame, title: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -34,15 +35,21 @@ DATES = (
 )
 SINCE = {"seconds": (1e8, 1e10), "milliseconds": (1e11, 1e13)}  # from 1973 to 2286
 YEARS = (1900, 2100)
+ODD = 0.05  # so few texts that are no date or number among those that are may be mistakes
+LEAST = 20  # rows of a class: of fewer a part of a split may have none
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column is taken for: its lines under `fields`, none if left out, and why."""
+    """What a column is taken for: its lines under `fields`, none if left out, and why.
+
+    `split`, of a date: a split by it. `odd`: what a reader must know, in words.
+    """
 
     why: str
     lines: tuple[str, ...] = ()
-    split: str = ""  # of a date: a split by it
+    split: str = ""
+    odd: str = ""
 
 
 def write_dataset(data: Path, label: str, name: str | None, root: Path) -> tuple[Path, str]:
@@ -78,7 +85,7 @@ def write_dataset(data: Path, label: str, name: str | None, root: Path) -> tuple
     spec = check(DatasetSpec, parse_yaml(text, str(file)) | {"source": name}, str(file))
     write_text(text, file)
     seen = f"{frame.height:,} rows, {spec.task.classes} classes, {len(spec.fields)} fields"
-    return file, seen
+    return file, "\n  ".join([seen, *look.odd()])
 
 
 def _first(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
@@ -136,7 +143,7 @@ class _Look:
 
     def lines(self) -> Iterator[str]:
         """The data set's file."""
-        guesses = {c: self.guess(c) for c in self.frame.columns if c != self.label}
+        guesses = self.guesses
         if not any(guess.lines for guess in guesses.values()):
             mend = "write its file by hand: docs/data.md has every key"
             raise ConfigError(self.files[0], "no column is taken for a field", mend)
@@ -163,6 +170,21 @@ class _Look:
             counts = [count for _, count in self.classes()]
             yield "# As counted; preparation warns where there are others."
             yield f"inferred: {{rows: {self.frame.height}, class_counts: {counts}}}"
+
+    @cached_property
+    def guesses(self) -> dict[str, Guess]:
+        """By column, all but the label."""
+        return {c: self.guess(c) for c in self.frame.columns if c != self.label}
+
+    def odd(self) -> Iterator[str]:
+        """What is not as it should be, a line each."""
+        for value, count in self.classes():
+            if count < LEAST:
+                why = "each part of each split needs some of every class"
+                yield f"{_word(self.label)} is {_value(value)} in {count} of the rows: {why}"
+        for column, guess in self.guesses.items():
+            if guess.odd:
+                yield f"{_word(column)} is taken for text: {guess.odd}"
 
     @property
     def whole(self) -> bool:
@@ -200,8 +222,9 @@ class _Look:
         """The label's values, in order, as numbers if all are; and their rows."""
         column = self.frame[self.label].cast(pl.String)
         if column.null_count():
-            problem = f"{column.null_count():,} rows have no '{self.label}'"
-            mend = "take these rows out of the file"
+            row = int(column.is_null().arg_max() or 0) + 1
+            problem = f"of {len(column):,} rows {column.null_count():,} have no '{self.label}'"
+            problem, mend = f"{problem}, the first is row {row:,}", "take them out of the file"
             raise DataError(self.files[0], problem, mend)
         as_numbers = numbers(column)
         values = column if as_numbers.null_count() else as_numbers
@@ -234,7 +257,9 @@ class _Look:
             often, count = counted.sort("count", "value", descending=[True, False]).row(0)
             why = f"{seen}, most often {str(often)[:40]!r} ({count:,} rows)"
             what = "text" if values is None else "whole numbers taken for names"
-            return Guess(f"{what}: {why}", (self.entry(column),))
+            odd = _odd(present) if raw.dtype == pl.String and values is None else ""
+            why += f"; {odd}" if odd else ""
+            return Guess(f"{what}: {why}", (self.entry(column),), odd=odd)
         least, most = values.to_numpy().min(), values.to_numpy().max()
         why = f"{'whole numbers' if whole else 'numbers'} {least:g} to {most:g}: {seen}"
         if whole and most >= 100:
@@ -282,6 +307,19 @@ class _Look:
         kinds = [] if kind == "categorical" else [f"kind: {kind}"]
         rare = RARE if self.frame.height >= 1000 * RARE else 2
         return ", ".join([f"name: {_word(name)}", *kinds, *keys, f"min_count: {rare}"])
+
+
+def _odd(texts: pl.Series) -> str:
+    """What keeps texts from being numbers, or dates, that nearly all are; "" elsewhere."""
+    if not numbers(texts.str.replace(",", ".", literal=True)).null_count():
+        return "all are numbers with a decimal comma: write a point, and they are read as numbers"
+    kinds = {"numbers": numbers(texts)} | {f"dates {form}": dates(texts, form) for form in DATES}
+    for what, values in kinds.items():
+        others = texts.filter(values.is_null())
+        if 0 < len(others) <= ODD * len(texts):
+            of = f"{len(texts) - len(others):,} of {len(texts):,}"
+            return f"{of} are {what}, and not {str(others[0])[:40]!r}"
+    return ""
 
 
 def _word(text: str) -> str:

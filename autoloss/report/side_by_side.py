@@ -89,10 +89,8 @@ def read_made(name: str) -> Made:
         RecordError: there is none, or a record of it is damaged or in another's place.
     """
     named = Path("results") / name
-    folder = named if (named / "runs").is_dir() else Path(name)
-    if not (folder / "runs").is_dir():
-        if (folder := Path("results") / name).is_dir():
-            raise RecordError(str(folder), "has no finished run", "run it first, or wait for it")
+    folder = next((f for f in (named, Path(name)) if (f / "runs").is_dir()), named)
+    if not folder.is_dir():
         known = [runs.parent.name for runs in Path("results").glob("*/runs")]
         mend = f"give a study's name, or a folder that has runs/ in it; {did_you_mean(name, known)}"
         raise RecordError(name, "is no study that has runs", mend)

@@ -138,6 +138,32 @@ def test_labels_are_numbers_or_text(project):
         assert prepared(project, label).task.classes == len(classes)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.assign(day=["12 May", *t["day"][1:]]),
+         "day is taken for text: 399 of 400 are dates %d/%m/%Y, and not '12 May'"),
+        (lambda t: t.assign(views=["many", *t["views"][1:]]),
+         "views is taken for text: 399 of 400 are numbers, and not 'many'"),
+        (lambda t: t.assign(price=[f"{x:.2f}".replace(".", ",") for x in t["views"] / 3]),
+         "price is taken for text: all are numbers with a decimal comma: write a point, and they "
+         "are read as numbers"),
+        (lambda t: t.assign(click=[7, *t["click"][1:]]),
+         "click is 7 in 1 of the rows: each part of each split needs some of every class"),
+    ],
+)  # fmt: skip
+def test_what_is_nearly_right_is_said(project, change, said):
+    change(look()).to_csv("look.csv", index=False)
+    _, seen = write_dataset(project / "look.csv", "click", None, project)
+    assert seen.splitlines()[1:] == [f"  {said}"]
+
+
+def test_a_row_without_a_label_is_named(project):
+    look().assign(click=[0, 1, None, *look()["click"][3:]]).to_csv("look.csv", index=False)
+    with pytest.raises(DataError, match="of 400 rows 1 have no 'click', the first is row 3"):
+        write_dataset(project / "look.csv", "click", None, project)
+
+
 def test_atomic_files_of_a_folder(project):
     folder = project / "ml"
     folder.mkdir()
@@ -159,7 +185,7 @@ def test_atomic_files_of_a_folder(project):
     ("label", "name", "parts"),
     [
         ("clik", None, ["--label", "no column 'clik'", "did you mean 'click'?"]),
-        ("price", None, ["58 rows have no 'price'"]),
+        ("price", None, ["of 400 rows 58 have no 'price'"]),
         ("views", None, ["--label", "expected 2 to 20 classes"]),
         ("count", None, ["--label", "1 values, expected 2"]),
         ("click", "taken", ["the data set 'taken' is there already", "--name"]),

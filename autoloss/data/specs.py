@@ -103,18 +103,23 @@ class WheelMirror(Strict):
 
 
 class GeneratedMirror(Strict):
-    """Rows that this program makes up (`autoloss.synth`): the same wherever they are made."""
+    """Rows that this program makes up (`autoloss.synth`): the same wherever they are made.
+
+    Other rows than those of `sha256` are refused, as of another generator.
+    """
 
     kind: Literal["generated"]
     format: str
     recipe: Literal["clicks"]
     rows: int = Field(gt=0)
     seed: int = Field(ge=0)
+    bytes: int = Field(gt=0)
+    sha256: Sha256
 
     @property
     def members(self) -> tuple[Member, ...]:
         """The one file."""
-        return (Member(path=f"{self.recipe}.csv", max_bytes=self.rows * 100),)
+        return (Member(path=f"{self.recipe}.csv", bytes=self.bytes, sha256=self.sha256),)
 
     @property
     def label(self) -> str:

@@ -44,17 +44,18 @@ def loss(prediction: Prediction, options: LossOptions) -> Tensor:
     if not prediction.task.binary:
         problem = f"'ranking' is for two classes, and the task has {prediction.task.classes}"
         raise ConfigError("losses.candidates", problem, "leave it out")
-    scores = prediction.logits
-    positive = prediction.labels.to(scores.dtype)
-    blocks = zip(torch.split(scores, BLOCK, -1), torch.split(positive, BLOCK, -1), strict=True)
-    return torch.cat([_ranked(*block) for block in blocks], dim=-1)
+    scores, positive = prediction.logits, prediction.labels > 0.5
+    blocks = zip(scores.split(BLOCK), positive.split(BLOCK), strict=True)
+    return torch.cat([_ranked(*block) for block in blocks])
 
 
 def _ranked(scores: Tensor, positive: Tensor) -> Tensor:
-    """Of the examples of one block, `[..., B]`."""
-    negative = 1 - positive
-    costs = F.softplus(scores.unsqueeze(-2) - scores.unsqueeze(-1))  # of i above j, [..., B, B]
-    costs = costs * (positive.unsqueeze(-1) * negative.unsqueeze(-2))
-    pairs = positive.sum(-1, keepdim=True) * negative.sum(-1, keepdim=True)
-    shared = (costs.sum(-1) + costs.sum(-2)) * (scores.shape[-1] / 2 / pairs.clamp_min(1))
-    return torch.where(pairs > 0, shared, shared + math.log(2))
+    """Of the examples of one block, `[B]`."""
+    above, below = scores[positive], scores[~positive]
+    pairs = len(above) * len(below)
+    if pairs == 0:
+        return 0 * scores + math.log(2)
+    costs = F.softplus(below - above.unsqueeze(-1))  # of each pair, [P, N]
+    shares = torch.cat((costs.sum(1), costs.sum(0))) * (len(scores) / 2 / pairs)
+    places = torch.cat((positive.nonzero(), (~positive).nonzero())).squeeze(-1)
+    return shares[places.argsort()]

@@ -107,18 +107,21 @@ def test_who_is_flipped_follows_the_seed_and_the_row_not_the_split(bases):
     assert not np.array_equal(flips[0], other[0])
 
 
-def test_the_clean_part_is_what_is_not_flipped(bases):
+@pytest.mark.parametrize("rows", [None, 1000])
+def test_the_clean_part_is_what_is_not_flipped_under_the_same_ids(bases, rows):
     flips = {"share": 0.25, "region": REGION}
-    (noisy, _), (flipped, _) = made(bases, flips=flips)
+    (noisy, _), (flipped, _) = made(bases, rows=rows, flips=flips)
     kept = np.load(noisy.folder / "rows.npy")[~flipped]
-    ids, labels = noisy.ids[~flipped], noisy.labels[~flipped]
-    opened, none = made(bases, flips={**flips, "dropped": True})
+    ids, labels, sizes = noisy.ids[~flipped], noisy.labels[~flipped], noisy.field_sizes
+    train = noisy.manifest.splits["train"]
+    opened, none = made(bases, rows=rows, flips={**flips, "dropped": True})
     assert np.array_equal(np.load(opened[0].folder / "rows.npy"), kept)
     assert np.array_equal(opened[0].ids, ids)
+    assert opened[0].field_sizes == sizes
     assert np.array_equal(opened[0].labels, labels)
     assert not none[0].any()
-    sizes = [data.manifest.splits for data in opened]
-    assert sizes[0] == sizes[1] == {**PARTS, "train": 1600 - int(flipped.sum())}
+    parts = [data.manifest.splits for data in opened]
+    assert parts[0] == parts[1] == {**noisy.manifest.splits, "train": train - int(flipped.sum())}
 
 
 @pytest.mark.parametrize("positives", [None, 0.1, 0.5])
@@ -214,7 +217,7 @@ def test_a_mistake_names_file_key_and_mend(project, keys, parts):
 
 def test_its_key_follows_the_bases_and_its_own_description(monkeypatch):
     study = Study.load({}, ROOT)
-    names = ["adult_at_adult_region_20", "adult_at_adult_region_40"]
+    names = ["adult_at_adult_region_40", "adult_at_adult_everywhere_40"]
     keys = [identity.preparation_key(study, name) for name in names]
     assert len({*keys, identity.preparation_key(study, "adult")}) == 3
     monkeypatch.setattr(identity, "preparation_code", lambda formats: "other")

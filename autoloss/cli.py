@@ -92,7 +92,7 @@ def import_data(
 
 @data_app.command()
 def synth(
-    dataset: Annotated[str, typer.Argument(help="criteo, ml-20m or avazu.")],
+    dataset: Annotated[str, typer.Argument(help="criteo, criteo-region, ml-20m or avazu.")],
     rows: Annotated[int, typer.Option(help="How many rows.")],
     out: Annotated[Path, typer.Option(help="The raw folder to write.")],
     seed: Annotated[int, typer.Option(help="Other seeds give other data.")] = 0,

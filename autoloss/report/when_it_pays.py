@@ -20,6 +20,7 @@ from autoloss.study.study import Study
 
 TABLE = REFERENCE / "tables" / "regimes.csv"
 FIGURE = Path("figures/reference/laptop/regimes")
+FULL_SIZE = Path("figures/reference/full-size/full_size.png")
 SEARCHED = ("autoloss", "autoloss_ce", "slf", "meta_weight_net", "l2rw")  # what is looked for
 INTRODUCTION = """# When loss search pays
 
@@ -42,7 +43,12 @@ def when_it_pays_page(root: Path) -> str:
     parts = [INTRODUCTION, *_decisions(study, gains)]
     if (root / FIGURE).with_suffix(".png").exists():
         parts += [f"![Where loss search pays](../{FIGURE}.png)\n"]
-    return "\n".join([*parts, *_outcomes(study, predicted)]) + "\n"
+    parts += _outcomes(study, predicted)
+    if (root / FULL_SIZE).exists():
+        command = "running.md#the-papers-size-with-flipped-labels"
+        parts += ["\n## At the paper's size\n", f"As many rows as Criteo has ([how]({command})):\n"]
+        parts += [f"![By epoch: validation AUC, and weights by region](../{FULL_SIZE})"]
+    return "\n".join(parts) + "\n"
 
 
 def _not_yet(study: Study) -> Iterator[str]:

@@ -43,7 +43,10 @@ def notes(study: Study) -> list[str]:
         *(f"{group} has no method beside {ours}: nothing is compared there." for group in alone),
         *(f"Figure {name} is left out: it needs {lack}." for name, lack in study.undrawn().items()),
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
-        *(f"regimes: {study.label(name)} is left out: {why}." for name, why in study.misfits.items()),
+        *(
+            f"regimes: {study.label(name)} is left out: {why}."
+            for name, why in study.misfits.items()
+        ),
         *_kept(study),
         *_idle_options(study),
         *_random_searches(study),

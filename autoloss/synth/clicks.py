@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.special import expit
 
-from autoloss.synth.planted import Planted, Vocabulary
+from autoloss.synth.planted import Planted, Scores, Vocabulary
 
 BLOCK_ROWS = 1 << 16
 SEGMENTS = {"b": 1 / 2, "a": 1 / 3, "c": 1 / 6}  # so far apart that ids by frequency are the same
@@ -41,10 +42,16 @@ def text(rows: int, seed: int) -> Iterator[bytes]:
         ranks = model.ranks(random, BLOCK_ROWS)
         score = model.scores(ranks)
         segment = random.choice(list(SEGMENTS), BLOCK_ROWS, p=list(SEGMENTS.values()))
-        decided = score + DECIDED + NOISE * random.normal(size=BLOCK_ROWS) > 0
-        drawn = random.random(BLOCK_ROWS) < LIKELIEST * expit(STEEP * score)
-        click = np.where(segment == REGION, decided, drawn).astype(np.int8)
-        columns = [segment, *ranks, click]
+        columns = [segment, *ranks, clicks(score, segment == REGION, random)]
         names = ["segment", *FIELDS, "click"]
         frame = pl.DataFrame([pl.Series(*column) for column in zip(names, columns, strict=True)])
         yield frame.head(rows - start).write_csv(include_header=block == 0).encode()
+
+
+def clicks(
+    score: Scores, inside: npt.NDArray[np.bool_], random: np.random.Generator
+) -> npt.NDArray[np.int8]:
+    """Labels of rows `[n]`: inside of the region by their score, elsewhere drawn."""
+    decided = score + DECIDED + NOISE * random.normal(size=len(score)) > 0
+    drawn = random.random(len(score)) < LIKELIEST * expit(STEEP * score)
+    return np.where(inside, decided, drawn).astype(np.int8)

@@ -91,7 +91,15 @@ NEEDS = {
     "autoloss fetch criteo --accept-licence": "a network, terms accepted",
     "autoloss data import criteo-x4 Criteo_x4.zip": "the full data",
     "autoloss data synth criteo --rows 1000000 --out data/raw/criteo": "as with fewer rows",
-    "autoloss data synth criteo --rows 45840617 --out data/raw/criteo": "as with fewer rows",
+    "autoloss data synth criteo-region --rows 45840617 --out data/raw/criteo": "45 GB",
+    **dict.fromkeys(
+        (
+            "autoloss prepare criteo --config benchmarks/full_size.yaml",
+            "autoloss prepare criteo-flipped --config benchmarks/full_size.yaml",
+            "python benchmarks/full_size.py",
+        ),
+        "these rows",
+    ),
     "autoloss merge FOLDER": "a folder of the reader's",
     "autoloss methods NAME": "a method of the reader's choice",
     "autoloss check --config results/paper/config.json": "a paper-scale study",

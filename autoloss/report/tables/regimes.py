@@ -117,10 +117,10 @@ def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterat
         "gain that this design finds with a chance of 0.8; the last column has its median."
     )
     yield (
-        f"A prediction came true where all that it expects was shown by both tests, their largest p "
-        f"Holm-corrected over the {tested} predictions that were tested; it failed where an interval "
-        f"({options.confidence:.0%}) of what it expects is on the other side; else it is open. The "
-        "rows below a prediction are each by itself."
+        "A prediction came true where all that it expects was shown by both tests, the largest p "
+        f"Holm-corrected over the {tested} predictions that were tested; it failed where one "
+        f"interval ({options.confidence:.0%}) is on the other side; else it is open. What it "
+        "expects, in the rows below it, is judged by itself."
     )
     for name, why in study.misfits.items():
         yield f"{study.label(name)} is left out: {why}."

@@ -43,16 +43,22 @@ def notes(study: Study) -> list[str]:
         *(f"{group} has no method beside {ours}: nothing is compared there." for group in alone),
         *(f"Figure {name} is left out: it needs {lack}." for name, lack in study.undrawn().items()),
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
-        *(
-            f"regimes: {study.label(name)} is left out: {why}."
-            for name, why in study.misfits.items()
-        ),
+        *_misfits(study),
         *_kept(study),
         *_idle_options(study),
         *_random_searches(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
     ]
+
+
+def _misfits(study: Study) -> list[str]:
+    """A sentence on what the regimes cannot have of this study, if there is any."""
+    if not study.misfits:
+        return []
+    name, why = next(iter(study.misfits.items()))
+    more = f", and so for {len(study.misfits) - 1} more" if len(study.misfits) > 1 else ""
+    return [f"regimes does without {name}: {why}{more}."]
 
 
 def _kept(study: Study) -> list[str]:

@@ -15,7 +15,7 @@ from autoloss.plan.training import Resources, Training
 from autoloss.significance import can_be_significant
 from autoloss.study import identity
 from autoloss.study.cell import Cell
-from autoloss.study.planned import plan_study
+from autoloss.study.planned import notes, plan_study
 from autoloss.study.regimes import CLEAN_PART, load_regimes
 from autoloss.study.study import Study
 from tests.tiny import ROOT
@@ -103,6 +103,8 @@ def test_a_study_of_few_methods_has_the_points_cells_of_these_alone():
     # Four weights are not those of three candidates.
     three = Study.load({"losses": {"candidates": ["focal", "hinge", "ce"]}}, ROOT)
     assert "methods.constant.weights is [" in three.misfits["constant_under_hinge_inside"]
+    assert any("regimes does without constant_under" in note for note in notes(three))
+    assert not any("regimes" in note for note in notes(PLAN))
 
 
 def test_the_plan_counts_its_runs_and_hours_before_anything_is_there(tmp_path, monkeypatch):

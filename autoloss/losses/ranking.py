@@ -45,7 +45,7 @@ def loss(prediction: Prediction, options: LossOptions) -> Tensor:
         problem = f"'ranking' is for two classes, and the task has {prediction.task.classes}"
         raise ConfigError("losses.candidates", problem, "leave it out")
     scores, positive = prediction.logits, prediction.labels > 0.5
-    blocks = zip(scores.split(BLOCK), positive.split(BLOCK), strict=True)
+    blocks = zip(torch.split(scores, BLOCK), torch.split(positive, BLOCK), strict=True)
     return torch.cat([_ranked(*block) for block in blocks])
 
 

@@ -187,16 +187,21 @@ def predictions_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     alpha, ahead = study.config.statistics.alpha, frame["ahead"]
     shown = (frame[[*TESTS]] < alpha).all(axis=1)
     frame["outcome"] = np.select([shown & (ahead > 0), ahead < 0], [HELD, FAILED], OPEN)
-    parts = frame.groupby("prediction", sort=False)
-    whole = parts[[*TESTS]].agg(lambda p: p.max(skipna=False))
+    whole = pd.DataFrame(
+        {
+            "prediction": name,
+            **{p: part[p].max(skipna=False) for p in TESTS},
+            "held": bool((part["outcome"] == HELD).all()),
+            "failed": bool((part["outcome"] == FAILED).any()),
+        }
+        for name, part in parts_of(frame, "prediction")
+    ).reindex(columns=["prediction", *TESTS, "held", "failed"])
     _correct(whole, whole.index)
-    outcomes = parts["outcome"]
-    held = outcomes.agg(lambda rows: (rows == HELD).all())
-    held &= (whole[[f"{p}_holm" for p in TESTS]] < alpha).all(axis=1)
-    failed = outcomes.agg(lambda rows: (rows == FAILED).any())
-    whole["as_a_whole"] = np.select([failed, held], [FAILED, HELD], OPEN)
-    added = whole.drop(columns=[*TESTS])
-    return frame.drop(columns=added.columns).join(added, on="prediction")[PREDICTED_COLUMNS]
+    held = whole["held"] & (whole[[f"{p}_holm" for p in TESTS]] < alpha).all(axis=1)
+    whole["as_a_whole"] = np.select([whole["failed"], held], [FAILED, HELD], OPEN)
+    added = [*(f"{p}_holm" for p in TESTS), "as_a_whole"]
+    joined = frame.drop(columns=added).merge(whole[["prediction", *added]], on="prediction")
+    return joined[PREDICTED_COLUMNS]
 
 
 def _found(runs: Runs, prediction: Prediction, expected: Expectation) -> Iterator[dict[str, Any]]:

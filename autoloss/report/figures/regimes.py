@@ -88,9 +88,8 @@ def _heat(axis: Axes, rows: pd.DataFrame, shares: list[float], extent: float) ->
             values[k, column] = row["mean"]
             text = "" if pd.isna(row["mean"]) else f"{1e3 * row['mean']:+.1f}".replace("-", "−")
             mark = "•" if row["significant"] else ""
-            shade = "white" if abs(row["mean"]) > 0.7 * extent else "black"
-            look = {"color": shade, "fontsize": note_size() - 1}
-            axis.text(column, k, text + mark, ha="center", va="center", **look)
+            shade, size = "white" if abs(row["mean"]) > 0.7 * extent else "black", note_size() - 1
+            axis.text(column, k, text + mark, ha="center", va="center", fontsize=size, color=shade)
     axis.imshow(values, cmap="RdBu", vmin=-extent, vmax=extent, aspect="auto")
     axis.set_xticks(range(len(shares)), [f"{share:.0%}" for share in shares])
     axis.set_yticks(range(len(PLACES)), PLACES.values())
@@ -105,8 +104,7 @@ def _at(rows: pd.DataFrame, where: str, parts: int) -> pd.Series[bool]:
 def _usual(rows: pd.DataFrame) -> pd.Series[bool]:
     """The points with as many rows as most, and the base's share of positives."""
     counts = rows["rows"].fillna(0)
-    usual = counts.isin(counts.mode()[:1]) & rows["positives"].isna()
-    return pd.Series(usual, dtype=bool)
+    return counts.isin(counts.mode()[:1]) & rows["positives"].isna()
 
 
 def _of_panel(rows: pd.DataFrame, title: str) -> pd.DataFrame:

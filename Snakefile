@@ -22,6 +22,7 @@ try:
     from autoloss.arguments import HANDED
     from autoloss.bookkeeping import require_bookkeeping
     from autoloss.config import pack, unpack
+    from autoloss.methods.discover import PLANNED
     from autoloss.names import PATTERN
     from autoloss.project import require_plain, require_project, require_writable
     from autoloss.records.failures import crashed, say_crashed
@@ -34,9 +35,9 @@ try:
 except UserError as error:  # of a file in autoloss/models or autoloss/losses
     raise WorkflowError(str(error))
 
-# A job runs the configuration that it was planned with, whatever the files say by the time that it
-# starts: commands get it by the environment; a scheduler's job, which reads this file again, by
-# `--config`, as Snakemake passes that on.
+# A job runs the configuration that it was planned with, and knows the methods that there were then,
+# whatever the files say by the time that it starts: commands get them by the environment; a
+# scheduler's job, which reads this file again, by `--config`, as Snakemake passes that on.
 settings = workflow.config_settings
 if workflow.is_main_process:
     arguments = settings.config_args or ()
@@ -54,12 +55,18 @@ if workflow.is_main_process:
         raise WorkflowError(str(error))
     for note in notes(study):
         print(note, file=sys.stderr)
-    settings.config_args = [*arguments, f"handed={pack(study.config)}"]
-elif "handed" not in config:
+    os.environ[PLANNED] = ",".join(study.methods)
+    settings.config_args = [
+        *arguments,
+        f"handed={pack(study.config)}",
+        f"planned={os.environ[PLANNED]}",
+    ]
+elif not {"handed", "planned"} <= config.keys():
     raise WorkflowError(
         "this job got no configuration from the workflow that started it"
     )
 else:
+    os.environ[PLANNED] = config["planned"]
     study = Study(unpack(config["handed"]), ROOT)
 
 os.environ[HANDED] = pack(study.config)

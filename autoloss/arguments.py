@@ -36,8 +36,11 @@ def study_of(
     root: Path = Path(),
     *,
     name: str | None = None,
+    dataset: str | None = None,
 ) -> Study:
     """The study of a file, a scale or a name; without any of the job that this is, or the default.
+
+    `dataset`: as for `plan_study`.
 
     Raises:
         ConfigError: two are given, the file is no configuration, or no study of that name was run.
@@ -55,7 +58,8 @@ def study_of(
         except ValueError as error:
             mend = f"`unset {HANDED}`: it is for jobs of snakemake alone"
             raise ConfigError(HANDED, f"is no configuration: {error}", mend) from error
-    return plan_study([config] if config else [], [f"scale={scale}"] if scale else [], root)
+    arguments = [f"scale={scale}"] if scale else []
+    return plan_study([config] if config else [], arguments, root, dataset)
 
 
 def recorded_as(name: str) -> Path:
@@ -138,11 +142,13 @@ def cell_of(study: Study, dataset: str, model: str, method: str) -> Cell:
 
 
 def seed_range(study: Study, text: str) -> tuple[int, int]:
-    """First and last seed of `0-11`; a ConfigError if it is no range, or not within the study."""
+    """First and last seed of `0-11` or `3`; a ConfigError if it is neither, or not in the study."""
     try:
-        first, last = map(int, text.split("-"))
+        numbers = [*map(int, text.split("-"))]
+        first, last = numbers * 2 if len(numbers) == 1 else numbers
     except ValueError:
-        raise ConfigError("--seeds", f"is '{text}'", "give first and last, as in 0-11") from None
+        mend = "give first and last, as in 0-11, or one"
+        raise ConfigError("--seeds", f"is '{text}'", mend) from None
     if first > last:
         raise ConfigError("--seeds", f"'{text}' is empty", "give the smaller seed first")
     seeds = study.seeds

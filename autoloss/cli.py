@@ -111,7 +111,7 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
     from autoloss.data.prepare.derived import derive
 
-    study = study_of(config)
+    study = study_of(config, dataset=dataset)
     spec = study.dataset(dataset)
     now = identity.preparation_key(study, dataset)
     require_plan(key, now)
@@ -136,7 +136,8 @@ def train(
     model: str,
     method: str,
     seeds: Annotated[
-        str | None, typer.Option(help="First and last, as in 0-11; the study's first if left out.")
+        str | None,
+        typer.Option(help="First and last, as in 0-11, or one; the study's first if left out."),
     ] = None,
     config: Configured = None,
     key: Key = None,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from functools import cache
 from importlib import import_module
 from importlib.util import decode_source
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -27,12 +28,13 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from autoloss.domains import domain_at, require_domain
-from autoloss.errors import MethodError
+from autoloss.errors import MethodError, did_you_mean
 from autoloss.fidelity import Statements
 from autoloss.names import WORD_MEND, is_word, two_alike
 from autoloss.strict import Number
 
 Kind = TypeVar("Kind")
+LITERAL = (ast.Constant, ast.Dict, ast.List, ast.Set, ast.Tuple, ast.UnaryOp)
 KINDS = {bool: StrictBool, int: StrictInt, float: Number, str: str}
 
 
@@ -132,22 +134,38 @@ def entries(room: str) -> dict[str, Info]:
 
     Raises:
         MethodError: a file cannot be read, its `info` is missing, incomplete or, of a model, not
-            in a class; or its name is no word, or its label another's.
+            in a class or with an option to tune; or its name is no word, or its label another's.
     """
     infos: dict[str, Info] = {}
     example = f"see the others in autoloss/{room}"
-    for file in files_of(Path(__file__).with_name(room)):
+    folder = Path(__file__).with_name(room)
+    for file in files_of(folder):
         if not is_word(file.stem):
             mend = f"rename the file: {WORD_MEND}; or start it with _"
             raise MethodError(str(file), f"'{file.stem}' cannot be named in a study", mend)
         owner, infos[file.stem] = read(file, Info, example)
         if room == "models" and owner is None:
             raise MethodError(str(file), "has its `info` outside of a class", example)
-    if alike := two_alike({name: info.label for name, info in infos.items()}):
-        first, second = (f"autoloss/{room}/{name}.py" for name in alike)
-        problem = f"has the label '{infos[alike[1]].label}', as {first} has"
-        raise MethodError(second, problem, "give it a label of its own: tables show them by labels")
+        for key, option in infos[file.stem].options.items():
+            if room == "models" and option.tune is not None:
+                problem = f"'{key}' has `tune`, and no search chooses sizes of a model"
+                raise MethodError(str(file), problem, "leave `tune` out: methods share their model")
+    require_apart({folder / f"{name}.py": info.label for name, info in infos.items()})
     return infos
+
+
+def require_apart(labels: Mapping[Path, str]) -> None:
+    """Refuse labels of files that a reader cannot tell apart.
+
+    Raises:
+        MethodError: at the file that was written last: beside those that came with the project,
+            that is the reader's own.
+    """
+    if alike := two_alike({str(file): label for file, label in labels.items()}):
+        first, last = sorted(map(Path, alike), key=lambda file: file.stat().st_mtime)
+        problem = f"has the label '{labels[last]}', as {first.name} has"
+        mend = "give it a label of its own: tables show them by labels"
+        raise MethodError(str(last), problem, mend)
 
 
 def member(module: str, name: str) -> Any:
@@ -181,24 +199,22 @@ def read(file: Path, kind: type[Kind], example: str) -> tuple[ast.ClassDef | Non
             where to see how it is done.
     """
     try:
-        return _read(file, file.read_bytes(), kind)  # type: ignore[arg-type] # a class has a hash
-    except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        where, problem = str(file), str(error)
-        if isinstance(error, OSError):
-            problem = f"cannot be read: {error.strerror}"
-        elif isinstance(error, SyntaxError):
-            where, problem = f"{file}:{error.lineno or 1}", error.msg
-        elif isinstance(error, ValidationError):
-            first = error.errors()[0]
-            problem = f"Info({'.'.join(map(str, first['loc']))}): {first['msg']}"
-        mend = (
-            f"write UTF-8 text, and Info(...) with keyword arguments and literals only; {example}"
-        )
-        raise MethodError(where, problem, mend) from error
+        return _read(file, file.read_bytes(), kind, example)  # type: ignore[arg-type] # has a hash
+    except OSError as error:
+        where, problem = str(file), f"cannot be read: {error.strerror}"
+        raise MethodError(where, problem, f"make it a file that you may read; {example}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # ValueError: no text
+        line = getattr(error, "lineno", None)
+        problem = error.msg if isinstance(error, SyntaxError) else str(error)
+        mend = "correct the syntax" if line else "save it as UTF-8 text that Python can read"
+        where = f"{file}:{line}" if line else str(file)
+        raise MethodError(where, problem, f"{mend}; {example}") from error
 
 
 @cache  # every method that is built looks for all of them
-def _read(file: Path, source: bytes, kind: type[Kind]) -> tuple[ast.ClassDef | None, Kind]:
+def _read(
+    file: Path, source: bytes, kind: type[Kind], example: str
+) -> tuple[ast.ClassDef | None, Kind]:
     tree = ast.parse(decode_source(source), filename=str(file))
     owners: list[ast.ClassDef | None] = [None]
     owners += [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -212,8 +228,68 @@ def _read(file: Path, source: bytes, kind: type[Kind]) -> tuple[ast.ClassDef | N
         and ast.unparse(statement.value.func).rpartition(".")[2] == "Info"
     ]
     if len(calls) != 1:
-        raise ValueError(f"has {len(calls)} times `info = Info(...)`, expected once")
+        problem = f"has {len(calls)} times `info = Info(...)`, expected once"
+        raise MethodError(str(file), problem, f"have it once, as a line of its own; {example}")
     ((owner, call),) = calls
-    if call.args:
-        raise ValueError("Info(...) has an argument without its name")
-    return owner, kind(**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+    if call.args or None in (keyword.arg for keyword in call.keywords):
+        problem = "Info(...) has an argument without its name"
+        mend = f"write all as name=value, in literals; {example}"
+        raise MethodError(f"{file}:{call.lineno}", problem, mend)
+    said = {str(k.arg): _literal(file, k) for k in call.keywords}
+    try:
+        return owner, kind(**said)
+    except ValidationError as error:
+        raise _explained(file, call, kind, error, example) from error
+
+
+def _literal(file: Path, keyword: ast.keyword) -> Any:
+    """The value of a keyword of `Info(...)`.
+
+    Raises:
+        MethodError: it is computed; at the line and with the text of what in it is no literal.
+    """
+    try:
+        return ast.literal_eval(keyword.value)
+    except (ValueError, TypeError) as error:
+        parts = (node for node in ast.walk(keyword.value) if isinstance(node, ast.expr))
+        computed = next((p for p in parts if not isinstance(p, LITERAL)), keyword.value)
+        text = shorten(ast.unparse(computed), 60, placeholder=" …")
+        mend = "write it in literals (text, numbers, True, None; tuples, lists and dicts of these):"
+        raise MethodError(
+            f"{file}:{computed.lineno}",
+            f"Info({keyword.arg}) has `{text}`, which is no literal",
+            f"{mend} an `info` is read from the text, without running the file",
+        ) from error
+
+
+def _explained(
+    file: Path, call: ast.Call, kind: type[Any], error: ValidationError, example: str
+) -> MethodError:
+    """What is wrong with an `Info(...)`, at its line: a name that it has not, before all else."""
+    unknown = "unexpected_keyword_argument"
+    first = min(error.errors(), key=lambda problem: problem["type"] != unknown)
+    what, place, text = first["type"], first["loc"], first["msg"]
+    if what == unknown:
+        mend = did_you_mean(str(place[-1]), [f.name for f in fields(Option if place[1:] else kind)])
+    elif what == "missing":
+        mend = f"add '{place[-1]}'"
+    else:
+        mend = "correct it there"
+    problem = f"Info({'.'.join(map(str, place)) or '...'}): {text.removeprefix('Value error, ')}"
+    return MethodError(f"{file}:{_line(call, place)}", problem, f"{mend}; {example}")
+
+
+def _line(call: ast.Call, place: tuple[int | str, ...]) -> int:
+    """The line of what a call says at `place`, or of as much of that as it says."""
+    node: ast.expr = call
+    for step in place:
+        parts: dict[Any, ast.expr] = {}
+        if isinstance(node, ast.Call):
+            parts = {keyword.arg: keyword.value for keyword in node.keywords}
+        elif isinstance(node, ast.Dict):
+            keys = (getattr(key, "value", None) for key in node.keys)
+            parts = dict(zip(keys, node.values, strict=True))
+        elif isinstance(node, ast.Tuple | ast.List):
+            parts = dict(enumerate(node.elts))
+        node = parts.get(step, node)
+    return node.lineno

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,50 @@ def test_a_file_that_says_it_otherwise_is_named_with_the_mend(tmp_path, text, me
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "problem", "mend"),
+    [
+        ('label="a",\n    papr="b"', 3, "papr", "did you mean 'paper'?"),
+        ('label="a"', 1, "paper", "add 'paper'"),
+        ('label=\n    3, paper="b"', 3, "label", "correct it there"),
+        ('label="a", paper="b",\n    options={\n        "k": {"default": 1, "tun": ()}}', 4,
+         "options.k.tun", "did you mean 'tune'?"),
+        ('label="a", paper="b",\n    options={\n        "k": {"default": 3 * X}}', 4,
+         "Info(options) has `3 * X`, which is no literal", "write it in literals"),
+        ('label="a",\n    paper=f"{X}"', 3, "Info(paper)", "write it in literals"),
+        ('label="a", **X', 1, "without its name", "write all as name=value"),
+        ('label="a",\n    paper= = "b"', 3, "invalid syntax", "correct the syntax"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_an_info_has_its_line_and_a_mend_of_its_own(
+    tmp_path, text, line, problem, mend
+):
+    file = tmp_path / "mine.py"
+    file.write_text(f"info = Info(\n    {text}\n)" if line > 1 else f"info = Info({text})")
+    with pytest.raises(MethodError) as error:
+        read(file, Info, "see the others")
+    assert error.value.where == f"{file}:{line}"
+    assert problem in error.value.problem
+    assert error.value.mend.startswith(mend)
+    assert "malformed" not in str(error.value)
+
+
+def test_of_two_labels_alike_the_one_written_last_is_to_change(tmp_path, monkeypatch):
+    """Whatever the order of their names: that came with the project, this is the reader's."""
+    (tmp_path / "models").mkdir()
+    for age, name in enumerate(("mine", "deepfm"), start=1):
+        file = tmp_path / "models" / f"{name}.py"
+        file.write_text('class M:\n    info = Info(label="DeepFM", paper="b")\n')
+        os.utime(file, ns=(0, 10**18 - age))
+    monkeypatch.setattr(folder, "__file__", str(tmp_path / "folder.py"))
+    for last, first in (("mine", "deepfm"), ("deepfm", "mine")):
+        os.utime(tmp_path / "models" / f"{last}.py")
+        with pytest.raises(MethodError, match=rf"as {first}\.py has") as error:
+            entries.__wrapped__("models")
+        assert error.value.where.endswith(f"models/{last}.py")
+        os.utime(tmp_path / "models" / f"{last}.py", ns=(0, 1))
+
+
+@pytest.mark.parametrize(
     ("option", "message"),
     [
         ({"ge": 1}, r"options\.k\.default"),
@@ -219,8 +264,9 @@ def test_an_option_is_a_key_of_its_own_and_divides_a_whole_number(monkeypatch, o
     [
         ({"my model": "a"}, "small letters"),
         ({"class": "a"}, "small letters"),
-        ({"first": "DeepFM", "second": "deepfm"}, r"'deepfm', as autoloss/\w+/first\.py has"),
+        ({"first": "DeepFM", "second": "deepfm"}, r"'deepfm', as first\.py has"),
         ({"outside": None}, "outside of a class"),
+        ({"tuned": "T"}, "no search chooses sizes of a model"),
     ],
 )
 def test_a_model_that_a_study_cannot_name_or_tell_apart_is_refused(
@@ -229,6 +275,8 @@ def test_a_model_that_a_study_cannot_name_or_tell_apart_is_refused(
     (tmp_path / "models").mkdir()
     for name, label in files.items():
         text = f'class M:\n    info = Info(label="{label}", paper="b")\n'
+        if name == "tuned":
+            text = text.replace(")", ', options={"k": {"default": 1, "tune": ("choice", 1, 2)}})')
         text = text if label else 'info = Info(label="a", paper="b")\n'
         (tmp_path / "models" / f"{name}.py").write_text(text)
     monkeypatch.setattr(folder, "__file__", str(tmp_path / "folder.py"))
@@ -246,7 +294,8 @@ def test_what_keeps_the_package_from_being_imported_is_one_message(tmp_path):
         env={"PYTHONPATH": str(tmp_path)}, capture_output=True,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("MethodError: autoloss/models/mine.py: has the label 'DeepFM'")
+    assert done.stderr.startswith("MethodError: ")
+    assert "autoloss/models/mine.py: has the label 'DeepFM', as deepfm.py has" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -8,31 +8,37 @@ A method is a class with `info = Info(...)` in `baselines/<name>.py`; AutoLoss i
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from autoloss.errors import MethodError, did_you_mean
-from autoloss.folder import assigned, files_of, read
+from autoloss.folder import assigned, files_of, read, require_apart
 from autoloss.methods.info import OWN, Entry, Info
 from autoloss.methods.options import check_losses, check_tuning
-from autoloss.names import name_problem, two_alike
+from autoloss.names import name_problem
 from autoloss.project import methods_folder, project_root
 
 OWN_FILE = f"autoloss/methods/{OWN}.py"
+PLANNED = "AUTOLOSS_METHODS"  # in the environment of Snakemake's jobs: names of their plan's
 EXAMPLE = "see baselines/_template.py, or start the file's name with _ if it is no method"
 
 
 def discover(root: Path | None = None) -> dict[str, Entry]:
     """Every method under `root`, by name, in a fixed order.
 
-    Files that start with `_` or are hidden are no methods.
+    Files that start with `_` or are hidden are no methods. To a job those are that there were when
+    it was planned: a file that somebody writes meanwhile stops nothing that runs.
 
     Raises:
         MethodError: a file cannot be read, breaks the contract, or has a name or label of another.
     """
     root = root or project_root()
     entries: dict[str, Entry] = {}
+    planned = os.environ.get(PLANNED)
     for file in files_of(methods_folder(root)):
+        if planned is not None and file.stem not in planned.split(","):
+            continue
         problem = name_problem(file.stem, OWN)
         if file.stem == OWN:
             problem = f"'{OWN}' is the method in {OWN_FILE}", "choose another name"
@@ -47,14 +53,7 @@ def discover(root: Path | None = None) -> dict[str, Entry]:
 
 def _check_together(entries: Mapping[str, Entry]) -> None:
     """What methods say of each other holds, and tables can tell them apart."""
-    alike = two_alike({name: entry.info.label for name, entry in entries.items()})
-    if alike:
-        first, second = (entries[name] for name in alike)
-        raise MethodError(
-            str(second.file),
-            f"has the label '{second.info.label}', as {first.file.name} has",
-            "give it a label of its own: tables show methods by their labels",
-        )
+    require_apart({entry.file: entry.info.label for entry in entries.values()})
     for entry in entries.values():
         for key in ("base", "frozen"):
             named = getattr(entry.info, key)

@@ -236,6 +236,10 @@ def _assumptions(training: Training) -> Iterator[str]:
     described = [size.name for size in training.sizes.values() if size.known != "prepared"]
     if described:
         yield f"Not prepared yet, sizes as described: {', '.join(described)}."
+    yield (
+        "Code: of methods, losses and models what they say of themselves is read, and nothing is "
+        "run; `autoloss test NAME` tries a method's."
+    )
     rate = training.devices.download_mb_per_s
     yield f"Downloads at {rate:g} MB/s; a wheel's size is not known and not counted."
 

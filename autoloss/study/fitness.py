@@ -6,7 +6,7 @@ neither torch nor pandas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from autoloss.config import Config
@@ -41,13 +41,7 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
     if first <= config.tuning.seed <= last:
         problem = f"is {config.tuning.seed}, also the seed of a run: those are {first} to {last}"
         raise ConfigError("tuning.seed", problem, "choose a seed that no run has")
-    models = *options.models, *options.control_models
-    models += tuple(pair.model for pair in (options.source, *options.targets))
-    named = *(options.methods or ()), *config.methods
-    require_known(options.named_datasets(), dataset_names(root), "data set", "study")
-    require_known(models, MODELS, "model", "study.models")
-    require_known(config.losses.candidates, LOSSES, "loss", "losses.candidates")
-    require_known(named, methods, "method", "methods")
+    _check_names(config, root, methods)
     bases_first = sorted(methods.items(), key=lambda item: item[1].info.base is not None)
     for name, entry in bases_first:
         try:
@@ -64,6 +58,30 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
         if lack := lacking(config, methods[name], methods):
             raise lack
     _check_ours(config, methods)
+
+
+def _check_names(config: Config, root: Path, methods: Mapping[str, Entry]) -> None:
+    """What keys name is there.
+
+    Raises:
+        ConfigError: at the key that names what is not.
+    """
+    options = config.study
+    pairs = {"study.source": (options.source,), "study.targets": options.targets}
+    named: list[tuple[str, str, Iterable[str]]] = [
+        ("data set", "study.datasets", options.datasets),
+        ("data set", "study.component_datasets", options.component_datasets),
+        *(("data set", key, [pair.dataset for pair in two]) for key, two in pairs.items()),
+        ("model", "study.models", options.models),
+        ("model", "study.control_models", options.control_models),
+        *(("model", key, [pair.model for pair in two]) for key, two in pairs.items()),
+        ("loss", "losses.candidates", config.losses.candidates),
+        ("method", "study.methods", options.methods or ()),
+        ("method", "methods", config.methods),
+    ]
+    known = {"data set": dataset_names(root), "model": MODELS, "loss": LOSSES, "method": methods}
+    for kind, where, names in named:
+        require_known(names, known[kind], kind, where)
 
 
 def _check_ours(config: Config, methods: Mapping[str, Entry]) -> None:

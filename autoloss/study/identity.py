@@ -31,7 +31,7 @@ def run_config(study: Study, cell: Cell) -> dict[str, Any]:
     The run whose controller it takes is of the study as planned, without what this search chose.
     """
     config = study.settings(cell.method)
-    own = fingerprint.modules_of(cell.model, tuple(sorted(losses_weighed(study, cell))))
+    own = own_files(study, cell)
     for room, part in (("models", "model"), ("losses", "losses")):
         others = [info for name, info in entries(room).items() if f"{room}/{name}.py" not in own]
         for key in (key for info in others for key in info.options):
@@ -40,6 +40,11 @@ def run_config(study: Study, cell: Cell) -> dict[str, Any]:
     if source:
         config["controller"] = {"cell": str(source), "run_key": run_key(study.as_planned(), source)}
     return config
+
+
+def own_files(study: Study, cell: Cell) -> set[str]:
+    """The files of models and losses whose options the numbers of a cell's runs can depend on."""
+    return fingerprint.modules_of(cell.model, tuple(sorted(losses_weighed(study, cell))))
 
 
 def losses_weighed(study: Study, cell: Cell) -> set[str]:

@@ -81,11 +81,6 @@ class Layout:
         splits = self.splits
         return splits.stop if seed is None else splits[(seed - splits.start) % len(splits)]
 
-    @property
-    def prepared_splits(self) -> list[int]:
-        """The splits of runs, and the searches'."""
-        return [*self.splits, self.split_of(None)]
-
     def index_file(self, group: str) -> Path:
         """One row per run of a group."""
         return self.results / "index" / f"{group}.parquet"

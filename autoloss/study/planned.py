@@ -6,22 +6,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import read_overrides
+from autoloss.config import load_config, read_overrides
 from autoloss.data.fetch.local import require_unchanged
 from autoloss.data.specs import DatasetSpec, load_source
 from autoloss.errors import ConfigError
 from autoloss.folder import entries
 from autoloss.methods.info import TABLES
-from autoloss.methods.options import idle_of, options_of
+from autoloss.methods.options import idle_of, lineage, options_of
 from autoloss.names import two_alike
 from autoloss.significance import can_be_significant, seeds_needed
+from autoloss.study import identity
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
 
 
-def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> Study:
+def plan_study(
+    files: Iterable[Path], arguments: Iterable[str], root: Path, dataset: str | None = None
+) -> Study:
     """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
+
+    Of data sets all that it names; or only this `dataset`, which is to be prepared.
 
     Raises:
         ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
@@ -29,6 +34,9 @@ def plan_study(files: Iterable[Path], arguments: Iterable[str], root: Path) -> S
     """
     overrides = read_overrides(files, arguments)
     study = Study.load(overrides, root)
+    if dataset is not None:
+        _datasets(study, [dataset])
+        return study
     _check_effect(study, overrides.get("methods") or {})
     _check_descriptions(study)
     return study
@@ -46,6 +54,7 @@ def notes(study: Study) -> list[str]:
         *_misfits(study),
         *_kept(study),
         *_idle_options(study),
+        *_unread_options(study),
         *_random_searches(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
@@ -119,6 +128,39 @@ def _idle_options(study: Study) -> list[str]:
     return sentences
 
 
+def _unread_options(study: Study) -> list[str]:
+    """A sentence per option that is set, of a method, loss or model that no run of the study has.
+
+    What the scale sets is not said: it is for the methods that there are.
+    """
+    scale = load_config({"scale": study.config.scale}, study.root)
+    there = [cell for group in GROUPS if study.has(group) for cell in study.cells(group)]
+    cells = {(cell.model, cell.method): cell for cell in there}
+    methods = {study.base(method) for _, method in cells}
+    bases = {name for method in methods for name in lineage(method, study.methods)}
+    unread = {
+        f"methods.{name}.{key}": study.methods[name].info.label
+        for name, options in study.config.methods.items()
+        if name not in bases
+        for key, value in options.items()
+        if scale.methods.get(name, {}).get(key) != value
+    }
+    read = {file for cell in cells.values() for file in identity.own_files(study, cell)}
+    for room, section in (("losses", "losses"), ("models", "model")):
+        asked, usual = getattr(study.config, section), getattr(scale, section)
+        unread |= {
+            f"{section}.{key}": info.label
+            for name, info in entries(room).items()
+            if f"{room}/{name}.py" not in read
+            for key in info.options
+            if getattr(asked, key) != getattr(usual, key)
+        }
+    return [
+        f"{key} is set, and no run of this study reads it: it is an option of {label}."
+        for key, label in unread.items()
+    ]
+
+
 def _check_effect(study: Study, asked: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse an option that a user has set of a method and that changes nothing there.
 
@@ -155,6 +197,25 @@ def _random_searches(study: Study) -> list[str]:
     ]
 
 
+def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
+    """The descriptions of data sets, by name; their sources and their own files are looked at, too.
+
+    Raises:
+        ConfigError: one is incomplete or misspelt.
+        DataError: a data set's own file has changed since it was prepared.
+    """
+    specs = {name: study.dataset(name) for name in names}
+    for spec in specs.values():
+        if not spec.local:
+            load_source(spec.source, study.root)
+    require_unchanged(
+        (spec, (study.prepared_folder(name, split) for split in study.prepared_splits))
+        for name, spec in specs.items()
+        if spec.local
+    )
+    return specs
+
+
 def _check_descriptions(study: Study) -> None:
     """What the files of data sets, sources and readings say, so far as the study names them.
 
@@ -164,20 +225,14 @@ def _check_descriptions(study: Study) -> None:
         DataError: a data set's own file has changed since it was prepared.
     """
     options = study.config.study
-    datasets = {name: study.dataset(name) for name in options.named_datasets()}
-    for name, spec in datasets.items():
-        if spec.local:
-            splits = study.prepared_splits
-            require_unchanged(spec, (study.prepared_folder(name, split) for split in splits))
-        else:
-            load_source(spec.source, study.root)
+    datasets = _datasets(study, options.named_datasets())
     of_regimes = {name for change in study.regimes.changes for name in change.variants()}
     for method in study.variants.keys() - of_regimes:  # these are left out where they do not fit
         study.varied(method)
     _check_pairs(study, datasets)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"
-        mend = f"change `title` in configs/datasets/{alike[1]}.yaml: tables show data sets by it"
+        mend = "change one's `title`: tables show data sets by it"
         raise ConfigError("study.datasets", problem, mend)
     beside = study.at_frequencies  # readings stand in their own table
     if alike := two_alike({name: study.label(name) for name in (*study.methods, *beside)}):

@@ -199,6 +199,14 @@ class Study(Selection):
         """Whether something is searched for a cell before its seeds are trained."""
         return self.config.protocol == "tuned" or self.entry(cell.method).info.searches
 
+    @property
+    def prepared_splits(self) -> list[int]:
+        """The splits of runs, and the searches', where a method of the study has any."""
+        searched = self.config.protocol == "tuned" or any(
+            entry.info.searches and self.takes(name) for name, entry in self.methods.items()
+        )
+        return [*self.splits, *([self.split_of(None)] if searched else [])]
+
     def search_budget(self, cell: Cell) -> int:
         """Epochs that a cell's search may train, over all trials."""
         trials = self.config.tuning.trials if self.searches(cell) else 0

@@ -364,22 +364,22 @@ class TestAChangedFile:
         spec = described(project)
         folder = made(spec, project).folder
         before = (project / "visits.csv").read_text()
-        require_unchanged(spec, [folder])
+        require_unchanged([(spec, [folder])])
         (project / "visits.csv").touch()  # its content is what it was
-        require_unchanged(spec, [folder])
+        require_unchanged([(spec, [folder])])
         (project / "visits.csv").write_text(before.replace("later", "LATER"))  # as many bytes
         with pytest.raises(DataError, match=r"visits\.csv: has changed since shop") as caught:
-            require_unchanged(spec, [folder])
+            require_unchanged([(spec, [folder])])
         (project / "visits.csv").write_text(before)
-        require_unchanged(spec, [folder])
+        require_unchanged([(spec, [folder])])
         (project / "visits.csv").write_text(before + before.splitlines()[-1] + "\n")
         with pytest.raises(DataError):
-            require_unchanged(spec, [folder])
+            require_unchanged([(spec, [folder])])
         (home,) = re.findall(r"`rm -r ([^`]+)`", caught.value.mend)
         shutil.rmtree(project / home)
-        require_unchanged(spec, [folder])
+        require_unchanged([(spec, [folder])])
         assert made(spec, project).manifest.rows == ROWS + 1
-        require_unchanged(spec, [folder])
+        require_unchanged([(spec, [folder])])
 
     def test_is_found_when_a_study_is_planned(self, project):
         shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
@@ -397,6 +397,38 @@ class TestAChangedFile:
         plan_study([], asked, project)
         (project / "visits.csv").unlink()
         with pytest.raises(ConfigError, match=r"there is no file visits\.csv"):
+            plan_study([], asked, project)
+
+    def test_of_another_data_set_is_no_matter_of_the_one_that_is_prepared(self, project):
+        shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+        asked = ['study={"datasets": ["shop", "other"], "splits": 1, "first_seed": 0}']
+        more = {"table": SPEC["table"] | {"files": ["visits.csv", "more.csv"]}}
+        shutil.copy(project / "visits.csv", project / "more.csv")
+        shutil.copy(project / "visits.csv", project / "others.csv")
+        described(project, **more)
+        text = (project / "configs/datasets/shop.yaml").read_text()
+        for old, new in (("shop", "other"), ("Shop", "Other"), ("visits.csv", "others.csv")):
+            text = text.replace(old, new)
+        (project / "configs/datasets/other.yaml").write_text(text)
+        study = plan_study([], asked, project)
+        for name in ("shop", "other"):
+            folder = study.prepared_folder(name, 0)
+            prepare(study.dataset(name), project, {0: folder}, say=lambda _: None)
+        for name in ("visits.csv", "more.csv"):
+            with (project / name).open("a") as file:
+                file.write("v,1,2.5,2024-01-01,a,no\n")
+        with pytest.raises(DataError) as one:  # other reads more.csv too, and others.csv
+            plan_study([], asked, project, dataset="shop")
+        assert one.value.where == "visits.csv, more.csv"
+        assert one.value.problem == "have changed since shop was prepared"
+        assert "`rm -r data/prepared/shop`" in one.value.mend
+        with pytest.raises(DataError) as both:
+            plan_study([], asked, project)
+        assert both.value.problem == "have changed since shop and other were prepared"
+        assert "`rm -r data/prepared/shop data/prepared/other`" in both.value.mend
+        shutil.rmtree(project / "data/prepared/other")
+        plan_study([], asked, project, dataset="other")  # whatever shop's files are
+        with pytest.raises(DataError, match="since shop was prepared"):
             plan_study([], asked, project)
 
     def test_a_description_that_changed_has_another_key(self, project):

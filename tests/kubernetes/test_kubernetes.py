@@ -146,7 +146,7 @@ def preempt(folder: Path, cluster: Path) -> None:
     """Signal the pod that trains `PREEMPTED`, in its fifth epoch, as the kubelet does."""
     log = folder / "logs/smoke/train" / f"{PREEMPTED.replace(' ', '/')}_0-1.log"
     for _ in range(3000):
-        found = process_of(f"autoloss train {PREEMPTED}")
+        found = process_of(f"autoloss train {PREEMPTED}", folder)
         if found and log.exists() and "seed 0: epoch 4:" in log.read_text():
             pods = {int(file.read_text()) for file in cluster.glob("*.pid")}
             group = os.getpgid(found[0])

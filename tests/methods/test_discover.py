@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoloss.errors import ConfigError, MethodError
-from autoloss.methods.discover import OWN_FILE, discover
+from autoloss.methods.discover import OWN_FILE, PLANNED, discover
 from autoloss.methods.info import OWN
 from autoloss.methods.load import load
 from autoloss.methods.new import write_baseline
@@ -72,6 +72,23 @@ def test_a_broken_file_is_named_with_the_mend(project, text, message):
         discover(project)
     assert "mine.py" in error.value.where
     assert message in str(error.value)
+
+
+def test_a_job_knows_the_methods_of_its_plan_whatever_is_written_meanwhile(project, monkeypatch):
+    (project / "baselines" / "ce.py").write_text(GOOD)
+    there = discover(project)
+    (project / "baselines" / "mine.py").write_text("class Mine(")
+    (project / "baselines" / "other.py").write_text(GOOD.replace('name="ce"', 'name="other"'))
+    monkeypatch.setenv(PLANNED, ",".join(there))
+    assert discover(project) == there
+    (project / "baselines" / "ce.py").write_text("class CE(")  # its own: no job can do without it
+    with pytest.raises(MethodError, match="never closed"):
+        discover(project)
+    monkeypatch.delenv(PLANNED)
+    (project / "baselines" / "ce.py").write_text(GOOD)
+    with pytest.raises(MethodError) as error:
+        discover(project)
+    assert "mine.py" in error.value.where
 
 
 def test_a_base_that_does_not_exist_is_refused(project):

@@ -111,6 +111,11 @@ def epochs_of(found, name):
     return next(size["epochs"] for size in found["data"] if size["data_set"] == name)
 
 
+def test_it_says_that_it_runs_no_code_and_what_does():
+    (line,) = (line for line in plan(study(scale="smoke"))["assumptions"] if "Code" in line)
+    assert "nothing is run; `autoloss test NAME`" in line
+
+
 def test_epochs_are_an_assumption_that_can_be_changed():
     few, many = (plan(study(scale="paper"), epochs=epochs) for epochs in ((2, 2, 2), (3, 8, 19)))
     assert epochs_of(few, "criteo").guess == 2

@@ -1,7 +1,7 @@
 """A real Slurm on this machine: munge, one controller and two nodes, on loopback.
 
 srun within a job reads the configuration from its default path, so that file is written; a machine
-that has one already is left alone.
+that has one already is left alone, unless it is what a killed test left.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 CONFIG = Path("/etc/slurm/slurm.conf")
+PORT = 16817
 NODES = {"one": 16818, "two": 16819}
 PLUGIN = "snakemake_executor_plugin_slurm"
 # No cgroups and no accounting: neither is there in a container. Jobs of a node share its cores.
 SETTINGS = """ClusterName=autoloss
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort=16817
+SlurmctldPort={port}
 SlurmUser=root
 AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
@@ -57,16 +58,24 @@ def missing() -> str | None:
         return "the plugin is not installed: pip install 'autoloss[cluster]'"
     if os.geteuid() != 0:
         return "only root can start Slurm"
-    if CONFIG.exists():
+    if CONFIG.exists() and not _left_over():
         return f"this machine has a Slurm of its own ({CONFIG})"
     return None
+
+
+def _left_over() -> bool:
+    """Whether the configuration is that of a test that was killed, not of a Slurm that runs."""
+    if not CONFIG.read_text().startswith("ClusterName=autoloss\n"):
+        return False
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", PORT)) != 0
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
     """Slurm runs during the block, with everything it writes in `folder`, which is short-lived."""
     host = socket.gethostname()
-    settings = SETTINGS.format(host=host, folder=folder)
+    settings = SETTINGS.format(host=host, port=PORT, folder=folder)
     nodes = [NODE.format(name=name, host=host, port=port) for name, port in NODES.items()]
     for name in ("state", *NODES):
         (folder / name).mkdir()

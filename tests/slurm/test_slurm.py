@@ -96,7 +96,7 @@ def cancel_in_the_middle(folder: Path) -> None:
     """`scancel` the job that trains `CANCELLED`, once it is in its fifth epoch."""
     log = folder / "logs/smoke/train" / f"{CANCELLED.replace(' ', '/')}_0-1.log"
     for _ in range(9000):
-        found = process_of(f"autoloss train {CANCELLED}")
+        found = process_of(f"autoloss train {CANCELLED}", folder)
         if found and log.exists() and "seed 0: epoch 4:" in log.read_text():
             process, environment = found
             os.kill(process, signal.SIGSTOP)  # till Slurm continues it, to terminate it

@@ -98,6 +98,26 @@ def test_what_is_named_and_cannot_be_is_refused_with_a_mend(tmp_path, keys, mess
         planned(tmp_path, **keys)
 
 
+@pytest.mark.parametrize(
+    ("keys", "where", "nearest"),
+    [
+        ({"study": {"methods": ["cee", "autoloss"]}}, "study.methods", "ce"),
+        ({"methods": {"autolos": {"every": 3}}}, "methods", "autoloss"),
+        ({"study": {"datasets": ["ml100kk"]}}, "study.datasets", "ml100k"),
+        ({"study": {"component_datasets": ["adul"]}}, "study.component_datasets", "adult"),
+        ({"study": {"source": {"dataset": "adul"}}}, "study.source", "adult"),
+        ({"study": {"targets": [{"dataset": "adult", "model": "nfn"}]}}, "study.targets", "nfm"),
+        ({"study": {"control_models": ["ipn"]}}, "study.control_models", "ipnn"),
+        ({"study": {"models": ["nfn"]}}, "study.models", "nfm"),
+        ({"statistics": {"ours": ["autolos"]}}, "statistics.ours", "autoloss"),
+    ],
+)
+def test_a_misspelt_name_is_said_at_the_key_that_has_it(tmp_path, keys, where, nearest):
+    with pytest.raises(ConfigError) as error:
+        planned(tmp_path, **keys)
+    assert (error.value.where, error.value.mend) == (where, f"did you mean '{nearest}'?")
+
+
 def test_what_was_merely_found_is_left_out_with_a_note(tmp_path):
     study = planned(tmp_path, losses={"candidates": ["focal", "kl", "ce"]})
     assert set(study.left_out) == {"hinge", "hinge_logit"}

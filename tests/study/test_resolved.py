@@ -141,6 +141,26 @@ def test_a_default_that_the_configuration_leaves_without_effect_is_noted(tmp_pat
     assert f"look_ahead and xi_over_lr of DARTS: no effect; {why}." in said
 
 
+def test_an_option_that_no_run_of_the_study_reads_is_noted(tmp_path):
+    def said(text, few="{methods: [ce, al2], component_datasets: [adult]}"):
+        study = planned(tmp_path, text if few is None else f"{text}\nstudy: {few}")
+        return [note.split(" is set, ")[0] for note in notes(study) if " no run " in note]
+
+    ours = "statistics: {ours: [al2]}"
+    assert said("", None) == said(ours) == []  # what the scale sets of SLF-style goes unsaid
+    focal = "losses: {focal_gamma: 1.0, candidates: [ce, kl]}"
+    assert said(f"{ours}\n{focal}") == ["losses.focal_gamma"]
+    assert said(f"{ours}\n{focal.replace('[ce, kl]', '[ce, kl, focal]')}") == []
+    assert said(f"{ours}\n{focal.replace('1.0', '2.0')}") == []  # as it is anyway
+    methods = "methods: {slf: {tau_slope: 0.5}, autoloss: {every: 3}}"  # the latter is AL-2's base
+    assert said(f"{ours}\n{methods}") == ["methods.slf.tau_slope"]
+    assert said(methods, None) == []
+    heads = "model: {attention_layers: 2}"
+    assert said(f"{ours}\n{heads}") == ["model.attention_layers"]
+    autoint = "{methods: [ce, al2], models: [autoint]}"
+    assert said(f"{ours}\n{heads}", autoint) == []
+
+
 def test_a_reading_that_would_have_no_effect_is_left_out(tmp_path):
     study = planned(tmp_path, "methods: {autoloss: {hypergradient: direct}}")
     assert "xi_over_lr of AutoLoss has no effect" in study.unread["ξ × 150"]

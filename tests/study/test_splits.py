@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoloss.config import overlay
+from autoloss.study.groups import GROUPS
 from autoloss.study.layout import Layout
+from autoloss.study.study import Study
 from tests.tiny import ROOT, tiny_config
 
 CONFIG, COUNTS = tiny_config(), st.integers(1, 40)
@@ -24,9 +27,7 @@ def test_splits_are_numbered_from_the_first_seed_and_used_again_in_turn(first, s
         first + k % splits for k in range(seeds)
     ]
     assert study.split_of(None) not in {study.split_of(seed) for seed in study.seeds}
-    used = {study.split_of(seed) for seed in (*study.seeds, None)}
-    assert used <= set(study.prepared_splits)
-    assert len(set(study.prepared_splits)) == splits + 1
+    assert study.split_of(None) not in study.splits
 
 
 @given(seeds=COUNTS, splits=COUNTS, more=COUNTS)
@@ -43,4 +44,23 @@ def test_more_seeds_or_splits_leave_the_splits_of_seeds_that_had_their_own(seeds
 def test_seeds_that_no_run_had_have_splits_that_no_run_had(first, seeds, splits):
     study = layout(first_seed=first, seeds=seeds, splits=splits)
     later = layout(first_seed=study.seeds.stop + splits, seeds=seeds, splits=splits)
-    assert not set(study.prepared_splits) & {later.split_of(seed) for seed in later.seeds}
+    prepared = {*study.splits, study.split_of(None)}
+    assert not prepared & {later.split_of(seed) for seed in later.seeds}
+
+
+@pytest.mark.parametrize(
+    ("methods", "protocol", "searched"),
+    [
+        (None, "published", True),
+        (["ce", "autoloss"], "published", False),
+        (["ce", "autoloss", "bohb"], "published", True),
+        (["ce", "autoloss"], "tuned", True),
+    ],
+)
+def test_what_is_prepared_is_what_runs_and_searches_read(methods, protocol, searched):
+    keys = {"study": {"methods": methods, "seeds": 3, "splits": 3, "first_seed": 5}}
+    study = Study.load({"scale": "smoke", "protocol": protocol, **keys}, ROOT)
+    cells = [cell for group in GROUPS if study.has(group) for cell in study.cells(group)]
+    read = {study.split_of(seed) for seed in study.seeds}
+    read |= {study.split_of(None) for cell in cells if study.searches(cell)}
+    assert study.prepared_splits == sorted(read) == [5, 6, 7, *([8] if searched else [])]

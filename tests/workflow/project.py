@@ -223,14 +223,15 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.glob("results/smoke/tables/*.csv")}
 
 
-def process_of(command: str) -> tuple[int, dict[str, str]] | None:
-    """The process that has `command` in its command line, and its environment."""
+def process_of(command: str, folder: Path) -> tuple[int, dict[str, str]] | None:
+    """The process in `folder` with `command` in its command line, and its environment."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().decode().split("\0")
             environment = (process / "environ").read_bytes().decode().split("\0")
+            here = (process / "cwd").samefile(folder)
         except OSError:
             continue
-        if words[1:2] == ["-m"] and " ".join(words[2:]).startswith(command):
+        if here and words[1:2] == ["-m"] and " ".join(words[2:]).startswith(command):
             return int(process.name), dict(entry.partition("=")[::2] for entry in environment)
     return None

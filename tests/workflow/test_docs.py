@@ -27,6 +27,7 @@ HERE = [
     "--style paper.yaml --width 85mm --format pdf",
     "autoloss table table_2 --methods ce,grid,autoloss --labels autoloss=Ours --format tex",
     *("autoloss status", "autoloss check", "autoloss methods", "autoloss --help"),
+    "autoloss train ml100k-ctr deepfm autoloss",
     "autoloss methods --markdown",
     "autoloss artifact",
     "autoloss fidelity",
@@ -102,6 +103,7 @@ NEEDS = {
     ),
     "autoloss merge FOLDER": "a folder of the reader's",
     "autoloss methods NAME": "a method of the reader's choice",
+    "autoloss test NAME": "a method of the reader's choice",
     "autoloss check --config results/paper/config.json": "a paper-scale study",
     "AUTOLOSS_ACCEPT_LICENCE=criteo,avazu-x4 snakemake …": "a command of the reader's",
     "snakemake --workflow-profile configs/profiles/gpu "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,23 +37,39 @@ def require_files(spec: DatasetSpec) -> None:
             raise ConfigError(where, f"there is no file {file}", mend)
 
 
-def require_unchanged(spec: DatasetSpec, prepared: Iterable[Path]) -> None:
-    """Look whether a data set's own files are what its `prepared` folders were made of.
+def require_unchanged(prepared: Iterable[tuple[DatasetSpec, Iterable[Path]]]) -> None:
+    """Look whether data sets' own files are what their prepared folders were made of.
 
     A file is read again only if its size is another, or it was written after it was prepared.
 
     Raises:
         ConfigError: a file is not there, and nothing is prepared.
-        DataError: one has changed since.
+        DataError: some have changed since; it names all of them.
     """
-    manifests = [file for folder in prepared if (file := folder / MANIFEST).exists()]
+    changed = [
+        (file, spec.name, str(home))
+        for spec, places in prepared
+        for file, home in _changed(spec, places)
+    ]
+    if changed:
+        files, names, homes = (list(dict.fromkeys(column)) for column in zip(*changed, strict=True))
+        have, were = "have" if files[1:] else "has", "were" if names[1:] else "was"
+        mend = f"put back what was there; or, to take what is there now, `rm -r {' '.join(homes)}`:"
+        raise DataError(
+            ", ".join(files),
+            f"{have} changed since {' and '.join(names)} {were} prepared",
+            f"{mend} it is then prepared anew, and what was trained on it is trained anew",
+        )
+
+
+def _changed(spec: DatasetSpec, folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """The data set's files that have changed since it was prepared, each with its prepared home."""
+    manifests = [file for folder in folders if (file := folder / MANIFEST).exists()]
     if not manifests:
         require_files(spec)
     now: dict[str, RawFile] = {}
     for path in manifests:
         home = path.parent.parent
-        mend = f"put it back as it was; or, to take it as it is now, `rm -r {home}`: it is then "
-        mend += "prepared anew, and what was trained on it is trained anew"
         for before in read_manifest(path.parent, Manifest, f"`rm -r {home}`").raw_files:
             file = Path(before.name)
             if file not in spec.local or not file.is_file():
@@ -62,8 +78,7 @@ def require_unchanged(spec: DatasetSpec, prepared: Iterable[Path]) -> None:
             if there.st_size == before.bytes and there.st_mtime < path.stat().st_mtime:
                 continue
             if now.setdefault(before.name, _measured(file)) != before:
-                problem = f"has changed since {spec.name} was prepared ({path})"
-                raise DataError(str(file), problem, mend)
+                yield before.name, home
 
 
 def _measured(file: Path) -> RawFile:

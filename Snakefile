@@ -51,9 +51,10 @@ if workflow.is_main_process:
         )
         study = plan_study([*below, *workflow.overwrite_configfiles], arguments, ROOT)
         require_bookkeeping(study, Path())
+        remarks = notes(study)
     except UserError as error:
         raise WorkflowError(str(error))
-    for note in notes(study):
+    for note in remarks:
         print(note, file=sys.stderr)
     os.environ[PLANNED] = ",".join(study.methods)
     settings.config_args = [

@@ -25,7 +25,7 @@ from autoloss.arguments import (
     study_of_plan,
 )
 from autoloss.data.specs import load_source
-from autoloss.errors import ConfigError, UserError
+from autoloss.errors import ConfigError, DataError, UserError
 from autoloss.faults import machine_faults
 from autoloss.leases import leased_gpu
 from autoloss.plan.command import plan
@@ -107,9 +107,11 @@ def synth(
 @app.command()
 def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     """Encode a data set into data/prepared/, each of the study's splits into a folder."""
+    from autoloss.data.header import located
     from autoloss.data.load.prepared import PreparedData
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
     from autoloss.data.prepare.derived import derive
+    from autoloss.data.prepare.unseen import unseen
 
     study = study_of(config, dataset=dataset)
     spec = study.dataset(dataset)
@@ -117,17 +119,22 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     require_plan(key, now)
     folders = {split: study.prepared_folder(dataset, split) for split in study.prepared_splits}
     options: dict[str, Any] = {"max_rows": study.config.study.max_rows, "key": now}
-    if spec.derived:
-        bases = {split: study.prepared_folder(spec.derived.base, split) for split in folders}
-        manifests = derive(spec, bases, folders, **options)
-    else:
-        raw = study.raw_folder(spec.source)
-        manifests = prepare_dataset(spec, raw, folders, **options)
+    try:
+        if spec.derived:
+            bases = {split: study.prepared_folder(spec.derived.base, split) for split in folders}
+            manifests = derive(spec, bases, folders, **options)
+        else:
+            raw = study.raw_folder(spec.source)
+            manifests = prepare_dataset(spec, raw, folders, **options)
+    except DataError as error:
+        raise located(error, spec) from error
     for split, manifest in manifests.items():
         if study.config.training.validation == "halves":  # each has every class
             PreparedData.open(folders[split]).validation(halves=True)
         hashed = manifest.data_hash[:16]
         typer.echo(f"{dataset} split {split}: {manifest.splits}, data hash {hashed}")
+    if spec.split.by != "random" and (line := unseen(next(iter(folders.values())))):
+        typer.echo(f"{dataset}: {line}")
 
 
 @app.command()
@@ -457,6 +464,7 @@ def new_dataset(
     typer.echo(
         f"{file}: {seen}\nRead its guesses through. `autoloss prepare {file.stem}` then reads all "
         f"rows, and this trains on them:\n  snakemake --cores all table_2 --config 'study={study}'"
+        '\nA split by a date or a column is one split: add "splits": 1 to it.'
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,20 +19,21 @@ from autoloss.folder import entries
 from autoloss.methods.discover import discover
 from autoloss.methods.options import inherited
 from autoloss.names import StudyName, is_word
-from autoloss.strict import Number, Strict, check, parse_yaml, read_yaml
+from autoloss.strict import Keys, Number, Strict, check, mistake, parse_yaml, read_yaml
 
 
 def _in_order(domain: tuple[str, float, float]) -> tuple[str, float, float]:
     kind, low, high = domain
     if not low < high or (kind == "log" and low <= 0):
-        raise ValueError("give the lower end first, and for 'log' one above 0")
+        mend = "write the lower end first, and for 'log' one above 0"
+        raise mistake(f"there is nothing in the range {list(domain)}", mend)
     return domain
 
 
 def _once(names: tuple[Any, ...]) -> tuple[Any, ...]:
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} is in it more than once")
+        raise mistake(f"{', '.join(twice)} is in it more than once", "name each once")
     return names
 
 
@@ -143,7 +144,10 @@ class ModelOptions(_declared("models", _CommonModelOptions), _CommonModelOptions
             for key, option in info.options.items():
                 whole = option.divides
                 if whole and getattr(self, whole) % (part := getattr(self, key)):
-                    raise ValueError(f"{key} ({part}) must divide {whole} ({getattr(self, whole)})")
+                    size = getattr(self, whole)
+                    problem = f"{key} ({part}) must divide {whole} ({size})"
+                    fits = [str(k) for k in range(1, min(size, 64) + 1) if size % k == 0]
+                    raise mistake(problem, f"write one of {', '.join(fits)}", key)
         return self
 
 
@@ -218,18 +222,24 @@ class Config(Strict):
     methods: dict[str, dict[str, Any]] = Field(description="overrides of methods' options, by name")
 
 
-def load_config(overrides: Mapping[str, Any], root: Path) -> Config:
+Given = Sequence[tuple[str, dict[str, Any]]]  # keys with the place where they are, lowest first
+
+
+def load_config(overrides: Mapping[str, Any], root: Path, given: Given = ()) -> Config:
     """The configuration of a study: default, then its scale, then `overrides`.
 
     What it says of a method holds for those based on it, too (`methods.options.inherited`).
 
+    Args:
+        given: what `overrides` are merged from, for messages.
+
     Raises:
-        ConfigError: naming the key, what was expected and the nearest known name.
+        ConfigError: naming file and key, what was expected and the nearest known name.
     """
-    merged: dict[str, Any] = {}
-    for layer in (*layers(overrides, root).values(), overrides):
-        merged = _merge(merged, layer)
-    config = check(Config, merged, "config")
+    below = [*layers(overrides, root).items()]
+    asked = [("config", dict(overrides))]
+    places = [*below, *(given or asked)]
+    config = check(Config, merged([*below, *asked]), lambda keys: _place(places, keys))
     methods = inherited(config.methods, discover(), config.study.methods)
     return config.model_copy(update={"methods": methods})
 
@@ -249,6 +259,19 @@ def layers(overrides: Mapping[str, Any], root: Path) -> dict[str, dict[str, Any]
     return {file.relative_to(root).as_posix(): keys for file, keys in both.items()}
 
 
+def _place(places: Given, keys: Keys) -> str:
+    """Which of these sets a key: the highest, or the one that has the most of the way to it."""
+
+    def depth(content: Any) -> int:
+        for k, key in enumerate(keys):
+            if not isinstance(content, Mapping) or key not in content:
+                return k
+            content = content[key]
+        return len(keys)
+
+    return max(reversed(places), key=lambda place: depth(place[1]))[0]
+
+
 def overlay(config: Config, overrides: Mapping[str, Any], where: str) -> Config:
     """`config` with `overrides` laid over it; errors name `where` the overrides come from."""
     return check(Config, _merge(config.model_dump(mode="json"), overrides), where)
@@ -263,8 +286,8 @@ def flat(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield f"{path}{key}", value
 
 
-def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict[str, Any]:
-    """What a user lays over a scale: the keys of `files`, then `arguments`, each `key=value`.
+def read_given(files: Iterable[Path], arguments: Iterable[str] = ()) -> Given:
+    """What a user lays over a scale: the keys of `files`, then of `arguments`, each `key=value`.
 
     As `snakemake --configfile` and `--config` mean it, but read here: a value is YAML, so that
     numbers inside `study={"seeds": 2}` are numbers.
@@ -272,13 +295,16 @@ def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict
     Raises:
         ConfigError: a file or an argument is not YAML, or has no keys.
     """
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged = _merge(merged, read_yaml(file))
+    given = [(str(file), read_yaml(file)) for file in files]
     for argument in arguments:
         key, _, value = argument.partition("=")
-        merged = _merge(merged, {key: parse_yaml(value, f"--config {key}")})
-    return merged
+        given.append(("--config", {key: parse_yaml(value, f"--config {key}")}))
+    return given
+
+
+def read_overrides(files: Iterable[Path], arguments: Iterable[str] = ()) -> dict[str, Any]:
+    """What `read_given` gives, merged."""
+    return merged(read_given(files, arguments))
 
 
 def pack(config: Config) -> str:
@@ -290,6 +316,14 @@ def pack(config: Config) -> str:
 def unpack(word: str) -> Config:
     """The configuration that was packed, whatever the files in `configs/` say by now."""
     return Config.model_validate_json(zlib.decompress(base64.urlsafe_b64decode(word)))
+
+
+def merged(given: Given) -> dict[str, Any]:
+    """All keys, those of a later place laid over those of an earlier one."""
+    whole: dict[str, Any] = {}
+    for _, keys in given:
+        whole = _merge(whole, keys)
+    return whole
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

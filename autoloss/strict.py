@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -30,13 +31,16 @@ class Strict(BaseModel):
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:
-                    hint = did_you_mean(str(key), cls.model_fields)
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key '{key}'; {hint}",
-                        {"key": str(key), "hint": hint},
+                    raise mistake(
+                        f"unknown key '{key}'", did_you_mean(str(key), cls.model_fields), str(key)
                     )
         return data
+
+
+def mistake(problem: str, mend: str, key: str = "") -> PydanticCustomError:
+    """For a validator to raise: what is wrong, at which key below its own, and how to mend it."""
+    context = {"problem": problem, "mend": mend, "key": key}
+    return PydanticCustomError("mistake", "{problem}", context)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -135,12 +139,19 @@ def _loaded(text: str) -> Any:
     return yaml.load(text, PlainLoader)
 
 
-def check(model: type[Model], content: Any, where: str) -> Model:
-    """`content` as a `model`; a ConfigError names `where`, the first wrong key and the mend."""
+Keys = list[str | int]  # on the way from the top of a file to a value
+
+
+def check(model: type[Model], content: Any, where: str | Callable[[Keys], str]) -> Model:
+    """`content` as a `model`; a ConfigError names the first wrong key and the mend.
+
+    Args:
+        where: `content` is from; of several places, the one that has these keys.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise explain(where, error) from None
+        raise _explain(where, error, content) from None
 
 
 def load_yaml(path: Path, model: type[Model]) -> Model:
@@ -148,17 +159,41 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
     return check(model, read_yaml(path), str(path))
 
 
-def explain(where: str, error: ValidationError) -> ConfigError:
-    """The first problem of a pydantic `error` as a ConfigError about `where`."""
+def _explain(
+    where: str | Callable[[Keys], str], error: ValidationError, content: Any
+) -> ConfigError:
+    """The first problem of a pydantic `error` about `content`."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    place = f"{where}, key '{key}'" if key else where
-    if first["type"] == "unknown_key":
-        context = first["ctx"]
-        return ConfigError(place, f"unknown key '{context['key']}'", context["hint"])
-    if first["type"] == "missing":
-        return ConfigError(place, "the key is missing", f"add '{first['loc'][-1]}:'")
+    context, missing = first.get("ctx", {}), first["type"] == "missing"
+    keys = _written(first["loc"], content)
+    keys += [first["loc"][-1]] if missing else [context["key"]] if context.get("key") else []
+    file = where if isinstance(where, str) else where(keys)
+    place = f"{file}, key '{'.'.join(map(str, keys))}'" if keys else file
+    if missing:
+        return ConfigError(place, "the key is missing", f"add '{keys[-1]}:'")
+    if first["type"] == "mistake":
+        return ConfigError(place, context["problem"], context["mend"])
     found = repr(first["input"])
-    found = found if len(found) <= 80 else found[:77] + "..."
-    problem = first["msg"].removeprefix("Value error, ")
-    return ConfigError(place, f"{problem}; found {found}", "correct the value")
+    found = f"found {found if len(found) <= 80 else found[:77] + '...'}"
+    wanted = first["msg"].removeprefix("Input should be ")
+    if wanted == first["msg"]:
+        problem = wanted.removeprefix("Value error, ")
+        return ConfigError(place, f"{problem}; {found}", "correct the value")
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        words = re.findall("'([^']*)'", context["expected"])
+        return ConfigError(place, found, did_you_mean(first["input"], words))
+    kind = "a number " if {"gt", "ge", "lt", "le"} & context.keys() else ""
+    return ConfigError(place, found, f"write {kind}{wanted}")
+
+
+def _written(location: Sequence[str | int], content: Any) -> Keys:
+    """Of a pydantic location what is in `content`: the names of a union's members are not."""
+    if not location:
+        return []
+    first, *rest = location
+    without = _written(rest, content)
+    if isinstance(content, (list, tuple)):
+        there = isinstance(first, int) and first < len(content)
+    else:
+        there = isinstance(content, dict) and first in content
+    return max([first, *_written(rest, content[first])], without, key=len) if there else without

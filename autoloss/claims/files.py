@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoloss.claims.judge import judge
-from autoloss.claims.layout import LEGEND, claim_table, claims_table, paper_table
+from autoloss.claims.layout import LEGEND, claim_table, claims_table, gains_table
 from autoloss.claims.rows import kept_by
 from autoloss.claims.rules import MISSING, MIXED, OUTCOMES
 from autoloss.claims.schema import claimed_groups, load_claims, require_claims
@@ -68,7 +68,7 @@ def _markdown(study: Study, verdicts: Verdicts) -> str:
     """All claims, what the paper states, then every comparison of those that were attempted."""
     parts = [
         to_markdown(claims_table(study, verdicts)),
-        to_markdown(paper_table(verdicts)),
+        to_markdown(gains_table(verdicts)),
         f"{LEGEND}\n",
     ]
     parts += [

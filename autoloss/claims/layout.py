@@ -1,4 +1,4 @@
-"""The verdicts as tables: one of all claims, one of the paper's gains, and one per claim."""
+"""The verdicts as tables: one of all claims, one of the gains of interest, and one per claim."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ OVERLAP = (
     "must agree."
 )
 HOW_MANY = {HOLDS: "hold", FAILS: "fail", OPEN: "open", MISSING: "not attempted"}
+PAPERS = ("paper's data", "smallest", "largest")  # columns of what the paper states
 
 
 def claims_table(study: Study, verdicts: Verdicts) -> Table:
@@ -80,40 +81,58 @@ def summary(verdicts: Verdicts) -> str:
     counts = [f"{WORDS[name][verdicts.papers_own]} {words[name]}" for name in WORDS if words[name]]
     hold = [f"“{claim.title}”" for claim in claims if claim.outcome == HOLDS]
     twice = ", a claim on several readings counted for each" * any(c.reading for c in claims)
+    of = f"{len(claims)} verdict{'s' * (len(claims) != 1)}"
     return (
-        f"Of {len(claims)} verdicts on {whose} claims ({verdicts.protocol} protocol{twice}): "
-        f"{', '.join(counts)}. What holds: {'; '.join(hold) or 'none of them'}."
+        f"Of {of} on {whose} claims ({verdicts.protocol} protocol{twice}): {', '.join(counts)}. "
+        f"What holds: {'; '.join(hold) or 'none of them'}."
     )
 
 
-def paper_table(verdicts: Verdicts) -> Table:
-    """What the paper states for each claim, and which gains are of interest here."""
-    rows = []
-    first = {claim.id: claim for claim in reversed(verdicts.claims)}  # not each of its readings
-    for claim in reversed(first.values()):
-        for summary in claim.summaries:
-            same = [r for r in claim.rows if _place(r) == (summary.dataset, summary.metric)]
-            stated = [row.published for row in same if row.published is not None]
-            metric, least = MEASURES[summary.metric], same[0].minimum or 0.0
-            rows.append(
-                {
-                    "claim": Item(claim.sentence, href=f"#{claim.anchor}"),
-                    "by": Item(metric.label),
-                    "paper's data": Item(" and ".join(dict.fromkeys(row.data for row in same))),
-                    "smallest": _signed(summary.metric, min(stated, default=None)),
-                    "largest": _signed(summary.metric, max(stated, default=None)),
-                    "here": Item(summary.dataset or "–"),
-                    "of interest": _signed(summary.metric, least),
-                    "because of": Item(same[0].basis),
-                }
-            )
-    grid = replace(_grid("", rows), words=True)
-    notes = [
-        "Smallest and largest gain that the paper states for the claim's comparisons; its log "
-        "loss is not recalibrated, and for passes stand its hours. No result moves what is of "
-        f"interest. {GAINS}"
+def gains_table(verdicts: Verdicts) -> Table:
+    """Which gains are of interest here, and what the paper states, for claims that are not ours."""
+    own, stated = (
+        [row for claim in _once(verdicts) if (claim.origin == "own") == mine for row in _of(claim)]
+        for mine in (True, False)
+    )
+    own = [{name: item for name, item in row.items() if name not in PAPERS} for row in own]
+    captions = (ORIGINS["own"], "The paper's gains") if own else ("", "")
+    grids = [
+        replace(_grid(caption, rows), words=True)
+        for caption, rows in zip(captions, (own, stated), strict=True)
+        if rows
     ]
-    return Table("The paper's gains, and those of interest here", [grid], notes)
+    notes = [f"No result moves what is of interest. {GAINS}"]
+    if stated:
+        notes = [
+            "Smallest and largest gain that the paper states for the claim's comparisons; its log "
+            f"loss is not recalibrated, and for passes stand its hours. {notes[0]}"
+        ]
+    title = "The gains of interest" if own else "The paper's gains, and those of interest here"
+    return Table(title, grids, notes)
+
+
+def _once(verdicts: Verdicts) -> list[ClaimVerdict]:
+    """Each claim once, not each of its readings."""
+    first = {claim.id: claim for claim in reversed(verdicts.claims)}
+    return [*reversed(first.values())]
+
+
+def _of(claim: ClaimVerdict) -> Iterator[dict[str, Item]]:
+    """A row per data set and metric of a claim."""
+    for summary in claim.summaries:
+        same = [r for r in claim.rows if _place(r) == (summary.dataset, summary.metric)]
+        stated = [row.published for row in same if row.published is not None]
+        metric, least = MEASURES[summary.metric], same[0].minimum or 0.0
+        yield {
+            "claim": Item(claim.sentence, href=f"#{claim.anchor}"),
+            "by": Item(metric.label),
+            "paper's data": Item(" and ".join(dict.fromkeys(row.data for row in same))),
+            "smallest": _signed(summary.metric, min(stated, default=None)),
+            "largest": _signed(summary.metric, max(stated, default=None)),
+            "here": Item(summary.dataset or "–"),
+            "of interest": _signed(summary.metric, least),
+            "because of": Item(same[0].basis),
+        }
 
 
 def claim_table(study: Study, claim: ClaimVerdict) -> Table:
@@ -177,9 +196,13 @@ def _notes(verdicts: Verdicts, beside_tuned: bool) -> Iterator[str]:
 def _about(study: Study, claim: ClaimVerdict) -> Iterator[str]:
     """What is behind a claim's verdict, in sentences."""
     total, worse = sum(claim.counts.values()), sum(row.detail == "worse" for row in claim.rows)
-    parts = [f"{claim.counts[k]} {word}" for k, word in HOW_MANY.items() if k in claim.counts]
+    parts = [
+        f"{count} {word}{'s' * (count == 1 and word in ('hold', 'fail'))}"
+        for k, word in HOW_MANY.items()
+        if (count := claim.counts.get(k))
+    ]
     beyond = f"; in {worse} the method is significantly worse than the other" if worse else ""
-    yield f"Of {total} comparisons: {', '.join(parts)}{beyond}."
+    yield f"Of {total} comparison{'s' * (total != 1)}: {', '.join(parts)}{beyond}."
     row = claim.rows[claim.decider]
     if row.gain is not None and row.minimum is not None:
         metric, error = MEASURES[row.metric], row.test_rows_error

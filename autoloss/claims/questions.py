@@ -12,6 +12,7 @@ import pandas as pd
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.schema import Claim, Registry
 from autoloss.claims.verdict import Row
+from autoloss.data.specs import dataset_names
 from autoloss.errors import RecordError
 from autoloss.records.index import CELL, RUN, lacks
 from autoloss.stats import Splits, splits_of
@@ -93,6 +94,8 @@ def answer(study: Study, claim: Claim, row: Row, runs: pd.DataFrame) -> Answer:
         return Answer(None, 0, f"missing: the {claim.protocol} protocol")
     if runs.empty:
         return Answer(None, 0, f"missing: nothing of {' and '.join(claim.groups)} has been run")
+    if row.dataset is None and row.data in dataset_names(study.root):  # one of ours
+        return Answer(None, 0, f"missing: no runs of {' and '.join(claim.groups)} on {row.data}")
     if row.dataset is None:
         return Answer(None, 0, f"missing: no data set here stands for {row.data}")
     if lacking := _lacking(study, claim, runs):

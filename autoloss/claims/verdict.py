@@ -13,7 +13,7 @@ from autoloss.study.layout import Layout
 
 MEND = "run `snakemake --cores all claims`"
 # What verdicts have in common where those of the tuned protocol stand beside them.
-SHARED = ("claims_sha256", "scale", "alpha", "seeds", "splits", "max_rows", "stand_ins")
+SHARED = ("claims_sha256", "scale", "alpha", "seeds", "splits", "max_rows")
 
 
 class Row(Strict):
@@ -154,7 +154,10 @@ def read_tuned(study: Layout, verdicts: Verdicts) -> Verdicts | None:
         return None
     tuned = read_verdicts(file)
     asked = {name: getattr(verdicts, name) for name in SHARED} | {"protocol": "tuned"}
-    if others := [name for name, value in asked.items() if getattr(tuned, name) != value]:
+    others = [name for name, value in asked.items() if getattr(tuned, name) != value]
+    if tuned.stand_ins.items() - verdicts.stand_ins.items():  # it may have fewer data sets
+        others.append("stand_ins")
+    if others:
         problem = f"has another {others[0]} than the verdicts beside which it stands"
         mend = f"run `snakemake --cores all tuned` again, or move {file} away"
         raise RecordError(str(file), problem, mend)

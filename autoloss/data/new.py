@@ -6,14 +6,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from autoloss.data.formats.table import all_columns, dates, first_cells, numbers, read_rows
+from autoloss.data.formats.table import Rows, all_columns, dates, first_cells, numbers, read_rows
 from autoloss.data.specs import DatasetSpec, TableSpec, dataset_names
 from autoloss.errors import ConfigError, DataError, did_you_mean
 from autoloss.records.store import write_text
@@ -37,13 +38,16 @@ SINCE = {"seconds": (1e8, 1e10), "milliseconds": (1e11, 1e13)}  # from 1973 to 2
 YEARS = (1900, 2100)
 ODD = 0.05  # so few texts that are no date or number among those that are may be mistakes
 LEAST = 20  # rows of a class: of fewer a part of a split may have none
+PARTS = {"train": "train(ing)?", "validation": "dev|val(id(ation)?)?", "test": "test(ing)?"}
+TELLING = "Each value of {} has one label: is it known before the label is?"
+BY_CHANCE = 1e-6  # so improbable, a column's values do not have one label each by chance
 
 
 @dataclass(frozen=True)
 class Guess:
     """What a column is taken for: its lines under `fields`, none if left out, and why.
 
-    `split`, of a date: a split by it. `odd`: what a reader must know, in words.
+    `split`: a split by it. `odd`: what a reader must know of the column, in words.
     """
 
     why: str
@@ -75,11 +79,11 @@ def write_dataset(data: Path, label: str, name: str | None, root: Path) -> tuple
     if label not in columns:
         problem = f"{data} has no column '{label}'"
         raise ConfigError("--label", problem, did_you_mean(label, columns))
-    blocks = (rows.frame for rows in read_rows(table, paths, columns, str(data)))
-    frames = list(_first(blocks, LOOK))
-    if not frames:
+    looked = list(_first(read_rows(table, paths, columns, str(data)), LOOK))
+    if not any(rows.frame.height for rows in looked):
         raise DataError(str(data), "there are no rows", "name a file that has some")
-    frame = pl.concat(frames)
+    _require_labels(looked, label)
+    frame = pl.concat([rows.frame for rows in looked])
     look = _Look(name, label, table, [_from(path, root) for path in paths], frame)
     text = "\n".join(look.lines()) + "\n"
     spec = check(DatasetSpec, parse_yaml(text, str(file)) | {"source": name}, str(file))
@@ -88,13 +92,25 @@ def write_dataset(data: Path, label: str, name: str | None, root: Path) -> tuple
     return file, "\n  ".join([seen, *look.odd()])
 
 
-def _first(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    """Frames until there are so many rows."""
-    for frame in frames:
-        yield frame
-        rows -= frame.height
-        if rows <= 0:
+def _first(blocks: Iterator[Rows], count: int) -> Iterator[Rows]:
+    """Blocks until there are so many rows."""
+    for rows in blocks:
+        yield rows
+        count -= rows.frame.height
+        if count <= 0:
             return
+
+
+def _require_labels(blocks: Sequence[Rows], label: str) -> None:
+    """A DataError at the first row without a label."""
+    missing = sum(rows.frame[label].null_count() for rows in blocks)
+    for rows in blocks:
+        absent = rows.frame[label].is_null()
+        if absent.any():
+            of = f"of {sum(rows.frame.height for rows in blocks):,} rows {missing:,} have none"
+            problem = f"expected a label as '{label}', found a missing value; {of}"
+            where = rows.place(int(absent.arg_max() or 0), label)
+            raise DataError(where, problem, "give each row one, or take it out")
 
 
 def _files(data: Path) -> list[Path]:
@@ -155,17 +171,19 @@ class _Look:
         yield from self.table_lines()
         yield from self.task_lines()
         yield "fields: # values seen fewer than min_count times in training share one id"
-        for guess in guesses.values():
+        for column, guess in guesses.items():
             if guess.lines:
                 yield f"  # {guess.why}"
+                if column in self.telling:
+                    yield f"  # {TELLING.format(_word(column))} If not, delete what reads it."
                 yield from (f"  - {{{line}}}" for line in guess.lines)
         for column, guess in guesses.items():
             if not guess.lines:
                 yield f"  # Left out: {_word(column)}, {guess.why}"
         yield "split: {train: 0.8, validation: 0.1, test: 0.1, seed: 42} # at random"
-        for guess in guesses.values():
-            if guess.split:
-                yield f"# By date instead, with study.splits 1: split: {{{guess.split}}}"
+        if splits := [guess.split for guess in guesses.values() if guess.split]:
+            yield "# Instead, in a study that has `splits: 1` under `study:`:"
+            yield from (f"# split: {{{split}}}" for split in splits)
         if self.whole:
             counts = [count for _, count in self.classes()]
             yield "# As counted; preparation warns where there are others."
@@ -184,7 +202,28 @@ class _Look:
                 yield f"{_word(self.label)} is {_value(value)} in {count} of the rows: {why}"
         for column, guess in self.guesses.items():
             if guess.odd:
-                yield f"{_word(column)} is taken for text: {guess.odd}"
+                yield f"{_word(column)} is {guess.odd}"
+            if guess.lines and column in self.telling:
+                yield TELLING.format(_word(column))
+
+    @cached_property
+    def telling(self) -> set[str]:
+        """Columns of which each value has one label, which is not to be expected by chance.
+
+        By chance all n rows of a value have one label with probability Σ_c p_c^n, p_c being the
+        share of class c: 1 where each row has a value of its own.
+        """
+        label = self.frame[self.label].cast(pl.String)
+        shares = np.log(label.value_counts()["count"].to_numpy() / len(label))
+        telling = set()
+        for column in self.guesses:
+            pairs = pl.DataFrame({"value": self.frame[column], "label": label})
+            values = pairs.group_by("value").agg(pl.len(), labels=pl.col("label").n_unique())
+            if values["labels"].max() == 1:
+                rows = values["len"].to_numpy()
+                chance = np.logaddexp.reduce(np.outer(rows, shares), axis=1).sum()
+                telling |= {column} if chance < math.log(BY_CHANCE) else set()
+        return telling
 
     @property
     def whole(self) -> bool:
@@ -221,11 +260,6 @@ class _Look:
     def classes(self) -> list[tuple[str | float, int]]:
         """The label's values, in order, as numbers if all are; and their rows."""
         column = self.frame[self.label].cast(pl.String)
-        if column.null_count():
-            row = int(column.is_null().arg_max() or 0) + 1
-            problem = f"of {len(column):,} rows {column.null_count():,} have no '{self.label}'"
-            problem, mend = f"{problem}, the first is row {row:,}", "take them out of the file"
-            raise DataError(self.files[0], problem, mend)
         as_numbers = numbers(column)
         values = column if as_numbers.null_count() else as_numbers
         counted = values.rename("value").value_counts()
@@ -244,6 +278,8 @@ class _Look:
         seen = f"{distinct:,} values" + (f", {empty:,} missing" if empty else "")
         if distinct < 2:
             return Guess(f"{seen}: it says nothing")
+        if guess := self.part(column, raw, seen):
+            return guess
         values = None if raw.dtype == pl.Boolean else numbers(present)
         if values is not None and (raw.dtype.is_temporal() or values.null_count()):
             values = None
@@ -259,7 +295,9 @@ class _Look:
             what = "text" if values is None else "whole numbers taken for names"
             odd = _odd(present) if raw.dtype == pl.String and values is None else ""
             why += f"; {odd}" if odd else ""
-            return Guess(f"{what}: {why}", (self.entry(column),), odd=odd)
+            return Guess(
+                f"{what}: {why}", (self.entry(column),), odd=odd and f"taken for text: {odd}"
+            )
         least, most = values.to_numpy().min(), values.to_numpy().max()
         why = f"{'whole numbers' if whole else 'numbers'} {least:g} to {most:g}: {seen}"
         if whole and most >= 100:
@@ -267,6 +305,28 @@ class _Look:
             return Guess(why, (self.entry(column, "numeric"),))
         why += "; quantiles: as many training rows in each bin"
         return Guess(why, (self.entry(column, "quantiles", f"bins: {BINS}"),))
+
+    def part(self, column: str, raw: pl.Series, seen: str) -> Guess | None:
+        """A column of words such as train and test, which is no field; None if it is another."""
+        words = sorted(raw.drop_nulls().cast(pl.String).unique())
+        if len(words) > CLASSES:
+            return None
+        parts = {
+            part: [word for word in words if re.fullmatch(pattern, word, re.IGNORECASE)]
+            for part, pattern in PARTS.items()
+        }
+        if not parts["train"] or sum(map(len, parts.values())) < len(words):
+            return None
+        lacking = [f"none of them says {part}" for part, own in parts.items() if not own]
+        lacking += [f"{raw.null_count():,} rows have none"] * bool(raw.null_count())
+        why = f"{', '.join(words)} say the part of a row"
+        if lacking:
+            why += f", but {' and '.join(lacking)}"
+            return Guess(f"{seen}: {why}", odd=f"left out: {why}")
+        said = [f"{part}: [{', '.join(map(_word, own))}]" for part, own in parts.items()]
+        split = ", ".join(["by: column", f"column: {_word(column)}", *said])
+        odd = f"left out: {why}; a comment in the file has the split by it"
+        return Guess(f"{seen}: {why}", split=split, odd=odd)
 
     def date(
         self, column: str, present: pl.Series, values: pl.Series | None, seen: str

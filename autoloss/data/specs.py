@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydantic import Discriminator, Field, NaiveDatetime, Tag, field_validator, 
 from autoloss.errors import ConfigError, did_you_mean
 from autoloss.folder import assigned, files_of
 from autoloss.names import Name
-from autoloss.strict import Number, Strict, check, read_yaml
+from autoloss.strict import Number, Strict, check, mistake, read_yaml
 from autoloss.task import Task
 
 SPLITS = ("train", "validation", "test")
@@ -48,7 +49,7 @@ class Member(Pinned):
     @model_validator(mode="after")
     def _size_is_bounded(self) -> Member:
         if self.bytes is None and self.max_bytes is None:
-            raise ValueError("give bytes, or max_bytes where the size is not published")
+            raise mistake("it has no size", "add bytes, or max_bytes where it is not published")
         return self
 
     @property
@@ -77,9 +78,10 @@ class UrlMirror(Pinned):
     @model_validator(mode="after")
     def _one_file_is_one_member(self) -> UrlMirror:
         if self.archive == "none" and len(self.members) != 1:
-            raise ValueError("archive: none is one file, so it has one member")
+            raise mistake("archive: none is one file, so it has one member", "name one member")
         if len({member.name for member in self.members}) < len(self.members):
-            raise ValueError("two members would have the same name in the raw folder")
+            problem = "two members would have the same name in the raw folder"
+            raise mistake(problem, "leave one of them out")
         return self
 
     @property
@@ -145,6 +147,11 @@ class SourceSpec(Strict):
     mirrors: tuple[Mirror, ...] = Field(min_length=1)
 
 
+def _twice(values: Sequence[Any]) -> str:
+    """The first of `values` that is among them twice."""
+    return repr(next(value for k, value in enumerate(values) if value in values[:k]))
+
+
 def unsaid() -> Any:
     """A key that may be left out, and then is left out of keys made of a description, too."""
     return Field(default=None, exclude_if=lambda value: value is None)
@@ -175,11 +182,13 @@ class TableSpec(Strict):
     @model_validator(mode="after")
     def _keys_are_of_the_format(self) -> TableSpec:
         if self.format == "parquet" and self.separator:
-            raise ValueError("a Parquet file has no separator: leave it out")
+            raise mistake("a Parquet file has no separator", "leave it out", "separator")
         if self.format != "csv" and self.header is not True:
-            raise ValueError(f"format {self.format} names its columns itself: leave header out")
+            problem = f"format {self.format} names its columns itself"
+            raise mistake(problem, "leave header out", "header")
         if self.header is not True and len(set(self.header)) < len(self.header):
-            raise ValueError(f"a column appears twice in header: {list(self.header)}")
+            problem = f"the column {_twice(self.header)} is twice in header"
+            raise mistake(problem, "give each column a name of its own", "header")
         return self
 
 
@@ -199,7 +208,7 @@ def _no_truth_values(content: Any) -> Any:
     """Refuse what YAML made a truth value of; it was a word in the file."""
     if isinstance(content, dict | list) and any(isinstance(value, bool) for value in content):
         words = "YAML reads yes, no, on, off, true and false as truth values"
-        raise ValueError(f'{words}: write such a label in quotes, as "yes"')
+        raise mistake(words, 'write such a label in quotes, as "yes"')
     return content
 
 
@@ -219,7 +228,9 @@ class TaskSpec(Strict):
     @model_validator(mode="after")
     def _threshold_is_binary(self) -> TaskSpec:
         if self.rule.kind == "at_least" and self.classes != 2:
-            raise ValueError("the rule at_least makes 2 classes")
+            raise mistake(
+                "the rule at_least makes 2 classes", "write `classes: 2`, or another rule"
+            )
         return self
 
     @model_validator(mode="after")
@@ -227,10 +238,12 @@ class TaskSpec(Strict):
         if self.map is None:
             return self
         if "rule" in self.model_fields_set:
-            raise ValueError("map and rule both say what a label is: leave one out")
+            raise mistake("map and rule both say what a label is", "leave one out")
         if set(self.map.values()) != set(range(self.classes)):
             there = sorted(set(self.map.values()))
-            raise ValueError(f"map must reach the classes 0 to {self.classes - 1}, and has {there}")
+            problem = f"map must reach the classes 0 to {self.classes - 1}, and has {there}"
+            mend = f"give each label one of 0 to {self.classes - 1}, and each of these a label"
+            raise mistake(problem, f"{mend}; or correct `classes`")
         return self
 
     @property
@@ -271,13 +284,13 @@ class FieldSpec(Strict):
         for kind, key in (*NEEDED.items(), ("date", "format")):
             said = getattr(self, key) is not None
             if said and kind != self.kind:
-                raise ValueError(
-                    f"{key} belongs to `kind: {kind}`, and '{self.name}' is {self.kind}"
-                )
+                problem = f"{key} belongs to `kind: {kind}`, and '{self.name}' is {self.kind}"
+                raise mistake(problem, f"leave {key} out, or write `kind: {kind}`")
             if not said and kind == self.kind and key in NEEDED.values():
-                raise ValueError(f"`kind: {kind}` needs the key '{key}' (docs/data.md)")
+                raise mistake(f"`kind: {kind}` needs the key '{key}'", f"add {key} (docs/data.md)")
         if self.edges and any(low >= high for low, high in pairwise(self.edges)):
-            raise ValueError(f"edges must rise from one to the next: {list(self.edges)}")
+            problem = f"edges must rise from one to the next: {list(self.edges)}"
+            raise mistake(problem, f"write {sorted(set(self.edges))}")
         return self
 
 
@@ -293,7 +306,8 @@ class SplitSpec(Strict):
     @model_validator(mode="after")
     def _sums_to_one(self) -> SplitSpec:
         if abs(self.train + self.validation + self.test - 1) > 1e-9:
-            raise ValueError("train + validation + test must be 1")
+            problem = "train + validation + test must be 1"
+            raise mistake(problem, "write shares that sum to 1, as 0.8, 0.1 and 0.1")
         return self
 
 
@@ -311,13 +325,16 @@ class DateSplit(Strict):
     @classmethod
     def _is_a_date(cls, value: Any) -> Any:
         if isinstance(value, int | float):
-            raise ValueError("write a date as 2024-01-31, or 2024-01-31 12:00:00")
+            mend = "write a date as 2024-01-31, or 2024-01-31 12:00:00"
+            raise mistake(f"{value} is no date", mend)
         return value
 
     @model_validator(mode="after")
     def _dates_rise(self) -> DateSplit:
         if self.validation >= self.test:
-            raise ValueError("validation must begin before test does")
+            begin = f"{self.validation}, and test {self.test}"
+            problem = f"validation must begin before test does: it begins {begin}"
+            raise mistake(problem, "correct one of the dates")
         return self
 
 
@@ -342,20 +359,21 @@ class ColumnSplit(Strict):
     def _parts_are_apart(self) -> ColumnSplit:
         values = [value for part in SPLITS for value in getattr(self, part)]
         if len(self.parts) < len(values):
-            raise ValueError(f"a value of '{self.column}' is named twice in {values}")
+            problem = f"of '{self.column}' the value {_twice(values)} is named twice"
+            raise mistake(problem, "name each value in one part alone")
         return self
 
 
 def _way(split: Any) -> str:
-    """Which of the three a split is."""
+    """Which of the three a split is: by a name that is no key of it."""
     way = split.get("by", "random") if isinstance(split, dict) else getattr(split, "by", "random")
-    return str(way)
+    return f"by {way}"
 
 
 Split = Annotated[
-    Annotated[SplitSpec, Tag("random")]
-    | Annotated[DateSplit, Tag("date")]
-    | Annotated[ColumnSplit, Tag("column")],
+    Annotated[SplitSpec, Tag("by random")]
+    | Annotated[DateSplit, Tag("by date")]
+    | Annotated[ColumnSplit, Tag("by column")],
     Discriminator(
         _way,
         custom_error_type="split_by",
@@ -487,15 +505,26 @@ class DatasetSpec(Strict):
         """Its files, where they are this machine's own and no source brings them."""
         return tuple(map(Path, (self.table and self.table.files) or ()))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it names, each once: the label's, the fields', the split's."""
+        named = [self.task.label, *(field.read_from for field in self.fields)]
+        if isinstance(self.split, DateSplit | ColumnSplit):
+            named.append(self.split.column)
+        return tuple(dict.fromkeys(named))
+
     @model_validator(mode="after")
     def _fields_are_distinct(self) -> DatasetSpec:
         names = [field.name for field in self.fields]
         if len(set(names)) < len(names):
-            raise ValueError(f"a field appears twice in {names}")
+            mend = "take one out, or rename it: `column` says where it is read"
+            raise mistake(f"the field {_twice(names)} appears twice in `fields`", mend)
         if self.task.label in {*names, *(field.read_from for field in self.fields)}:
-            raise ValueError(f"the label '{self.task.label}' cannot be an input field")
+            problem = f"the label '{self.task.label}' cannot be an input field"
+            raise mistake(problem, "take it out of `fields`, or correct `task.label`")
         if self.cluster is not None and self.cluster not in names:
-            raise ValueError(f"the cluster '{self.cluster}' must be one of the fields")
+            problem = f"the cluster '{self.cluster}' must be one of the fields"
+            raise mistake(problem, did_you_mean(self.cluster, names))
         return self
 
     @model_validator(mode="after")
@@ -510,7 +539,8 @@ class DatasetSpec(Strict):
             only[f"kind: date of '{field.name}'"] = field.kind == "date"
             only[f"column of '{field.name}'"] = field.column is not None
         for key in (key for key, said in only.items() if said):
-            raise ValueError(f"{key} is for files that the key `table` describes")
+            problem = f"{key} is for files that the key `table` describes"
+            raise mistake(problem, "leave it out, or describe the files (docs/data.md)")
         return self
 
     @model_validator(mode="after")
@@ -519,9 +549,10 @@ class DatasetSpec(Strict):
         for checks in filter(None, (self.expected, self.inferred)):
             for name in (*checks.distinct, *checks.sizes):
                 if name not in names:
-                    raise ValueError(f"there is no field '{name}' to check")
+                    raise mistake(f"there is no field '{name}' to check", did_you_mean(name, names))
             if checks.class_counts and len(checks.class_counts) != self.task.classes:
-                raise ValueError(f"class_counts must be {self.task.classes} numbers")
+                problem = f"class_counts must be {self.task.classes} numbers"
+                raise mistake(problem, "count the rows of each class")
         return self
 
 

@@ -25,6 +25,7 @@ from autoloss.methods.discover import discover
 from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
 from autoloss.methods.options import loss_options_of, options_of
+from autoloss.methods.promises import require_shape
 from autoloss.seeds import Draw, derive_seed, seeded
 from autoloss.strict import check
 from autoloss.task import Task
@@ -199,6 +200,7 @@ class Method(nn.Module):
     def weigh(self, examples: Examples, t: int, role: str = "inner") -> tuple[Tensor, Tensor]:
         """The mixed loss, scalar, and the weights that made it, `[n]` or `[B, n]`."""
         weights = self.weights(examples, self.draw(t, role))
+        require_shape(self, weights, examples.losses)
         return (weights * examples.losses).sum(dim=-1).mean(), weights
 
     def draw(self, t: int, role: str) -> Draw:

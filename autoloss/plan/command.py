@@ -41,7 +41,6 @@ def plan(
     """Say what a study will cost before anything runs: jobs, hours, memory, disk, wall time."""
     from rich.console import Console
 
-    from autoloss.claims.schema import load_claims
     from autoloss.plan.actual import compare
     from autoloss.plan.costs import choose_device, costs_of, load_devices
     from autoloss.plan.estimate import make_plan
@@ -53,7 +52,7 @@ def plan(
     require_known(groups, [ALL, *GROUPS], "target", "target")
     for group in groups:
         study.require(group)
-    load_claims(study.root)  # as snakemake does: a wrong name there is said before anything runs
+    remarks = notes(study)  # reads the claims, too: a wrong name there is said before all else
     devices = load_devices(study.root)
     trains_on = choose_device(devices, device, gpus)
     use = Resources(cores or os.cpu_count() or 1, gpus, jobs_per_gpu, trains_on)
@@ -68,7 +67,7 @@ def plan(
         console.print_json(json.dumps({"plan": planned, "actual": taken}, default=asdict))
         return
     show_plan(planned, console)
-    for note in notes(study):
+    for note in remarks:
         console.print(f"- {note}", highlight=False, markup=False)
     if taken["runs"]:
         show_actual(taken, console)

@@ -54,18 +54,25 @@ def show_plan(plan: Mapping[str, Any], console: Console) -> None:
 def show_actual(actual: Mapping[str, Any], console: Console) -> None:
     """Print what `compare` says: what the runs that there are took, beside the plan's guess."""
     planned, taken = actual["planned_hours"], actual["actual_hours"]
+    factor = _factor(taken * 3600, planned * 3600)
     console.print(
         f"\nEstimate against {actual['runs']:,} runs that there are: {duration(planned)} planned,"
-        f" {duration(taken)} taken, a factor of {taken / planned:.2f};"
+        f" {duration(taken)} taken{factor and f', a factor of {factor}'};"
         f" memory {actual['planned_memory_gb']:.2f} GB planned,"
         f" {actual['peak_memory_gb']:.2f} GB taken",
         highlight=False,
     )
     if actual["damaged"]:
         console.print(f"{actual['damaged']} records could not be read (`autoloss status`).")
-    factors = [row["seconds"] / row["planned_seconds"] for row in actual["methods"]]
-    rows = zip(actual["methods"], factors, strict=True)
-    console.print(table([{**row, "factor": f"{factor:.2f}"} for row, factor in rows]))
+    rows = actual["methods"]
+    factors = [_factor(row["seconds"], row["planned_seconds"]) for row in rows]
+    rows = [{**row, "factor": factor} for row, factor in zip(rows, factors, strict=True)]
+    console.print(table(rows))
+
+
+def _factor(taken: float, planned: float) -> str:
+    """How many times as long it took; nothing where less than a second was planned."""
+    return f"{taken / planned:.2f}" if planned >= 1 else ""
 
 
 def _disk(plan: Mapping[str, Any]) -> list[dict[str, str]]:

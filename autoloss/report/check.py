@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoloss.records.check import KINDS, Finding, Tree, expected_cells, remove
 from autoloss.records.schema import Record
 from autoloss.study.cell import Cell
+from autoloss.study.groups import APART, GROUPS
+from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
 from autoloss.target import autoloss, snakemake
 
@@ -71,12 +73,13 @@ def _report(tree: Tree) -> Iterator[str]:
         alike = [finding for finding in findings if finding.kind == kind]
         if alike:
             yield f"{kind} ({len(alike)}): {meaning}"
+            if kind == "missing":
+                yield from _by_target(study, alike)
             yield from _lines(alike)
             if kind in MENDS:
                 yield f"  To mend it: {MENDS[kind]}"
     if any(finding.remove for finding in findings):
-        yield f"To make them anew: `{autoloss(study, 'check --rerun')}`, then"
-        yield f"`{snakemake(study)}`"
+        yield from _mends(study)
     if not findings:
         yield "All is well."
 
@@ -92,6 +95,34 @@ def machines(records: Iterable[Record]) -> Iterator[str]:
     if len(made) > 1:
         yield f"The runs are of {len(made)} machines or sets of versions; pairs may mix them:"
         yield from (f"  {count} runs: {about}" for about, count in made.most_common())
+
+
+def _mends(study: Study) -> Iterator[str]:
+    """What makes anew what is wrong; where the name holds other runs, what is not refused."""
+    if other := other_runs(study):
+        yield f"{study.results} {other}."
+        yield f"To check what is there: `autoloss check --study {study.name}`. To make this study,"
+        yield "give it a name of its own, `study: {name: ...}`."
+        return
+    yield f"To make them anew: `{autoloss(study, 'check --rerun')}`, then"
+    yield f"`{snakemake(study)}`"
+
+
+def _by_target(study: Study, missing: Sequence[Finding]) -> Iterator[str]:
+    """Of which targets what is missing is: what nobody has asked for is no loss."""
+    places = [finding.where.removesuffix(" search") for finding in missing]
+    begun = [g for g in GROUPS if g not in APART or study.index_file(g).exists()]
+    cells = {group: {*map(str, study.cells(group))} for group in begun if study.has(group)}
+    counts = {group: sum(place in own for place in places) for group, own in cells.items()}
+    lacking = [f"{group} ({count})" for group, count in counts.items() if count]
+    whole = [group for group, count in counts.items() if not count]
+    if not lacking:
+        return
+    yield (
+        f"  Of {', '.join(lacking)}; one that several targets ask for counts in each."
+        + f" Whole: {', '.join(whole)}." * bool(whole)
+    )
+    yield "  It is no loss where you have not asked for a target (nor for `all`)."
 
 
 def _outside(study: Study, cells: list[Cell]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from autoloss.report.escape import latex, markdown
@@ -14,6 +15,9 @@ LATEX_MARKS = {
     "better": "$^{\\triangledown}$",
 }
 PACKAGES = "% \\usepackage{amssymb,booktabs,graphicx}\n"
+# What is wider than the text is shrunk to it; \width is the table's own, of graphicx.
+SHRUNK = "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%"
+REFERENCE = re.compile(r" \(docs/[\w.#-]+\)")
 
 
 def to_markdown(table: Table) -> str:
@@ -48,30 +52,32 @@ def _linked(item: Item) -> str:
 
 
 def to_latex(table: Table, label: str) -> str:
-    """A `table*` per grid, below the packages that it needs; notes in the last caption.
+    """A `table*` per grid, below the packages that it needs; the notes stand below the last one.
 
     Classes that bring the symbols of amssymb with their fonts, as acmart does, need it no more.
     """
     lead, marks = map(latex, filter(None, [table.lead])), _legend(table, LATEX_MARKS, latex)
-    notes = " ".join([*lead, *marks, *map(latex, table.notes)])
+    below = [REFERENCE.sub("", note) for note in table.notes]  # a paper has no such pages
+    notes = " ".join([*lead, *marks, *map(latex, below)])
     title = table.title.split(": ", 1)[-1]  # LaTeX numbers tables itself
+    title = title[:1].upper() + title[1:]
     environments = []
     for k, grid in enumerate(table.grids, start=1):
         caption = latex(". ".join(filter(None, (title, grid.caption))))
-        caption += f". {notes}" if k == len(table.grids) else ""
-        environments.append(_latex_grid(grid, caption, f"tab:{label}-{k}"))
+        own = notes if k == len(table.grids) else ""
+        environments.append(_latex_grid(grid, caption, f"tab:{label}-{k}", own))
     return PACKAGES + "\n".join(environments)
 
 
-def _latex_grid(grid: Grid, caption: str, label: str) -> str:
+def _latex_grid(grid: Grid, caption: str, label: str, notes: str) -> str:
     rows = [[latex(name.text), *map(_latex_item, items)] for name, *items in grid.rows]
     lines = [
         "\\begin{table*}",
         "\\centering",
         "\\small",
-        f"\\caption{{{caption}}}",
+        f"\\caption{{{caption}.}}",
         f"\\label{{{label}}}",
-        "\\resizebox{\\textwidth}{!}{%",
+        SHRUNK,
         f"\\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
         "\\toprule",
         *_latex_heads(grid),
@@ -79,6 +85,7 @@ def _latex_grid(grid: Grid, caption: str, label: str) -> str:
         *map(_latex_row, rows),
         "\\bottomrule",
         "\\end{tabular}}",
+        *([f"\\par\\smallskip\n\\parbox{{\\textwidth}}{{\\footnotesize {notes}}}"] * bool(notes)),
         "\\end{table*}",
         "",
     ]

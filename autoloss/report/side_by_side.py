@@ -18,15 +18,18 @@ from typing import Any
 import pandas as pd
 
 from autoloss.config import StatisticsOptions, flat, load_config
-from autoloss.errors import RecordError, did_you_mean
+from autoloss.errors import RecordError, UserError, did_you_mean
 from autoloss.metrics import METRICS
 from autoloss.project import project_root
 from autoloss.records.index import row_of
 from autoloss.records.schema import Record
 from autoloss.records.store import MEND, read_record
-from autoloss.report.frames import rows_of
-from autoloss.stats import compare_family, describe
+from autoloss.report.frames import parts_of, rows_of
+from autoloss.report.tables._methods import overlap_notes
+from autoloss.stats import compare_family, describe, splits_of
 from autoloss.study.cell import Cell
+from autoloss.study.groups import GROUPS
+from autoloss.study.study import Study
 
 Run = tuple[Cell, int]
 BESIDE_RUNS = ("scale", "protocol", "study", "tuning", "statistics")  # in no record's configuration
@@ -36,6 +39,7 @@ COLUMNS = [  # of the comparisons: the second study's gain over the first
     *("comparisons", "verdict"),
 ]
 SHOWN = 5  # cells that a line names
+PROVISIONAL = "†"  # behind a verdict: of a study that is unfinished
 WIDTH = 200  # no verdict is cut, on a narrow terminal lines go on below
 
 
@@ -69,7 +73,8 @@ class SideBySide:
     """Two studies, what differs, and what the second gains over the first.
 
     `comparisons` has the columns `COLUMNS`, gains in the metric's good direction; `same` are cells
-    whose runs are the same in both, `unpaired` says why other runs stand in no comparison.
+    whose runs are the same in both, `unpaired` says why other runs stand in no comparison,
+    `unfinished` what a study has not run yet, `overlap` how far the tests are right over splits.
     """
 
     first: str
@@ -77,6 +82,8 @@ class SideBySide:
     differences: Sequence[Difference]
     same: Sequence[str]
     unpaired: Sequence[str]
+    unfinished: Sequence[str]
+    overlap: Sequence[str]
     alpha: float
     confidence: float
     comparisons: pd.DataFrame
@@ -124,16 +131,18 @@ def side_by_side(first: Made, second: Made) -> SideBySide:
         if all(_same(first.records[r], second.records[r]) for r in pairs if r[0] == cell)
     ]
     asked = [run for run in pairs if run[0] not in same]
-    options = _statistics(first)
+    options, index = _statistics(first), _index(first, second, asked)
     return SideBySide(
         first=first.name,
         second=second.name,
         differences=list(_differences(first, second, pairs)),
         same=[str(cell) for cell in same],
         unpaired=list(_unpaired(first, second, reasons)),
+        unfinished=[line for made in (first, second) for line in _unfinished(made)],
+        overlap=list(overlap_notes(splits_of(cell) for _, cell in _places(index))),
         alpha=options.alpha,
         confidence=options.confidence,
-        comparisons=_comparisons(first, second, asked, options),
+        comparisons=_comparisons(index, options),
     )
 
 
@@ -196,18 +205,56 @@ def _unpaired(first: Made, second: Made, reasons: Mapping[Run, str]) -> Iterator
             yield f"{len(alone)} runs are in {made.name} alone: {'; '.join(own + seeds)}."
 
 
-def _comparisons(
-    first: Made, second: Made, runs: Sequence[Run], options: StatisticsOptions
-) -> pd.DataFrame:
-    """A row per cell and metric; every cell is a place of its own, the studies are its methods."""
-    if not runs:
-        return pd.DataFrame(columns=COLUMNS)
+def _unfinished(made: Made) -> Iterator[str]:
+    """A sentence per table or figure that a study has begun, as far as its record says, and lacks.
+
+    What was asked for no record says: a group is begun if it has a run that is of none before it
+    and of none that is whole.
+    """
+    if not made.config:
+        return
+    try:
+        study = Study(load_config(made.config, project_root()), project_root())
+        asked = {g: [(c, s) for c in study.cells(g) for s in study.seeds] for g in GROUPS}
+    except UserError:
+        yield f"Whether {made.name} is finished cannot be told: it is of another version."
+        return
+    explained = {run for of in asked.values() if made.records.keys() >= {*of} for run in of}
+    for group, of in asked.items():
+        there = [run for run in of if run in made.records]
+        if {*there} <= explained:
+            continue
+        explained |= {*there}
+        has, due = (Counter(cell.method for cell, _ in runs) for runs in (there, of))
+        none = [method for method in due if not has[method]]
+        part = [method for method in due if 0 < has[method] < due[method]]
+        lacks = [f"no run of {', '.join(none)}"] * bool(none)
+        lacks += [f"not all of {', '.join(part)}"] * bool(part)
+        yield (
+            f"{made.name} is unfinished: of {group} it has {len(there)} of {len(of)} runs, "
+            f"{' and '.join(lacks)}."
+        )
+
+
+def _index(first: Made, second: Made, runs: Sequence[Run]) -> pd.DataFrame:
+    """A row per run; every cell is a place of its own, the studies are its methods."""
     rows = [
         {**row_of(made.records[cell, seed]), "model": f"{cell.model}/{cell.method}", "method": k}
         for cell, seed in runs
         for k, made in (("first", first), ("second", second))
     ]
-    index = pd.DataFrame(rows)
+    return pd.DataFrame(rows)
+
+
+def _places(index: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
+    """The rows of each cell."""
+    return [] if index.empty else list(parts_of(index, "dataset", "model"))
+
+
+def _comparisons(index: pd.DataFrame, options: StatisticsOptions) -> pd.DataFrame:
+    """A row per cell and metric."""
+    if index.empty:
+        return pd.DataFrame(columns=COLUMNS)
     found = compare_family(
         index,
         ["second"],
@@ -325,6 +372,7 @@ def lines_of(both: SideBySide) -> Iterator[str]:
     if both.same:
         yield f"The same runs in both, not compared: {_some(both.same)}."
     yield from both.unpaired
+    yield from both.unfinished
 
 
 def table_rows(both: SideBySide) -> list[dict[str, str]]:
@@ -340,7 +388,7 @@ def table_rows(both: SideBySide) -> list[dict[str, str]]:
             level: "–" if pd.isna(row["low"]) else f"{row['low']:+.4f} to {row['high']:+.4f}",
             "p": _p(row["p_holm"], row["p_t_holm"]),
             "pairs": str(row["n"]),
-            "verdict": str(row["verdict"]),
+            "verdict": str(row["verdict"]) + f" {PROVISIONAL}" * bool(both.unfinished),
         }
         for row in rows_of(both.comparisons)
     ]
@@ -363,9 +411,17 @@ def note_of(both: SideBySide) -> str:
     if both.comparisons.empty:
         return "Every pair is the same run in both: nothing is compared."
     sizes = sorted({int(m) for m in both.comparisons["comparisons"]}, reverse=True)
-    return (
+    family = f"{' or '.join(map(str, sizes))} comparison{'s' * (sizes != [1])}"
+    sentences = [
         f"Gain of {both.second} over {both.first}, better is more, paired by seed on the same rows;"
-        " p is the larger of the exact sign-flip test's and the corrected resampled t test's, each"
-        f" Holm-corrected over {' or '.join(map(str, sizes))} comparisons by a metric, significant"
-        f" below {both.alpha:g} (docs/statistics.md)."
-    )
+        " p is the larger of the sign-flip test's and the corrected resampled t test's, each"
+        f" Holm-corrected over {family} by a metric, significant below {both.alpha:g}"
+        " (docs/statistics.md).",
+        *both.overlap,
+    ]
+    if both.unfinished:
+        sentences.append(
+            f"{PROVISIONAL} Provisional: a study is unfinished. The family is of the runs that "
+            "there are, so smaller than it will be, and each corrected p with it."
+        )
+    return " ".join(sentences)

@@ -43,6 +43,7 @@ NEUTRAL = {
     "autoloss/methods/info.py": "the options by value",
     "autoloss/methods/load.py": "the method's file",
     "autoloss/methods/options.py": "the options by value",
+    "autoloss/methods/promises.py": "only refuses",
     "autoloss/strict.py": "only refuses",
     "autoloss/study/": "the keys that it computes",
     "autoloss/records/": "only keeps what it is given",
@@ -65,6 +66,8 @@ SAID = {
     **dict.fromkeys(("options", "losses"), "by value, as the run has them"),
     **dict.fromkeys(("tune", "untuned"), "the space by value"),
 }
+# What is asked of this module by a statement of its own counts as little as the module does.
+REFUSES = "autoloss.methods.promises"
 READS = ("open", "Path", "__file__")  # names without which a method's file reads no other file
 
 
@@ -207,11 +210,19 @@ def _parsed(source: bytes, file: Path, root: Path) -> Module:
 
 
 def _strip(tree: ast.Module) -> None:
-    """Take out docstrings, and what `if TYPE_CHECKING:` only names."""
+    """Take out docstrings, what `if TYPE_CHECKING:` only names, and what only refuses."""
+    refusing = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == REFUSES
+        for alias in node.names
+    }
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            body[:] = [executed for statement in body for executed in _executed(statement)]
+            body[:] = [
+                executed for statement in body for executed in _executed(statement, refusing)
+            ]
 
 
 def _strip_info(tree: ast.Module) -> None:
@@ -236,11 +247,22 @@ def _last_name(node: ast.expr) -> str:
     return ast.unparse(node).rpartition(".")[2]
 
 
-def _executed(statement: ast.stmt) -> list[ast.stmt]:
+def _executed(statement: ast.stmt, refusing: set[str]) -> list[ast.stmt]:
     if isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING"):
         return statement.orelse
     docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return [] if docstring else [statement]
+    return [] if docstring or _refuses(statement, refusing) else [statement]
+
+
+def _refuses(statement: ast.stmt, refusing: set[str]) -> bool:
+    """Whether it imports from `REFUSES`, or calls what that has on names alone: `check(self.x)`."""
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == REFUSES
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+        return False
+    call, plain = statement.value, (ast.Name, ast.Attribute, ast.Load)
+    named = all(isinstance(node, plain) for part in call.args for node in ast.walk(part))
+    return named and not call.keywords and ast.unparse(call.func) in refusing
 
 
 def _named(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:

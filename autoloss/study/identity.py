@@ -24,6 +24,8 @@ from autoloss.study.fingerprint import (
 )
 from autoloss.study.study import Study
 
+REPORTED = ("published.yaml", "sensitivity.yaml")  # of configs/: what is beside a configuration
+
 
 def run_config(study: Study, cell: Cell) -> dict[str, Any]:
     """All of the configuration that a run's numbers can depend on.
@@ -114,10 +116,13 @@ def preparation_key(study: Study, name: str) -> str:
 
 
 def report_key(study: Study) -> str:
-    """Hash of what tables, figures and statistics depend on beside the runs and the data."""
+    """Hash of what indexes, statistics, tables and figures depend on beside runs and data.
+
+    None is made of the claims: verdicts have their hash, and take their file as it is.
+    """
     config = study.config.model_dump(mode="json")
     methods = {name: asdict(entry.info) for name, entry in study.methods.items()}
-    files = [file.read_text("utf-8") for file in sorted((study.root / "configs").glob("*.yaml"))]
+    files = [(study.root / "configs" / name).read_text("utf-8") for name in REPORTED]
     return _hash([config, methods, files, report_code()])
 
 

@@ -76,6 +76,13 @@ class Layout:
         first = self.config.study.first_seed
         return range(first, first + self.config.study.splits)
 
+    @property
+    def pairs(self) -> tuple[int, str]:
+        """How many pairs a test has, and of what: seeds that share a split of several are one."""
+        asked = self.config.study
+        name = "splits" if 1 < asked.splits < asked.seeds else "seeds"
+        return getattr(asked, name), name
+
     def split_of(self, seed: int | None) -> int:
         """The split of a run; of a search (no seed), which is the one after the runs'."""
         splits = self.splits

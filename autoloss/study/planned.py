@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import comb
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import load_config, read_overrides
-from autoloss.data.fetch.local import require_unchanged
-from autoloss.data.specs import DatasetSpec, load_source
+from autoloss.claims.planned import claim_notes
+from autoloss.config import load_config, merged, overlay, read_given
+from autoloss.data.fetch.local import require_columns, require_unchanged
+from autoloss.data.specs import DatasetSpec, load_dataset, load_source
 from autoloss.errors import ConfigError
 from autoloss.folder import entries
 from autoloss.methods.info import TABLES
@@ -20,21 +23,29 @@ from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
 from autoloss.study.study import Study
 
+GRID_TIMES = 3  # that the tuned protocol can try a point of the grid, in the mean
+
 
 def plan_study(
     files: Iterable[Path], arguments: Iterable[str], root: Path, dataset: str | None = None
 ) -> Study:
     """The study of `snakemake --configfile FILES --config ARGUMENTS`, every part looked at.
 
-    Of data sets all that it names; or only this `dataset`, which is to be prepared.
+    Of data sets all that it names; or only this `dataset`, which is to be prepared: one that the
+    study does not name in the one split that it has, where a date or a column says it.
 
     Raises:
         ConfigError: it names what is not there, or what is incomplete or misspelt in its file.
             (In a rule Snakemake would take that for a missing input of something made before.)
     """
-    overrides = read_overrides(files, arguments)
-    study = Study.load(overrides, root)
+    given = read_given(files, arguments)
+    overrides = merged(given)
+    study = Study.load(overrides, root, given)
     if dataset is not None:
+        named = study.config.study.named_datasets()
+        if dataset not in named and load_dataset(dataset, root).split.by != "random":
+            config = overlay(study.config, {"study": {"splits": 1}}, "study.splits")
+            study = replace(study, config=config)
         _datasets(study, [dataset])
         return study
     _check_effect(study, overrides.get("methods") or {})
@@ -43,7 +54,11 @@ def plan_study(
 
 
 def notes(study: Study) -> list[str]:
-    """What the study does without, in sentences."""
+    """What the study does without, in sentences.
+
+    Raises:
+        ConfigError: the claims name what is not there.
+    """
     alone = [group for group in TABLES if not study.comparisons(group)]
     ours = study.label(study.subject)
     return [
@@ -56,8 +71,10 @@ def notes(study: Study) -> list[str]:
         *_idle_options(study),
         *_unread_options(study),
         *_random_searches(study),
+        *_coarse_grid(study),
         *_unused_splits(study),
         *_too_few_seeds(study),
+        *claim_notes(study),
     ]
 
 
@@ -79,10 +96,7 @@ def _kept(study: Study) -> list[str]:
 
 def _too_few_seeds(study: Study) -> list[str]:
     """A sentence on the families in which no comparison can be significant, if there are."""
-    asked, alpha = study.config.study, study.config.statistics.alpha
-    # Seeds that share one of several splits are one pair.
-    name = "splits" if 1 < asked.splits < asked.seeds else "seeds"
-    pairs: int = getattr(asked, name)
+    alpha, (pairs, name) = study.config.statistics.alpha, study.pairs
     families = {g: study.comparisons(g) for g in GROUPS if g not in APART}
     short = {g: m for g, m in families.items() if not can_be_significant(pairs, m, alpha)}
     if not short:
@@ -197,11 +211,46 @@ def _random_searches(study: Study) -> list[str]:
     ]
 
 
+def _coarse_grid(study: Study) -> list[str]:
+    """A sentence on a grid that is coarser than that of the scale as it is, if it is one."""
+    if "grid" not in study.methods or not study.takes("grid"):
+        return []
+    times = GRID_TIMES if study.search_space("grid") else 1
+    scale = load_config({"scale": study.config.scale}, study.root)
+    n, trials = len(study.config.losses.candidates), study.config.tuning.trials
+    step = finest_grid(n, trials // times)
+    usual = finest_grid(len(scale.losses.candidates), scale.tuning.trials // times)
+    if step >= usual:
+        return []
+    which = f"in steps of 1/{step}" if step > 1 else "equal ones and each candidate alone"
+    return [
+        f"{study.label('grid')} tries {grid_size(n, step)} weights, {which}: tuning.trials is "
+        f"{trials} and there are {n} candidates. Steps of 1/{usual}, as {study.config.scale} has "
+        f"them, take {grid_size(n, usual) * times} trials."
+    ]
+
+
+def finest_grid(n: int, points: int) -> int:
+    """The k of the grid of n candidates in steps of 1/k that so many trials pay for.
+
+    This and `grid_size` as baselines/grid.py has them, whose import is torch's too.
+    """
+    k = 1
+    while n > 1 and grid_size(n, k + 1) <= points:
+        k += 1
+    return k
+
+
+def grid_size(n: int, k: int) -> int:
+    """How many points it has."""
+    return comb(n + k - 1, k) + (k % n > 0)
+
+
 def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
     """The descriptions of data sets, by name; their sources and their own files are looked at, too.
 
     Raises:
-        ConfigError: one is incomplete or misspelt.
+        ConfigError: one is incomplete or misspelt, or names a column that its own files have not.
         DataError: a data set's own file has changed since it was prepared.
     """
     specs = {name: study.dataset(name) for name in names}
@@ -213,6 +262,8 @@ def _datasets(study: Study, names: Iterable[str]) -> dict[str, DatasetSpec]:
         for name, spec in specs.items()
         if spec.local
     )
+    for spec in specs.values():
+        require_columns(spec)
     return specs
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoloss.config import load_config
+from autoloss.config import Given, load_config
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
 from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError
@@ -31,9 +31,9 @@ class Study(Selection):
     """
 
     @classmethod
-    def load(cls, overrides: Mapping[str, Any], root: Path) -> Study:
-        """The study of `configs/` under `root`, with the user's keys laid over it."""
-        return cls(load_config(overrides, root), root)
+    def load(cls, overrides: Mapping[str, Any], root: Path, given: Given = ()) -> Study:
+        """The study of `configs/` under `root`, the user's keys laid over it; as `load_config`."""
+        return cls(load_config(overrides, root, given), root)
 
     def cells(self, group: str) -> list[Cell]:
         """The cells of a table or a figure, in its order."""
@@ -224,7 +224,9 @@ class Study(Selection):
         splits = self.config.study.splits
         if spec.split.by != "random" and splits > 1:
             problem = f"asks for {splits} splits; {name} is split by {spec.split.by}, so has one"
-            mend = f"set `splits: 1`, or a random `split` in configs/datasets/{name}.yaml"
+            mend = "write `splits: 1` under `study:` in the file of --configfile (of `autoloss`: "
+            mend += '--config), or "splits": 1 in `--config study={...}`; or a random `split` in '
+            mend += f"configs/datasets/{name}.yaml"
             raise ConfigError("study.splits", problem, mend)
         return spec
 

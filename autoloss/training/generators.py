@@ -1,19 +1,22 @@
-"""No step of training draws from torch's own generators: noise is by place (autoloss.seeds).
+"""No step of training draws from a generator that all share: noise is by place (autoloss.seeds).
 
-What comes out of a generator depends on what was drawn before: methods would share no masks at one
-seed, which a paired test needs, and a run that is resumed would go on with other bits.
+What comes out of torch's, numpy's or Python's own depends on what was drawn before: methods would
+share no masks at one seed, which a paired test needs, and a run that is resumed would go on with
+other bits.
 """
 
 from __future__ import annotations
 
-import traceback
+import pickle
+import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
+import numpy as np
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from autoloss.errors import ConfigError
 
@@ -25,22 +28,25 @@ TORCH = str(Path(torch.__file__).parent)
 
 
 class Generators:
-    """Torch's generators, of the CPU and of a GPU in use, as they were when this was made."""
+    """Torch's generators, of the CPU and of a GPU in use, numpy's and Python's, as they were."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.states = self._now()
 
-    def _now(self) -> list[Tensor]:
-        states = [torch.get_rng_state()]
+    def _now(self) -> dict[str, Any]:
+        states: dict[str, Any] = {"torch's own generator": torch.get_rng_state().numpy().tobytes()}
         if self.device.type == "cuda":
-            states.append(torch.cuda.get_rng_state(self.device))
-        return states
+            state = torch.cuda.get_rng_state(self.device)
+            states["torch's own generator of the GPU"] = state.numpy().tobytes()
+        states["numpy's global generator"] = pickle.dumps(np.random.get_state(legacy=False))
+        return {**states, "the generator of Python's `random`": random.getstate()}
 
     @property
-    def moved(self) -> bool:
-        """Whether anything has drawn from one."""
-        return not all(map(torch.equal, self.states, self._now()))
+    def moved(self) -> list[str]:
+        """Which of them something has drawn from."""
+        now = self._now()
+        return [name for name, state in self.states.items() if now[name] != state]
 
     def require_unmoved(self, where: str, again: Callable[[], object] | None = None) -> None:
         """Refuse what has drawn from one: at the line of it, where doing it `again` shows that.
@@ -48,27 +54,41 @@ class Generators:
         Raises:
             ConfigError: at the line, or at `where`.
         """
-        if not self.moved:
+        moved = self.moved
+        if not moved:
             return
         if again is not None:
             with _Watch(Generators(self.device)) as watch:
                 again()
-            where = watch.line or where
-        problem = "draws from torch's own generator, so that runs would depend on what was drawn "
-        raise ConfigError(where, f"{problem}before", MEND)
+            where = watch.place or where
+        problem = f"draws from {moved[0]}, so that runs would depend on what was drawn before"
+        raise ConfigError(where, problem, MEND)
 
 
-class _Watch(TorchDispatchMode):
-    """Which line outside of torch asked for the first operation that moved a generator."""
+class _Watch:
+    """Within it, which line outside of torch was the first to move a generator."""
 
     def __init__(self, generators: Generators) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.generators = generators
-        self.line: str | None = None
+        self.place: str | None = None
+        self._lines: dict[FrameType, int] = {}  # the last one begun in each function
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if self.line is None and self.generators.moved:
-            frames = [f for f in traceback.extract_stack()[:-1] if not f.filename.startswith(TORCH)]
-            self.line = f"{frames[-1].filename}:{frames[-1].lineno}"
-        return result
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
+        """As `sys.settrace` asks: what has moved one is what was done before this event."""
+        if self.place or frame.f_code.co_filename.startswith(TORCH):
+            return None
+        at: FrameType | None = frame
+        while at is not None and at not in self._lines:  # begins: its caller was at work
+            at = at.f_back
+        if at is not None and self.generators.moved:
+            self.place = f"{at.f_code.co_filename}:{self._lines[at]}"
+        self._lines[frame] = frame.f_lineno
+        return self._trace

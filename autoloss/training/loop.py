@@ -23,6 +23,7 @@ from autoloss.config import Config, overlay
 from autoloss.data.load.batches import Batches
 from autoloss.data.load.prepared import PreparedData
 from autoloss.methods.contract import Method, Step
+from autoloss.methods.promises import require_means, require_promised
 from autoloss.metrics import METRICS
 from autoloss.models import build_model
 from autoloss.ops.weights import tally
@@ -173,7 +174,7 @@ class Trainer:
         """Train to the end and return `evaluate()` of the best weights on validation.
 
         Raises:
-            TrainingDivergedError: the loss became infinite or NaN.
+            TrainingDivergedError: the loss or logits became infinite or NaN.
             StoppedError: a signal asked for it; the checkpoint is written.
         """
         while not self.finished:
@@ -218,7 +219,8 @@ class Trainer:
         """One pass over the training split, or what is left of it, then one over validation.
 
         Raises:
-            ConfigError: the model or the method draws from torch's own generators.
+            ConfigError: the model or the method draws from torch's, numpy's or Python's generators.
+            MethodError: the weights are not what the method's Info says.
         """
         self._started = time.perf_counter()
         done, generators = self.progress, Generators(self.device)
@@ -235,6 +237,7 @@ class Trainer:
             self.pace.at(step + 1)
         sums, self.sums = self.sums, Sums.zero(len(self.method.candidates), self.device)
         train_loss = float(sums.loss) / self.train.count
+        require_means(self.method, sums.weights, self.train.count)
         if not math.isfinite(train_loss):
             raise TrainingDivergedError(f"training loss is {train_loss} in epoch {done.epoch + 1}")
         done.epoch += 1
@@ -251,6 +254,7 @@ class Trainer:
         done, step = self.progress, self.step(self.progress.steps)
         done.outer_steps += self.method.before_step(step)
         loss, weights, gradients = step.descent or self.method.descend(step)
+        require_promised(self.method, weights, step)
         params, own = step.opened.params, self.method.inner_parameters()
         self.optimizer.step(dict(zip(params, gradients, strict=False)))
         for parameter, gradient in zip(own, gradients[len(params) :], strict=True):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autoloss.methods.contract import Method
 from autoloss.methods.learned import Parametric
+from autoloss.methods.promises import require_observed
 from autoloss.records.schema import Choice, Reliability
 from autoloss.task import Task
 from autoloss.training.evaluate import Array, Labels
@@ -59,6 +60,7 @@ def choice(
     was_training = method.training
     method.eval()
     weights = method.weights(examples, method.draw(t, "observed"))
+    require_observed(method, weights, labels)
     method.train(was_training)
     task, classes = method.task, method.task.classes
     ease = probabilities(task, logits)[np.arange(len(labels)), labels]

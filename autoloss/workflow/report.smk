@@ -60,6 +60,7 @@ use rule analyse as make_report with:
         expand(RESULTS / "statistics/{group}.csv", group=study.reported_groups()),
         expand(RESULTS / "budget/{group}.csv", group=study.reported_groups()),
         expand(PICTURES / "{figure}.pdf", figure=study.figures()),
+        "configs/claims.yaml",
         "configs/published.yaml",
     output:
         RESULTS / "report.html",

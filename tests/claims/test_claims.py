@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from autoloss.claims import rules
 from autoloss.claims.files import write_verdicts
 from autoloss.claims.judge import judge
-from autoloss.claims.layout import claim_table, claims_table
+from autoloss.claims.layout import claim_table, claims_table, gains_table
 from autoloss.claims.power import Design
 from autoloss.claims.rules import FAILS, HOLDS, MISSING, MIXED, OPEN, WORDS, decide
 from autoloss.claims.schema import claimed_groups, claims_of, load_claims, require_claims
@@ -178,6 +178,7 @@ def test_what_was_not_attempted_is_said(tmp_path):
     index = planted({"ce": 4, "slf": 4})
     for claim, reason in (
         ({"data": ["Avazu"]}, "no data set here stands for Avazu"),
+        ({"data": ["adult"]}, "no runs of table_2 on adult"),  # a data set of ours
         ({"needs": ["Criteo"]}, "it needs Criteo; here stand ml100k-ctr for Criteo"),
         ({"others": ["al1"]}, "no runs of al1 on ml100k-ctr/deepfm"),
         ({"models": ["nfm"]}, "no runs of autoloss and ce on ml100k-ctr/nfm"),
@@ -500,7 +501,15 @@ def test_a_claim_of_ones_own_is_a_family_of_its_own(tmp_path):
     found = judge(tiny_study(), registry(tmp_path, OWN, CLAIM), {"table_2": index}, alike)
     table = claims_table(tiny_study(), found)
     assert [grid.caption for grid in table.grids] == ["Our own claims", "The paper's claims"]
-    assert "verdicts on the paper's claims" in table.lead
+    gains = gains_table(found)
+    assert gains.title == "The gains of interest"
+    own_gains, papers = gains.grids
+    assert (own_gains.caption, papers.caption) == ("Our own claims", "The paper's gains")
+    assert not [name for _, name in own_gains.columns if name in ("paper's data", "smallest")]
+    assert [row[0].text for row in own_gains.rows] == ["SLF beats CE"]
+    assert [row[0].text for row in papers.rows] == ["AutoLoss beats CE and SLF"]
+    assert "Of 1 comparison: 1 holds." in claim_table(tiny_study(), found.claims[0]).notes
+    assert "Of 1 verdict on the paper's claims" in table.lead
 
 
 def test_a_study_about_another_method_judges_its_own_claims_alone(tmp_path):
@@ -508,7 +517,7 @@ def test_a_study_about_another_method_judges_its_own_claims_alone(tmp_path):
     listed = registry(tmp_path, CLAIM, CLAIM | {"id": "asked", "origin": "reviewers"}, OWN)
     found = judge(about("slf"), listed, {"table_2": index}, alike)
     assert [claim.id for claim in found.claims] == ["mine"]
-    assert "Of 1 verdicts on our own claims" in claims_table(about("slf"), found).lead
+    assert "Of 1 verdict on our own claims" in claims_table(about("slf"), found).lead
     assert [c.id for c in claims_of(about("autoloss_ce"), listed)] == ["beats", "asked", "mine"]
 
 
@@ -636,6 +645,8 @@ def test_the_tuned_studys_verdict_stands_first_where_it_was_made_of_the_same_cla
     file.parent.mkdir()
     claims = [claim.model_copy(update={"verdict": f"tuned {claim.id}"}) for claim in found.claims]
     tuned = found.model_copy(update={"protocol": "tuned", "claims": claims})
+    del (fewer := dict(found.stand_ins))["adult"]  # it is judged on Table 2, which has no transfer
+    tuned = tuned.model_copy(update={"stand_ins": fewer})
     file.write_text(tuned.model_dump_json())
     table = claims_table(tiny_study(), found)
     for grid in table.grids:
@@ -648,6 +659,7 @@ def test_the_tuned_studys_verdict_stands_first_where_it_was_made_of_the_same_cla
             both = f"tuned {claim.id}{lacking}", claim.verdict + lacking
             assert (row[1].text, row[2].text) == both
     others = {"claims_sha256": "0" * 64, "seeds": [7, 8], "splits": 3, "max_rows": 10}
+    others["stand_ins"] = fewer | {"ml100k": "Avazu"}
     for name, value in {**others, "protocol": "published"}.items():
         file.write_text(tuned.model_copy(update={name: value}).model_dump_json())
         with pytest.raises(RecordError, match=f"another {name} than"):

@@ -104,7 +104,7 @@ def test_types_are_guessed_counted_and_prepared(project, ending, capsys):
 def test_the_split_by_date_in_its_comment_works(project):
     file, _ = write_dataset(project / "look.csv", "click", None, project)
     lines = file.read_text().splitlines()
-    by = [line.partition("split: ")[2] for line in lines if line.startswith("# By date")]
+    by = [line.removeprefix("# split: ") for line in lines if line.startswith("# split: {by: date")]
     assert len(by) == 3
     random = next(k for k, line in enumerate(lines) if line.startswith("split: "))
     for split in by:
@@ -158,10 +158,85 @@ def test_what_is_nearly_right_is_said(project, change, said):
     assert seen.splitlines()[1:] == [f"  {said}"]
 
 
-def test_a_row_without_a_label_is_named(project):
+def test_a_row_without_a_label_is_named_as_preparation_names_it(project):
+    write_dataset(project / "look.csv", "click", None, project)
     look().assign(click=[0, 1, None, *look()["click"][3:]]).to_csv("look.csv", index=False)
-    with pytest.raises(DataError, match="of 400 rows 1 have no 'click', the first is row 3"):
-        write_dataset(project / "look.csv", "click", None, project)
+    with pytest.raises(DataError) as looked:
+        write_dataset(project / "look.csv", "click", "other", project)
+    with pytest.raises(DataError) as refused:
+        prepared(project, "look")
+    assert refused.value.where == "look.csv, line 4"
+    assert looked.value.where == f"{project / 'look.csv'}, line 4"
+    assert looked.value.problem.endswith("found a missing value; of 400 rows 1 have none")
+
+
+def test_a_column_of_which_each_value_has_one_label_is_noted(project):
+    table, random = look(), np.random.default_rng(1)
+    twice = table["click"].astype(str) + "-" + (table.groupby("click").cumcount() // 2).astype(str)
+    table["grade"] = np.where(table["click"], random.choice(["a", "b"], ROWS), "c")
+    table["refund"] = np.where(table["click"], None, random.choice(["x", "y"], ROWS))
+    table["twice"] = twice  # two rows of one label each
+    table["mixed"] = [twice[int(np.argmin(table["click"] == table["click"][0]))], *twice[1:]]
+    table["once"] = ["v1", *(f"v{k}" for k in range(1, ROWS))]  # two rows of one value
+    table.to_csv("look.csv", index=False)
+    file, seen = write_dataset(project / "look.csv", "click", None, project)
+    noted = [line.strip() for line in seen.splitlines() if "known before" in line]
+    assert noted == [
+        f"Each value of {column} has one label: is it known before the label is?"
+        for column in ("grade", "refund", "twice")
+    ]
+    lines = file.read_text().splitlines()
+    for column, line in zip(("grade", "refund", "twice"), noted, strict=True):
+        place = next(k for k, text in enumerate(lines) if text.startswith(f"  - {{name: {column}"))
+        assert lines[place - 1] == f"  # {line} If not, delete what reads it."
+
+
+def test_few_rows_of_one_label_each_are_left_to_chance(project):
+    rows = ["a,x,0", "a,x,0", "b,y,1", "b,z,1", "c,z,1", "c,x,0"]
+    (project / "few.csv").write_text("\n".join(["shop,kind,click", *rows]) + "\n")
+    _, seen = write_dataset(project / "few.csv", "click", None, project)
+    assert "known before" not in seen
+
+
+def test_a_column_of_the_words_of_a_split_is_offered_as_one_and_is_no_field(project):
+    words = ["Training", "dev", "valid", "test"]
+    parts = np.random.default_rng(2).choice(words, ROWS, p=[0.7, 0.1, 0.1, 0.1])
+    look().assign(part=parts).to_csv("look.csv", index=False)
+    file, seen = write_dataset(project / "look.csv", "click", None, project)
+    assert "part is left out: Training, dev, test, valid say the part of a row; a" in seen
+    assert "part" not in fields_of(project)
+    offered = (
+        "{by: column, column: part, train: [Training], validation: [dev, valid], test: [test]}"
+    )
+    text = file.read_text()
+    assert f"\n# split: {offered}\n" in text
+    random = next(line for line in text.splitlines() if line.startswith("split: "))
+    file.write_text(text.replace(random, f"split: {offered}"))
+    counts = dict(zip(*np.unique(parts, return_counts=True), strict=True))
+    assert prepared(project, "look").manifest.splits == {
+        "train": counts["Training"],
+        "validation": counts["dev"] + counts["valid"],
+        "test": counts["test"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["train", "test"], "test, train say the part of a row, but none of them says validation"),
+        (["train", "val", "test", None],
+         "test, train, val say the part of a row, but 100 rows have none"),
+        (["train", "test", "bus"], None),
+        (["valid", "invalid"], None),
+    ],
+)  # fmt: skip
+def test_words_that_make_no_split_are_said(project, words, why):
+    parts = (words * ROWS)[:ROWS]
+    look().assign(part=parts).to_csv("look.csv", index=False)
+    file, seen = write_dataset(project / "look.csv", "click", None, project)
+    assert ("part" in fields_of(project)) == (why is None)
+    assert "by: column" not in file.read_text()
+    assert (f"part is left out: {why}" in seen) == (why is not None)
 
 
 def test_atomic_files_of_a_folder(project):
@@ -185,7 +260,7 @@ def test_atomic_files_of_a_folder(project):
     ("label", "name", "parts"),
     [
         ("clik", None, ["--label", "no column 'clik'", "did you mean 'click'?"]),
-        ("price", None, ["of 400 rows 58 have no 'price'"]),
+        ("price", None, ["look.csv, line 2", "'price'", "of 400 rows 58 have none"]),
         ("views", None, ["--label", "expected 2 to 20 classes"]),
         ("count", None, ["--label", "1 values, expected 2"]),
         ("click", "taken", ["the data set 'taken' is there already", "--name"]),

@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from autoloss.cli import app
 from autoloss.data.fetch.local import require_unchanged
+from autoloss.data.header import located
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.prepare.dataset import prepare
 from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset, load_source
 from autoloss.errors import ConfigError, DataError, UserError
 from autoloss.study import identity
 from autoloss.study.planned import plan_study
+from tests.interpreter import printed_by
 from tests.tiny import ROOT
 from tests.workflow.pages import blocks, sections
 
@@ -80,7 +84,10 @@ def described(project, **changes):
 
 def made(spec, project, **options):
     folder = project / "data" / "prepared" / "shop" / "split_0"
-    prepare(spec, project / "raw", {0: folder}, say=lambda _: None, **options)
+    try:
+        prepare(spec, project / "raw", {0: folder}, say=lambda _: None, **options)
+    except DataError as error:  # as the command says it
+        raise located(error, spec) from error
     return PreparedData.open(folder)
 
 
@@ -236,11 +243,20 @@ def test_what_is_no_utf_8_is_named_by_its_line(project):
         ({"table": SPEC["table"] | {"format": "parquet"}}, ["visits.csv", "not a Parquet file"]),
         (
             {"split": BY_DATE | {"validation": "2025-01-01", "test": "2025-02-01"}},
-            ["empty split", "'validation': 0", "other dates"],
+            [
+                "visits.csv: shop: split: 600 rows give an empty split: {",
+                "'validation': 0",
+                "dates of 'day' are 2024-01-01 to 2024-03-30\n",
+                "other dates",
+            ],
         ),
         (
             {"split": BY_PART | {"train": ["a", "b", "c"], "validation": ["d"]}},
-            ["empty split", "'validation': 0", "other values"],
+            [
+                "visits.csv: shop: split: 600 rows",
+                "'validation': 0",
+                "other values",
+            ],
         ),
         ({"split": BY_PART | {"train": ["a"]}}, ["visits.csv, line ", "found 'b'", "`split`"]),
         ({"task": SPEC["task"] | {"classes": 2, "map": {"no": 0, "yes": 1}}}, ["found 'later'"]),
@@ -279,7 +295,7 @@ def test_a_column_twice_or_no_rows_are_refused(project):
             made(described(project), project)
     for text, part in (
         ("", "the file is empty"),
-        ("visitor,age,price,day,part,bought\n", "no rows"),
+        ("visitor,age,price,day,part,bought\n", r"^visits\.csv: shop: .* there are no rows"),
     ):
         (project / "visits.csv").write_text(text)
         with pytest.raises(DataError, match=part):
@@ -299,14 +315,27 @@ def test_a_column_twice_or_no_rows_are_refused(project):
             {"fields": [{"name": "price", "kind": "buckets", "edges": [3, 1]}]},
             ["fields.0", "must rise"],
         ),
-        ({"fields": [{"name": "x", "column": "bought"}]}, ["label 'bought' cannot be an input"]),
+        (
+            {"fields": [{"name": "x", "column": "bought"}]},
+            ["shop.yaml: the label 'bought' cannot be an input field\n", "take it out of `fields`"],
+        ),
+        (
+            {"fields": [{"name": "x"}, {"name": "y"}, {"name": "x"}]},
+            ["shop.yaml: the field 'x' appears twice in `fields`\n", "take one out, or rename it"],
+        ),
+        (
+            {"task": {"classes": 3, "label": "bought", "map": {"a": 0, "b": 1, "c": 3}}},
+            ["key 'task':", "give each label one of 0 to 2, and each of these a label"],
+        ),
+        ({"split": {"train": 2, "validation": 0.1, "test": 0.1, "seed": 1}}, ["key 'split.train'"]),
+        ({"split": BY_PART | {"train": [{}]}}, ["key 'split.train.0'"]),
         ({"task": {"classes": 2, "label": "bought", "map": {False: 0, True: 1}}}, ["in quotes"]),
         ({"task": {"classes": 3, "label": "bought", "map": {"a": 0, "b": 1}}}, ["classes 0 to 2"]),
         ({"task": SPEC["task"] | {"rule": {"kind": "subtract", "value": 1}}}, ["leave one out"]),
-        ({"split": BY_DATE | {"by": "dat"}}, ["key 'split'", "random, date or column"]),
+        ({"split": BY_DATE | {"by": "dat"}}, ["key 'split':", "random, date or column"]),
         ({"split": BY_DATE | {"test": "2024-01-01"}}, ["validation must begin before test"]),
-        ({"split": BY_DATE | {"test": 20240320}}, ["split.date.test", "2024-01-31"]),
-        ({"split": BY_PART | {"test": ["a"]}}, ["split.column", "named twice"]),
+        ({"split": BY_DATE | {"test": 20240320}}, ["key 'split.test'", "2024-01-31"]),
+        ({"split": BY_PART | {"test": ["a"]}}, ["key 'split':", "'a' is named twice"]),
         (
             {"table": {"format": "csv"}},
             ["key 'table.files'", "the key is missing", "files: [my.csv]"],
@@ -445,6 +474,54 @@ class TestAChangedFile:
             assert identity.preparation_key(study, "shop") != before
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "atomic"])
+def test_a_column_that_is_not_there_is_found_when_a_study_is_planned(project, form):
+    shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+    asked = ['study={"datasets": ["shop"], "splits": 1}']
+    right = {"split": BY_DATE}
+    if form == "parquet":
+        visits().to_parquet("visits.parquet")
+        right["table"] = {"files": ["visits.parquet"], "format": "parquet"}
+    elif form == "atomic":
+        write_atomic(project)
+        right = ATOMIC | {"split": BY_DATE | {"column": "timestamp", "format": "seconds"}}
+    task, split = (SPEC | right)["task"], right["split"]
+    first, *others = (SPEC | right)["fields"]
+    label, field, column = task["label"], first["name"], split["column"]
+    described(project, **right)
+    plan_study([], asked, project)
+    for changes, wrong, near in (
+        ({"task": task | {"label": f"{label}g"}}, f"{label}g", label),
+        ({"fields": [first | {"column": f"{field}x"}, *others]}, f"{field}x", field),
+        ({"split": split | {"column": f"{column}s"}}, f"{column}s", column),
+    ):
+        described(project, **right | changes)
+        with pytest.raises(ConfigError) as caught:
+            plan_study([], asked, project)
+        assert caught.value.where == "configs/datasets/shop.yaml"
+        assert f"there is no column '{wrong}' in " in caught.value.problem
+        assert caught.value.mend == f"did you mean '{near}'?"
+
+
+def test_a_header_in_the_description_is_as_wide_as_the_lines_when_planned(project):
+    shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+    described(project, table=SPEC["table"] | {"header": [*visits().columns, "more"]})
+    with pytest.raises(DataError, match=r"visits\.csv, line 1: expected 7 columns .*, found 6"):
+        plan_study([], ['study={"datasets": ["shop"]}'], project)
+
+
+def test_planning_with_a_file_of_ones_own_imports_neither_torch_nor_pandas(project):
+    shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+    described(project)
+    code = (
+        "import os, sys; from pathlib import Path; from autoloss.study.planned import plan_study; "
+        f"os.chdir({str(project)!r}); "
+        """plan_study([], ['study={"datasets": ["shop"]}'], Path.cwd()); """
+        "print({'torch', 'pandas'} & set(sys.modules))"
+    )
+    assert printed_by(code) == "set()"
+
+
 def test_one_split_is_not_taken_for_several(project):
     shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
     described(project, split=BY_DATE)
@@ -452,6 +529,52 @@ def test_one_split_is_not_taken_for_several(project):
         plan_study([], ['study={"datasets": ["shop"]}'], project)
     study = plan_study([], ['study={"datasets": ["shop"], "splits": 1}'], project)
     assert study.dataset("shop").split.by == "date"
+
+
+class TestADataSetOfOneSplit:
+    """As `autoloss new-dataset` offers it, with the commands that it says."""
+
+    @pytest.fixture
+    def shop(self, project):
+        shutil.copytree(ROOT / "configs", project / "configs", dirs_exist_ok=True)
+        described(project, split=BY_DATE)
+        return project
+
+    def test_the_message_says_where_to_write_it(self, shop):
+        with pytest.raises(ConfigError) as caught:
+            plan_study([], ['study={"datasets": ["shop"]}'], shop)
+        assert "`splits: 1` under `study:`" in caught.value.mend
+        assert """"splits": 1 in `--config study={...}`""" in caught.value.mend
+        (shop / "mine.yaml").write_text("study: {datasets: [shop], splits: 1}")
+        for files, arguments in (
+            ([shop / "mine.yaml"], []),
+            ([], ['study={"datasets": ["shop"], "splits": 1}']),
+        ):
+            assert plan_study(files, arguments, shop).config.study.splits == 1
+
+    def test_it_is_prepared_by_its_name_alone_and_says_what_training_has_not(self, shop):
+        done = CliRunner().invoke(app, ["prepare", "shop"])
+        assert done.exit_code == 0, done.output
+        asked = ['study={"datasets": ["shop"], "splits": 1}']
+        study = plan_study([], asked, shop)
+        folders = [study.prepared_folder("shop", split) for split in study.prepared_splits]
+        for folder in folders:  # as that study will look for them
+            key = identity.preparation_key(study, "shop")
+            assert PreparedData.open(folder).manifest.key == key
+        assert {*folders[0].parent.iterdir()} == {*folders}
+        table = visits()
+        later, known = table["day"] >= "2024-03-01", table["visitor"][table["day"] < "2024-03-01"]
+        seen = known.fillna("NULL").value_counts()
+        unknown = ~table["visitor"][later].fillna("NULL").isin(seen[seen >= 2].index)
+        line = done.stdout.splitlines()[-1]
+        assert f"of {later.sum()} validation and test rows so many have values that" in line
+        assert f" month {later.sum()} (100%)" in line  # March is in no training row
+        assert (f" visitor {unknown.sum()} (" in line) == unknown.any()
+
+    def test_one_that_a_study_names_is_refused_as_the_study_is(self, shop):
+        (shop / "mine.yaml").write_text("study: {datasets: [shop]}")
+        with pytest.raises(ConfigError, match="asks for 12 splits"):
+            plan_study([shop / "mine.yaml"], [], shop, dataset="shop")
 
 
 def write_atomic(folder):

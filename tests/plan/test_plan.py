@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from autoloss.arguments import study_of
@@ -20,6 +21,7 @@ from autoloss.plan.actual import compare
 from autoloss.plan.costs import COSTS, choose_device, costs_of, law_of, load_costs, load_devices
 from autoloss.plan.estimate import make_plan
 from autoloss.plan.measure import measure, random_data
+from autoloss.plan.page import show_actual, wide
 from autoloss.plan.sizes import data_size
 from autoloss.plan.training import Resources, Training, cells_of
 from autoloss.report.catalogue import tables
@@ -261,6 +263,18 @@ def test_the_page_shows_what_runs_took_and_which_records_are_damaged(studied, tm
     assert f"against {len(cells_of(of)) * 2 - 1} runs" in done.stdout
     assert re.search(r"^autoloss_ce +\d+ +2\.0 +2\.0 ", done.stdout, re.MULTILINE)
     assert "1 records could not be read" in done.stdout
+
+
+def test_what_was_hardly_planned_has_no_factor(capsys):
+    row = {"method": "ce", "runs": 1, "epochs": 1.0, "planned_epochs": 1.0, "seconds": 90.0}
+    of = {"runs": 1, "damaged": 0, "peak_memory_gb": 1.0, "planned_memory_gb": 1.0}
+    for planned, factor in ((0.7, None), (45.0, "2.00")):
+        rows = [row | {"planned_seconds": planned}]
+        hours = {"planned_hours": planned / 3600, "actual_hours": 90 / 3600, "methods": rows}
+        show_actual(of | hours, wide(Console(soft_wrap=True)))
+        shown = capsys.readouterr().out
+        assert re.findall(r"a factor of ([\d.]+)", shown) == [factor] * (factor is not None)
+        assert re.findall(r"^ce .* (\d+\.\d\d)$", shown, re.M) == [factor] * (factor is not None)
 
 
 def test_measuring_makes_costs_that_later_plans_take(tmp_path):

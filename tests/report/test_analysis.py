@@ -15,9 +15,11 @@ from autoloss.errors import ConfigError, DataError, RecordError
 from autoloss.records.expected import prepared_hash
 from autoloss.report.analysis import read_index, write_comparisons, write_index
 from autoloss.report.tables import write_table
+from autoloss.study import identity
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 from tests.studied import tiny_study, working_in
+from tests.tiny import ROOT
 
 
 @pytest.fixture
@@ -39,6 +41,20 @@ def test_an_index_of_another_configuration_is_refused_by_all_that_read_it(study)
         with pytest.raises(RecordError, match="of another configuration, or by other code"):
             make(other, "table_2")
     assert len(read_index(study, "table_2"))
+
+
+def test_only_descriptions_that_an_index_is_made_of_make_it_another(tmp_path):
+    """Of claims and costs is no table nor figure made; published numbers and readings are."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    study = Study(tiny_study().config, tmp_path)
+    for name, made_of in (
+        *(("claims", False), ("costs", False), ("devices", False)),
+        *(("published", True), ("sensitivity", True)),
+    ):
+        before = identity.report_key(study)
+        with (tmp_path / "configs" / f"{name}.yaml").open("a") as file:
+            file.write("\n# another\n")
+        assert (identity.report_key(study) != before) == made_of, name
 
 
 def test_an_index_cut_short_is_a_damaged_record(study):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.markers import CARETLEFT, CARETRIGHT
 
 from autoloss.report.figures._marks import dots, limits, multiples
 
@@ -33,6 +34,34 @@ def test_one_outlier_does_not_set_the_limits():
     assert (low, high) == pytest.approx((-0.15, 3.15))
     low, high = limits(pd.DataFrame({"mean": [1.0, 2.0, 3.0, 6.9, 0.0]}))
     assert high > 6.9
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_of_few_means_none_is_an_outlier_and_all_are_drawn(count):
+    """One at 0.1 and one at 300 times that: neither is typical."""
+    frame = rows([0.1, -30.0, 0.2, 0.1][:count], half=[0.05, 5, 0.05, 0.05][:count])
+    low, high = limits(frame, middle=0)
+    assert (low <= frame["low"]).all()
+    assert (high >= frame["high"]).all()
+    axis = Figure().subplots()
+    dots(axis, frame, list(frame["label"]), middle=0)
+    assert not axis.texts
+    assert len(axis.containers) == count
+
+
+def test_an_interval_that_an_axis_cuts_has_an_arrow_at_that_end_alone():
+    """Distances from 0: 1 and 2, and of two intervals up to 100; their median is 2."""
+    frame = rows([1.0, 2.0, 1.0, 2.0, 2.0], half=[0, 0, 0, 98, 12])
+    axis = Figure().subplots()
+    dots(axis, frame, list(frame["label"]), middle=0)
+    low, high = axis.get_xlim()
+    arrows = {
+        (line.get_xdata()[0], line.get_ydata()[0])
+        for line in axis.lines
+        if line.get_marker() in (CARETLEFT, CARETRIGHT)
+    }
+    assert (low, high) == pytest.approx((-11, 11))
+    assert arrows == {(low, 3), (high, 3), (high, 4)}
 
 
 def test_an_outliers_interval_does_not_widen_the_axis_and_a_wide_one_ends_at_its_limit():

@@ -16,10 +16,20 @@ from autoloss.cli import app
 from autoloss.errors import RecordError
 from autoloss.records.schema import Budget, Provenance, Record, Weights
 from autoloss.records.store import write_record
-from autoloss.report.side_by_side import as_json, lines_of, read_made, side_by_side, table_rows
+from autoloss.report.side_by_side import (
+    as_json,
+    lines_of,
+    note_of,
+    read_made,
+    side_by_side,
+    table_rows,
+)
+from autoloss.report.tables._methods import overlap_notes
+from autoloss.stats import Splits
 from tests.tiny import ROOT
 
 SEEDS = 12
+FIRST = range(100, 112)  # the seeds of a study that says no others
 ROWS = {"train": 800, "validation": 100, "test": 100}
 NO_WEIGHTS = Weights(candidates=(), mean=[], selection=[], choices=[])
 
@@ -198,6 +208,45 @@ def test_other_data_are_a_difference_where_other_runs_still_pair():
     (found,) = compared().differences
     assert (found.kind, found.what) == ("data", "ml100k-ctr split 11")
     assert (found.first, found.second) == ("data 11", "x")
+
+
+TWO = {  # a study whose Table 2 has two methods in one cell
+    "study": {"methods": ["ce", "autoloss"], "datasets": ["ml100k-ctr"], "models": ["deepfm"]}
+}
+
+
+def test_an_unfinished_study_is_said_to_be_one_and_its_verdicts_are_marked():
+    write("first", *runs("first", "ce", FIRST), *runs("first", "autoloss", FIRST), config=TWO)
+    write("second", *runs("second", "ce", FIRST[:10]), config=TWO)
+    found = compared()
+    assert found.unfinished == [
+        "second is unfinished: of table_2 it has 10 of 24 runs, no run of autoloss and not all of "
+        "ce."
+    ]
+    assert found.unfinished[0] in [*lines_of(found)]
+    assert as_json(found)["unfinished"] == found.unfinished
+    assert {row["verdict"] for row in table_rows(found)} == {"better †"}
+    assert set(found.comparisons["verdict"]) == {"better"}
+    assert "† Provisional: a study is unfinished." in note_of(found)
+    whole = compared("first", "results/first")
+    assert not whole.unfinished
+    assert "†" not in note_of(whole)
+
+
+def test_a_record_of_another_version_does_not_say_what_is_missing():
+    write("first", *runs("first", "ce"), config={"study": {"methods": ["gone"]}})
+    (said,) = compared("first", "results/first").unfinished[:1]
+    assert said == "Whether first is finished cannot be told: it is of another version."
+
+
+@pytest.mark.parametrize("splits", [1, 12])
+def test_the_sign_flip_test_is_called_exact_of_no_splits_that_overlap(splits):
+    for study in ("first", "second"):
+        write(study, *(record(study, "ce", s, split=s % splits) for s in range(SEEDS)))
+    said, table = note_of(compared()), overlap_notes([Splits(pd.Series(range(12)), 0.125)])
+    assert (next(table) in said) == (splits > 1)
+    assert "exact sign-flip" not in said
+    assert "over 1 comparison by a metric" in said
 
 
 def test_a_failed_run_makes_its_cell_not_assessable():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -281,7 +282,14 @@ def test_markdown_and_latex_hold_the_same_cells():
     assert latex.startswith("% \\usepackage{amssymb,booktabs,graphicx}\n")
     assert not set("▲▽") & set(latex)
     assert "textbackslash" not in latex
-    assert "\\caption{performance of every method" in latex
+    captions = re.findall(r"\\caption\{(.*)\}\n", latex)
+    assert all(caption.startswith("Performance of every method") for caption in captions)
+    assert max(map(len, captions)) < 150
+    assert "docs/" not in latex
+    assert latex.index("\\end{tabular}") < latex.index("Mean $\\pm$ standard deviation over 12")
+    natural = "\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi"
+    assert latex.count(f"\\resizebox{{{natural}}}{{!}}{{%") == latex.count("\\resizebox") > 0
+    assert latex.count("{") == latex.count("}")
     for command in ("\\toprule", "\\midrule", "\\bottomrule", "\\multicolumn{3}{c}{DeepFM}"):
         assert command in latex
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
@@ -347,6 +355,6 @@ def test_a_method_without_recalibration_has_a_dash_no_mark_and_a_note():
     assert (recalibrated["Twin"].text, recalibrated["Twin"].mark) == ("–", "")
     assert (recalibrated["AutoLoss"].mark, recalibrated["AutoLoss"].bold) == ("star", True)
     assert "A dash: the method has trained on the validation split" in " ".join(built.notes)
-    assert any("over the 1 comparisons" in note for note in built.notes)  # the other has failed
+    assert any("over the 1 comparison of" in note for note in built.notes)  # the other has failed
     assert "| Twin |" in to_markdown(built)
     assert "Twin & " in to_latex(built, "table_2")

@@ -10,7 +10,15 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from autoloss.config import Config, load_config, pack, read_overrides, unpack
+from autoloss.config import (
+    Config,
+    load_config,
+    merged,
+    pack,
+    read_given,
+    read_overrides,
+    unpack,
+)
 from autoloss.errors import ConfigError
 from autoloss.strict import parse_yaml
 from autoloss.study.study import Study
@@ -90,6 +98,43 @@ def test_a_value_out_of_range_is_refused_by_name(path, value):
     with pytest.raises(ConfigError) as error:
         load_config(overlay(path, value), ROOT)
     assert ".".join(path) in error.value.where
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "problem", "mend"),
+    [
+        ("training: {lr: -0.1}", "training.lr", "found -0.1", "write a number greater than 0"),
+        ("study: {seeds: 2.5}", "study.seeds", "found 2.5", "write a valid integer"),
+        ("study: {seeds: null}", "study.seeds", "found None", "write a valid integer"),
+        ("training: {monitor: loglos}", "training.monitor", "found 'loglos'",
+         "did you mean 'logloss'?"),
+        ("model: {drpout: 0.1}", "model.drpout", "unknown key 'drpout'", "did you mean 'dropout'?"),
+        ("study: {datasets: [adult, adult]}", "study.datasets", "adult is in it more than once",
+         "name each once"),
+        ("study: {targets: [{dataset: adult}]}", "study.targets.0.model", "the key is missing",
+         "add 'model:'"),
+        ("model: {attention_heads: 3, attention_dim: 16}", "model.attention_heads",
+         "attention_heads (3) must divide attention_dim (16)",
+         "write one of 1, 2, 4, 8, 16"),
+        ("tuning: {shared: {lr: [log, 2, 1]}}", "tuning.shared.lr",
+         "there is nothing in the range ['log', 2.0, 1.0]",
+         "write the lower end first, and for 'log' one above 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_the_file_that_has_it_its_key_and_a_mend(
+    tmp_path, text, key, problem, mend
+):
+    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    mine.write_text(text)
+    other.write_text("study: {first_seed: 3}")
+    for layers, place in (
+        (read_given([mine, other]), str(mine)),
+        (read_given([other], [text.replace(": ", "=", 1)]), "--config"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_config(merged(layers), ROOT, layers)
+        assert caught.value.where == f"{place}, key '{key}'"
+        assert (caught.value.problem, caught.value.mend) == (problem, mend)
 
 
 def test_an_unknown_scale_names_the_nearest():

@@ -303,3 +303,21 @@ def test_a_module_that_an_option_names_is_followed(project):
     (project / "baselines" / "_helper.py").write_text("W = 2\n")
     (after,) = variants(project, text)
     assert before != after
+
+
+def test_what_is_only_asked_to_refuse_counts_not_and_what_it_is_handed_by_a_call_does(project):
+    """As long as it is the project's own module that is asked."""
+    method = project / "baselines" / "mine.py"
+
+    def with_text(first, *body):
+        lines = [f"    {line}\n" for line in ("y = x", *body, "return y")]
+        method.write_text(f"{first}def f(x):\n{''.join(lines)}")
+        return hashed(project, method)
+
+    asks = f"from {fingerprint.REFUSES} import require_shape\n"
+    base = with_text("")
+    assert with_text(asks, "require_shape(x, y.shape, x.labels)") == base
+    assert with_text("", "require_shape(x, y.shape, x.labels)") != base
+    assert with_text(asks.replace("autoloss", "mine"), "require_shape(x, y, x)") != base
+    for counted in ("require_shape(x, y.pop(), x)", "y = require_shape(x, y, x)", "x.sort()"):
+        assert with_text(asks, counted) != base

@@ -17,9 +17,10 @@ from autoloss.methods.load import load
 from autoloss.stats import seeds_needed
 from autoloss.study.fitness import check_config
 from autoloss.study.groups import APART, GROUPS, UNTESTED
-from autoloss.study.planned import notes, plan_study
+from autoloss.study.planned import GRID_TIMES, finest_grid, grid_size, notes, plan_study
 from autoloss.study.study import Study
 from autoloss.task import Task
+from baselines import grid
 from tests.losses.more import SETS, with_more
 from tests.tiny import ROOT
 
@@ -123,6 +124,34 @@ def test_what_was_merely_found_is_left_out_with_a_note(tmp_path):
     assert set(study.left_out) == {"hinge", "hinge_logit"}
     assert "hinge" not in methods_of(study)
     assert any(note.startswith("Hinge is left out") for note in notes(study))
+
+
+def test_a_grid_that_more_candidates_or_fewer_trials_make_coarser_is_said():
+    def said(**keys):
+        with with_more():
+            study = Study.load({"scale": "laptop", **keys}, ROOT)
+            return [note for note in notes(study) if note.startswith("Grid tries")]
+
+    five = {"candidates": ["focal", "kl", "hinge", "ce", "brier"]}
+    assert said() == said(scale="smoke") == said(losses=five, tuning={"trials": 16}) == []
+    (note,) = said(losses=five)
+    assert note == (
+        "Grid tries 6 weights, equal ones and each candidate alone: tuning.trials is 11 and there "
+        "are 5 candidates. Steps of 1/2, as laptop has them, take 16 trials."
+    )
+    assert len(said(tuning={"trials": 10})) == 1
+    assert not said(losses=five, study={"methods": ["ce", "autoloss"]})
+
+
+@given(st.integers(1, 6), st.integers(1, 200))
+@settings(max_examples=50, deadline=None)
+def test_the_grid_of_the_note_is_the_methods_own(n, points):
+    assert finest_grid(n, points) == grid.finest(n, points)
+    assert grid_size(n, finest_grid(n, points)) == grid.size(n, grid.finest(n, points))
+
+
+def test_the_share_of_the_tuned_protocol_is_the_methods_own():
+    assert GRID_TIMES == grid.TIMES
 
 
 def test_a_budget_in_which_no_model_proposes_anything_is_said(tmp_path):

@@ -97,7 +97,7 @@ def test_what_draws_nothing_or_by_place_or_by_a_generator_of_its_own_trains(tiny
 def test_a_method_that_draws_by_torch_is_refused_at_its_line(tiny):
     run = trainer(tiny["binary"], "al1")
     vector = run.method.get_buffer("vector")
-    run.method.weigh = lambda examples, t: (examples.logits.sum() * 0, vector * torch.rand(1))
+    run.method.weigh = lambda examples, t: (examples.logits.sum() * 0, vector + 0 * torch.rand(1))
     with pytest.raises(ConfigError, match=rf"^{HERE}:\d+: draws from torch's own"):
         run.run()
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from autoloss.config import ModelOptions
+from autoloss.errors import MethodError
 from autoloss.layers.dropout import drawing, dropouts
 from autoloss.methods.load import load
 from autoloss.seeds import Draw
@@ -161,5 +162,5 @@ def test_weights_that_are_not_one_for_each_candidate_are_an_error(tiny, monkeypa
         return loss, torch.ones(len(examples.labels), columns)
 
     monkeypatch.setattr(run.method, "weigh", other)
-    with pytest.raises(ValueError, match=rf"\[64, {columns}\], expected \[4\]"):
+    with pytest.raises(MethodError, match=rf"\[64, {columns}\], expected \[4\]"):
         run.run_epoch()

@@ -55,7 +55,7 @@ def test_a_method_trains_nothing_else_and_a_study_may_be_about_it(copy):
     comparison = pd.read_csv(results / "verdicts.csv").iloc[0]
     assert tuple(comparison[["claim", "ours", "family"]]) == ("mine_beats_ce", "mine", "own")
     verdicts = (results / "verdicts.md").read_text()
-    assert "verdicts on our own claims" in verdicts
+    assert "Of 1 verdict on our own claims" in verdicts
     assert "The paper's claims" not in verdicts
     assert set(pd.read_csv(results / "statistics" / "table_2.csv")["ours"]) == {"mine"}
     table = (results / "tables" / "table_2.md").read_text()

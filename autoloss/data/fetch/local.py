@@ -37,6 +37,19 @@ def require_files(spec: DatasetSpec) -> None:
             raise ConfigError(where, f"there is no file {file}", mend)
 
 
+def require_columns(spec: DatasetSpec) -> None:
+    """Look at the first lines of the data set's files, where these are there.
+
+    Raises:
+        ConfigError: the description names a column that they have not.
+        DataError: the columns of a file cannot be told.
+    """
+    if spec.table and spec.local and all(file.is_file() for file in spec.local):
+        from autoloss.data import header  # with a frame library: for those who have files
+
+        header.require_columns(spec)
+
+
 def require_unchanged(prepared: Iterable[tuple[DatasetSpec, Iterable[Path]]]) -> None:
     """Look whether data sets' own files are what their prepared folders were made of.
 

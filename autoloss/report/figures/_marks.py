@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.markers import CARETLEFT, CARETRIGHT
 from pandas.api.types import is_integer_dtype
 
 from autoloss.report.figures._style import (
@@ -27,6 +28,7 @@ from autoloss.report.figures._style import (
 from autoloss.report.frames import parts_of, rows_of
 
 FARTHEST = 5.0  # times the median distance
+FEWEST = 5  # means: of fewer none is an outlier, as none is typical of the others
 NARROWEST = 1.1  # inches, of a panel
 
 
@@ -39,14 +41,16 @@ def limits(rows: pd.DataFrame, middle: float | None = None) -> tuple[float, floa
     """Where an axis ends that shows `mean` with `low` and `high`: with the last that is no outlier.
 
     An outlier is more than five times as far from the median as the median value is, which one half
-    of the values cannot shift: so what is typical takes no less than a fifth of the axis. With
-    `middle` the distances are from there, and it is on the axis.
+    of the values cannot shift: so what is typical takes no less than a fifth of the axis. Of fewer
+    than five means none is one, and the axis has all of them with their intervals. With `middle`
+    the distances are from there, and it is on the axis.
     """
     ends = rows.reindex(columns=["mean", "low", "high"]).to_numpy(dtype=float)
     if not len(ends):
         return 0.0, 1.0
     centre = float(np.nanmedian(ends)) if middle is None else middle
-    farthest = FARTHEST * np.nanmedian(np.abs(ends - centre)) or np.inf
+    few = np.isfinite(ends[:, 0]).sum() < FEWEST
+    farthest = np.inf if few else FARTHEST * np.nanmedian(np.abs(ends - centre)) or np.inf
     inside = ends[np.abs(ends[:, 0] - centre) <= farthest] - centre
     shown = [*inside[~np.isnan(inside)].clip(-farthest, farthest), *([] if middle is None else [0])]
     low, high = centre + min(shown), centre + max(shown)
@@ -59,12 +63,17 @@ def dots(
 ) -> None:
     """A line per label, the first on top: its row's `mean` with the interval `low` to `high`.
 
-    The axis has the `limits` of the rows; a mean beyond is written at its edge.
+    The axis has the `limits` of the rows; a mean beyond is written at its edge, an interval that
+    goes on beyond has an arrow there.
     """
     low, high = limits(rows, middle)
     for row in rows_of(rows[rows["mean"].between(low, high)]):
         place, style = labels.index(row["label"]), points(row["method"])
         axis.errorbar(row["mean"], place, xerr=reach(row), capsize=1.5, elinewidth=0.9, **style)
+        shade = colour(row["method"])
+        for end, marker in ((low, CARETLEFT), (high, CARETRIGHT)):
+            if row["low"] < end < row["high"]:
+                axis.plot(end, place, marker=marker, ms=3, color=shade, clip_on=False, zorder=3)
     for row in rows_of(rows[(rows["mean"] < low) | (rows["mean"] > high)]):
         place, shade = labels.index(row["label"]), colour(row["method"])
         write_at_edge(axis, row, place, low, high, colour=shade)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -23,6 +23,7 @@ class Source:
         self.study, self.groups = study, tuple(groups)
         self._taken: dict[str, None] = {}
         self._failed: set[str] = set()
+        self._left_out: dict[str, str] = {}  # by a method's label, why
         self._splits: dict[str, Splits] = {}
 
     @property
@@ -41,6 +42,12 @@ class Source:
         self._taken |= dict.fromkeys(index["run_id"][ok])
         self._splits |= {name: splits_of(runs) for name, runs in parts_of(index, "dataset")}
         return index[ok]
+
+    def leave_out(self, runs: Mapping[str, str], why: str) -> None:
+        """Runs that were taken and cannot be shown, by id their methods' labels, and why."""
+        for run, label in runs.items():
+            self._taken.pop(run, None)
+            self._left_out[label] = why
 
     def methods(self, choose: Callable[[Info], bool], *, ours: bool = True) -> list[str]:
         """The methods of the figure's groups that `choose` takes by their metadata.
@@ -113,7 +120,8 @@ class Source:
         }
         failed = len(self._failed)
         left_out = f" {failed} failed run{'s are' if failed > 1 else ' is'} left out."
-        return text.format(**words) + left_out * (failed > 0)
+        said = "".join(f" {label} is left out: {why}." for label, why in self._left_out.items())
+        return text.format(**words) + said + left_out * (failed > 0)
 
 
 def carried_forward(epochs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from pydantic import Field
 
 from autoloss.errors import ConfigError, require_known
+from autoloss.folder import entries
 from autoloss.methods.discover import discover
 from autoloss.names import varied
 from autoloss.report.figures._looks import Look, known, look_of
@@ -168,10 +169,14 @@ def per_line(count: int, least: float) -> int:
 
 
 def loss_label(name: str) -> str:
-    """What a candidate loss is called: as the method that uses it alone, if there is one."""
-    methods = discover()
-    alone = name in methods and methods[name].info.weights == "one candidate"
-    return methods[name].info.label if alone else name
+    """What a candidate loss is called: as the method that uses it alone, if there is one.
+
+    Else by its own label; by its name, where its file is gone.
+    """
+    methods, losses = discover(), entries("losses")
+    if name in methods and methods[name].info.weights == "one candidate":
+        return methods[name].info.label
+    return losses[name].label if name in losses else name
 
 
 @contextmanager

@@ -18,7 +18,8 @@ CAPTION = (
     "Test AUC and recalibrated log loss of models trained with cross-entropy alone, and with the "
     "loss weights of controllers that were trained beside another model and are held fixed. As in "
     "the paper, (a, b) and (c, d) have another model, (e, f) other data. "
-    "Mean over {seeds} with its {interval}; a mean beyond an axis is written at its edge."
+    "Mean over {seeds} with its {interval}; a mean beyond an axis is written at its edge, "
+    "an interval that goes on beyond has an arrow there."
 )
 GROUPS = ("figure_3",)
 ORDER = 3

@@ -22,7 +22,7 @@ CAPTION = (
     "backward, which depend on no hardware. "
     "(b, c) Test AUC and recalibrated log loss of {ours} where its weighting learns after every f "
     "steps of the model. Mean over {seeds} with its {interval}; what lies beyond an axis is "
-    "written at its edge."
+    "written at its edge, an interval that goes on beyond has an arrow there."
 )
 GROUPS = ("figure_4",)
 ORDER = 4

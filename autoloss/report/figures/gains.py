@@ -18,7 +18,8 @@ TITLE = "Gain over cross-entropy"
 CAPTION = (
     "What every method of Table 2 gains over plain cross-entropy in test AUC and recalibrated log "
     "loss; to the right is better. Mean of the differences between runs of the same seed, over "
-    "{seeds}, with its {interval}; a mean beyond an axis is written at its edge."
+    "{seeds}, with its {interval}; a mean beyond an axis is written at its edge, "
+    "an interval that goes on beyond has an arrow there."
 )
 GROUPS = ("table_2",)
 ORDER = 5

@@ -12,8 +12,9 @@ from autoloss.report.figures._style import loss_label
 
 TITLE = "Selection of the candidate losses"
 CAPTION = (
-    "Share of the validation examples in which a candidate loss has the largest weight, after "
-    "every epoch, by the example's true class (the first and the last) and by how easy it is: "
+    "Share of the validation examples in which a candidate loss has the largest weight (candidates "
+    "whose weights are alike share it), after every epoch, by the example's true class (the first "
+    "and the last) and by how easy it is: "
     "hard where the model gives the true class a probability below one half. Mean over {seeds} "
     "with its {share_interval}; a run that has stopped early keeps its last shares; left out "
     "where at most half of the seeds have such examples. The study's first model."

@@ -21,8 +21,9 @@ CAPTION = (
     "Each choice that the paper leaves open, read otherwise, alone. Left: what that changes in "
     "test AUC and recalibrated log loss of AutoLoss; to the right is better. Mean of the "
     "differences between runs of the same seed, over {seeds}, with its {interval}; a mean beyond "
-    "an axis is written at its edge. Right: Spearman's correlation of the order of the methods in "
-    "AUC with the paper's Table 2, with the bootstrap interval of its change."
+    "an axis is written at its edge, an interval that goes on beyond has an arrow there. Right: "
+    "Spearman's correlation of the order of the methods in AUC with the paper's "
+    "Table 2, with the bootstrap interval of its change."
 )
 GROUPS = ("sensitivity",)
 ORDER = 10

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from autoloss.claims.layout import LEGEND, claim_table, claims_table, paper_table
+from autoloss.claims.layout import LEGEND, claim_table, claims_table, gains_table
 from autoloss.claims.questions import digests
 from autoloss.claims.schema import FILE
 from autoloss.claims.verdict import Verdicts, read_verdicts
@@ -33,7 +33,7 @@ def verdicts(runs: Runs) -> Section | None:
     study, judged = runs.study, read_verdicts(file)
     return Section(
         claims_table(study, judged),
-        paper_table(judged),
+        gains_table(judged),
         [(claim.anchor, claim_table(study, claim)) for claim in judged.claims],
         LEGEND,
         list(_warnings(runs, judged)),

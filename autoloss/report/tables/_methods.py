@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from autoloss.report.frames import cell_of, parts_of, rows_of
 from autoloss.report.published import Published, load_published
 from autoloss.report.table import NUMBERS, Grid, Item, Table, runs_of
 from autoloss.report.tables._anchors import anchor_notes, readings_of
-from autoloss.stats import describe, splits_of
+from autoloss.stats import Splits, describe, splits_of
 from autoloss.study.study import Study
 
 KEYS = ["dataset", "model", "metric", "method"]
@@ -50,7 +50,9 @@ def make(study: Study, name: str) -> Table:
         {k: of for k, of in readings_of(study.methods).items() if all(map(study.shows, of))},
     )
     alike = same_runs(index[index["method"].map(study.shows)], labels)
-    return replace(table, notes=[protocol_note(study), *table.notes, *split_notes(index), *alike])
+    title = table.title + ", all tuned" * (study.config.protocol == "tuned")
+    notes = [protocol_note(study), *table.notes, *split_notes(index), *alike]
+    return replace(table, title=title, notes=notes)
 
 
 def protocol_note(study: Study) -> str:
@@ -68,10 +70,15 @@ def protocol_note(study: Study) -> str:
 
 def split_notes(index: pd.DataFrame) -> Iterator[str]:
     """A note on the splits of the rows that the runs are of, where there are several."""
-    by_data = {dataset: splits_of(runs) for dataset, runs in parts_of(index, "dataset")}
-    shares = {splits.test_to_train for splits in by_data.values()} - {0.0}
+    yield from overlap_notes(splits_of(runs) for _, runs in parts_of(index, "dataset"))
+
+
+def overlap_notes(every: Iterable[Splits]) -> Iterator[str]:
+    """The same of the splits that comparisons are over."""
+    counts = [(splits.test_to_train, splits.of.nunique()) for splits in every]
+    shares = {share for share, _ in counts} - {0.0}
     if shares:
-        count = max(splits.of.nunique() for splits in by_data.values())
+        count = max(count for _, count in counts)
         yield (
             f"The seeds are on {count} splits of the rows, the same for every method: deviations "
             "have what splits differ by, most of which cancels in a comparison. The t test is "
@@ -261,10 +268,11 @@ def _notes(
         return [*notes, f"There is no other method here to compare {names} with: no marks."]
     families = sorted(comparisons["comparisons"].unique(), reverse=True)
     family = " or ".join(f"{size:.0f}" for size in families)
+    plural = "s" * (families != [1])
     notes.append(
         "Marks stand where two tests paired by seed, the sign-flip test and the corrected "
         f"resampled t test, have both p < {alpha:g}, two-sided, Holm-corrected over the {family} "
-        f"comparisons of {names} per metric: were no two methods different, at most "
+        f"comparison{plural} of {names} per metric: were no two methods different, at most "
         f"{100 * alpha:g} % of studies would have a mark by that metric (docs/statistics.md)."
     )
     impossible = comparisons["verdict"].astype(str).str.startswith("cannot be significant")
@@ -281,7 +289,7 @@ def _notes(
     if candidates:
         which = "the three largest" if len(candidates) > MANY else ", ".join(candidates)
         notes.append(
-            f"Weights: those of {which}, mean over the last epoch's examples and the seeds. "
+            f"Weights: those of {which}, mean over the last epoch's batches and the seeds. "
             "Where a method learns them and all are alike, it has hardly left its start."
         )
     return notes

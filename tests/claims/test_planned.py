@@ -1,0 +1,69 @@
+"""What is said of one's own claims before anything runs."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import yaml
+
+from autoloss.claims.planned import claim_notes
+from autoloss.study.planned import notes
+from autoloss.study.study import Study
+from tests.tiny import ROOT
+
+OWN = {
+    **{"id": "mine", "sentence": "SLF beats CE", "origin": "own", "groups": ["table_2"]},
+    **{"data": ["ml100k-ctr"], "models": ["deepfm"], "methods": ["slf"], "others": ["ce"]},
+    **{"metrics": ["auc"], "minimum": {"effects": {"auc": 0.001}, "why": "ours"}},
+}
+ASKED = {"methods": ["ce", "slf", "autoloss"], "datasets": ["ml100k-ctr"], "models": ["deepfm"]}
+
+
+def said(tmp_path, *claims, **study):
+    """The notes on a study of the laptop scale in a project with these claims."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs", dirs_exist_ok=True)
+    content = {"families": {"all": ""}, "claims": list(claims)}
+    (tmp_path / "configs" / "claims.yaml").write_text(yaml.safe_dump(content))
+    planned = Study.load({"study": {"name": "own", **ASKED, **study}}, tmp_path)
+    return list(claim_notes(planned))
+
+
+@pytest.mark.parametrize(
+    ("over", "what"),
+    [
+        ({"data": ["adult"]}, "no runs of data for adult in table_2"),
+        ({"data": ["Avazu"]}, "no runs of data for Avazu in table_2"),
+        ({"models": ["nfm"]}, "no runs of the model nfm in table_2"),
+        ({"others": ["darts"]}, "no runs of the method darts in table_2"),
+        ({"protocol": "tuned"}, "it is of the tuned protocol"),
+    ],
+)
+def test_a_claim_of_ones_own_that_the_study_has_no_runs_for_is_noted(tmp_path, over, what):
+    (note,) = said(tmp_path, OWN | over)
+    assert note.startswith("The claim 'mine' cannot be judged: it will not be attempted, as ")
+    assert what in note
+    assert said(tmp_path, OWN) == []
+    assert said(tmp_path, OWN | over | {"origin": "reviewers", "family": "all"}) == []
+
+
+def test_a_claim_of_which_some_comparisons_will_be_made_cannot_hold(tmp_path):
+    (note,) = said(tmp_path, OWN | {"others": ["ce", "darts"]})
+    assert note in notes(Study.load({"study": {"name": "own", **ASKED}}, tmp_path))
+    assert note.startswith("The claim 'mine' cannot hold: some of it will not be attempted, as the")
+    assert "no runs of the method darts" in note
+    paper = OWN | {"data": ["Criteo"]}  # ml100k-ctr stands for it
+    assert said(tmp_path, paper) == []
+
+
+def test_a_family_that_so_many_seeds_cannot_decide_is_noted(tmp_path):
+    """2^(1 - n) m < 0.05: six seeds do for one comparison, seven for a claim and its mirror."""
+    mirror = OWN | {"id": "mirror", "methods": ["ce"], "others": ["slf"]}
+    assert said(tmp_path, OWN, seeds=6, splits=6) == []
+    (note,) = said(tmp_path, OWN, mirror, seeds=6, splits=6)
+    assert "the family 'own' (mine, mirror) can be told with study.seeds: 6" in note
+    assert "for 2 comparisons by a metric Holm needs 7 seeds" in note
+    again = OWN | {"id": "again"}  # the same comparison counts once
+    assert said(tmp_path, OWN, again, seeds=6, splits=6) == []
+    (note,) = said(tmp_path, OWN, seeds=12, splits=4)
+    assert "study.splits: 4: for 1 comparison by a metric Holm needs 6 splits" in note

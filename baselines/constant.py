@@ -68,9 +68,10 @@ class Constant(Method):
         return torch.tensor(list(given) or [1 / len(names)] * len(names))
 
     def weights(self, examples: Examples, draw: Draw) -> Tensor:
-        """The constants, `[n]`, or `[B, n]` where there is a region."""
-        outside: Tensor = self.get_buffer("outside")
+        """The constants, `[B, n]`."""
+        outside = self.get_buffer("outside").unsqueeze(-2)
         if self.column is None:
-            return outside
-        here = torch.isin(examples.ids[..., self.column], self.get_buffer("ids"))
-        return torch.where(here.unsqueeze(-1), self.get_buffer("inside"), outside)
+            return outside.expand(*examples.labels.shape, -1)
+        own = examples.ids[..., self.column].unsqueeze(-1)
+        here = (own == self.get_buffer("ids").unsqueeze(-2)).any(dim=-1, keepdim=True)
+        return torch.where(here, self.get_buffer("inside").unsqueeze(-2), outside)

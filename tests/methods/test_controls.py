@@ -33,10 +33,10 @@ def test_constants_are_others_in_the_region():
 def test_without_a_region_they_are_the_same_everywhere():
     own = method("constant", weights=[0.5, 0.0, 0.0, 0.5])
     loss, weights = own.weigh(own.examples(None, LABELS, LOGITS), 0)
-    assert weights.tolist() == [0.5, 0.0, 0.0, 0.5]
+    assert weights.tolist() == [[0.5, 0.0, 0.0, 0.5]] * 3
     torch.testing.assert_close(loss, own.candidates(LABELS, LOGITS)[:, [0, 3]].mean())
     equal = method("constant")
-    assert equal.weights(own.examples(None, LABELS, LOGITS), None).tolist() == [0.25] * 4
+    assert equal.weights(own.examples(None, LABELS, LOGITS), None).tolist() == [[0.25] * 4] * 3
 
 
 @pytest.mark.parametrize(

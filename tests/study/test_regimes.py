@@ -154,7 +154,7 @@ def first(content, part, name):
         (lambda c: c["points"][0].update(rows=3), ["points.0.rows", "10"]),
         (
             lambda c: c["points"][1]["noise"].update(parts=["test"]),
-            ["points.1.noise.parts.0", "'train' or 'validation'"],
+            ["points.1.noise.parts.0", "known: train, validation"],
         ),
         (lambda c: c["points"].append(c["points"][0]), ["points has clean twice"]),
         (

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoloss.config import unpack
-from autoloss.data.specs import dataset_names
 from autoloss.errors import ConfigError, require_known
 from autoloss.models import MODELS
 from autoloss.records.expected import prepared_hash
@@ -136,7 +135,7 @@ def sound_data(study: Study, cell: Cell, seeds: Iterable[int | None]) -> dict[in
 
 def cell_of(study: Study, dataset: str, model: str, method: str) -> Cell:
     """The cell of these names; a ConfigError if one is none's."""
-    require_known([dataset], dataset_names(study.root), "data set", "data set")
+    require_known([dataset], study.known_datasets, "data set", "data set")
     require_known([model], MODELS, "model", "model")
     require_known([method], [*study.methods, *study.variants], "method", "method")
     return Cell(dataset, model, method)

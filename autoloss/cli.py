@@ -92,7 +92,7 @@ def import_data(
 
 @data_app.command()
 def synth(
-    dataset: Annotated[str, typer.Argument(help="criteo, ml-20m or avazu.")],
+    dataset: Annotated[str, typer.Argument(help="criteo, criteo-region, ml-20m or avazu.")],
     rows: Annotated[int, typer.Option(help="How many rows.")],
     out: Annotated[Path, typer.Option(help="The raw folder to write.")],
     seed: Annotated[int, typer.Option(help="Other seeds give other data.")] = 0,
@@ -110,6 +110,7 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     from autoloss.data.header import located
     from autoloss.data.load.prepared import PreparedData
     from autoloss.data.prepare.dataset import prepare as prepare_dataset
+    from autoloss.data.prepare.derived import derive
     from autoloss.data.prepare.unseen import unseen
 
     study = study_of(config, dataset=dataset)
@@ -117,9 +118,14 @@ def prepare(dataset: str, config: Configured = None, key: Key = None) -> None:
     now = identity.preparation_key(study, dataset)
     require_plan(key, now)
     folders = {split: study.prepared_folder(dataset, split) for split in study.prepared_splits}
-    raw, max_rows = study.raw_folder(spec.source), study.config.study.max_rows
+    options: dict[str, Any] = {"max_rows": study.config.study.max_rows, "key": now}
     try:
-        manifests = prepare_dataset(spec, raw, folders, max_rows=max_rows, key=now)
+        if spec.derived:
+            bases = {split: study.prepared_folder(spec.derived.base, split) for split in folders}
+            manifests = derive(spec, bases, folders, **options)
+        else:
+            raw = study.raw_folder(spec.source)
+            manifests = prepare_dataset(spec, raw, folders, **options)
     except DataError as error:
         raise located(error, spec) from error
     for split, manifest in manifests.items():
@@ -414,6 +420,14 @@ def fidelity() -> None:
     from autoloss.report.fidelity import fidelity_page
 
     typer.echo(fidelity_page(project_root()), nl=False)
+
+
+@app.command()
+def when_it_pays() -> None:
+    """Print docs/when-it-pays.md: where loss search pays, from the design and the committed run."""
+    from autoloss.report.when_it_pays import when_it_pays_page
+
+    typer.echo(when_it_pays_page(project_root()), nl=False)
 
 
 @app.command()

@@ -111,12 +111,16 @@ class Info:
         paper: the work it comes from, with venue and year.
         options: its constants and sizes, keys of the configuration's section, each an `Option`.
         fidelity: what its source says and what is done here, each an `autoloss.fidelity.Statement`.
+        in_batch: a loss whose values are of pairs of examples of a batch, which needs two classes.
+        control: a loss that is wrong on purpose: being right costs more.
     """
 
     label: str
     paper: str
     options: Mapping[str, Declared] = field(default_factory=dict)
     fidelity: Statements = ()
+    in_batch: bool = False
+    control: bool = False
 
 
 def files_of(folder: Path) -> list[Path]:

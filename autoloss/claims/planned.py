@@ -1,14 +1,21 @@
-"""What is known of the user's own claims before a run: what they lack, and what seeds can decide.
+"""What is known of claims before a run: what one's own lack, and what so many seeds can decide.
 
-Imports neither torch nor pandas. The paper's claims are noted in the verdicts alone.
+Imports neither torch nor pandas. What the paper's claims lack is in the verdicts alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from autoloss.claims.measures import MEASURES
-from autoloss.claims.schema import OWN_CLAIM, Claim, claimed_groups, claims_of, load_claims
+from autoloss.claims.schema import (
+    OWN_CLAIM,
+    Claim,
+    Registry,
+    claimed_groups,
+    claims_of,
+    load_claims,
+)
 from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.study.cell import Cell
 from autoloss.study.study import Study
@@ -18,23 +25,20 @@ Groups = Mapping[str, Collection[Cell]]
 
 
 def claim_notes(study: Study) -> Iterator[str]:
-    """Sentences on the claims of `origin: own`.
+    """Sentences on what claims of `origin: own` lack, and on what no seed of all can decide.
 
     Raises:
         ConfigError: as `load_claims`.
     """
-    claims = claims_of(study, load_claims(study.root))
-    families = {claim.family for claim in claims if claim.origin == OWN_CLAIM}
-    if not families:
-        return
-    groups = {group: study.cells(group) for group in claimed_groups(study)}
-    claims = [claim for claim in claims if claim.family in families]
+    registry = load_claims(study.root)
+    claims = claims_of(study, registry)
+    groups = {group: study.cells(group) for group in (claimed_groups(study) if claims else ())}
     asked = {claim.id: _compared(study, claim, groups) for claim in claims}
     for claim in claims:
         if claim.origin == OWN_CLAIM and (lacks := _lacks(study, claim, groups)):
             what = "cannot hold: some of it" if asked[claim.id] else "cannot be judged: it"
             yield f"The claim '{claim.id}' {what} will not be attempted, as {lacks}."
-    yield from _undecidable(study, claims, asked)
+    yield from _undecidable(study, registry, asked)
 
 
 def _compared(study: Study, claim: Claim, groups: Groups) -> set[Compared]:
@@ -72,25 +76,54 @@ def _lacks(study: Study, claim: Claim, groups: Groups) -> str:
 
 
 def _undecidable(
-    study: Study, claims: Sequence[Claim], asked: Mapping[str, set[Compared]]
+    study: Study, registry: Registry, asked: Mapping[str, set[Compared]]
 ) -> Iterator[str]:
-    """A sentence per family of one's own claims in which so many seeds can decide nothing."""
+    """A sentence on families in which so many seeds decide nothing, and one on those that they
+    cannot decide both ways: what holds is asked of a comparison once, what fails with each smallest
+    effect that claims have for it (`rules.decide`)."""
     alpha, (pairs, name) = study.config.statistics.alpha, study.pairs
-    for family in dict.fromkeys(claim.family for claim in claims):
-        within = [claim for claim in claims if claim.family == family]
-        sizes = {
-            metric: len(set().union(*(asked[c.id] for c in within if metric in c.metrics)))
-            for metric in dict.fromkeys(metric for claim in within for metric in claim.metrics)
-            if not MEASURES[metric].counted
-        }
-        largest = max(sizes.values(), default=0)
-        if largest and not can_be_significant(pairs, largest, alpha):
-            ids = ", ".join(claim.id for claim in within)
+    hold, fail = _questions(registry, asked)
+    untold, unfailing = (
+        {family: m for family, m in sizes.items() if not can_be_significant(pairs, m, alpha)}
+        for sizes in (hold, fail)
+    )
+    unfailing = {family: m for family, m in unfailing.items() if family not in untold}
+    for short, told, what in (
+        (untold, "told", ("comparison", "")),
+        (unfailing, "found not to hold", ("comparison", " with a smallest effect")),
+    ):
+        if short:
+            largest, families = max(short.values()), ", ".join(map(repr, short))
+            several = len(short) > 1
             yield (
-                f"No claim of the family '{family}' ({ids}) can be told with study.{name}: {pairs}:"
-                f" for {largest} comparison{'s' * (largest > 1)} by a metric Holm needs "
+                f"No claim of the famil{'ies' if several else 'y'} {families} can be {told} with "
+                f"study.{name}: {pairs}: for {largest} {what[0]}{'s' * (largest > 1)}{what[1]} by "
+                f"a metric{', as the largest has,' * several} Holm needs "
                 f"{seeds_needed(largest, alpha)} {name}."
             )
+
+
+def _questions(
+    registry: Registry, asked: Mapping[str, set[Compared]]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Of each family how many comparisons it has, and how many with each smallest effect: by the
+    metric that has the most."""
+    hold: dict[tuple[str, str], set[Compared]] = {}
+    fail: dict[tuple[str, str], set[tuple[Compared, float]]] = {}
+    for claim in registry.listed.claims:
+        for metric in claim.metrics:
+            if (compared := asked.get(claim.id)) and not MEASURES[metric].counted:
+                least, key = registry.minimum(claim, metric).size, (claim.family, metric)
+                hold.setdefault(key, set()).update(compared)
+                fail.setdefault(key, set()).update((one, least) for one in compared)
+    return _largest(hold), _largest(fail)
+
+
+def _largest(sets: Mapping[tuple[str, str], Collection[object]]) -> dict[str, int]:
+    largest: dict[str, int] = {}
+    for (family, _), members in sets.items():
+        largest[family] = max(largest.get(family, 0), len(members))
+    return largest
 
 
 def _cells(claim: Claim, groups: Groups) -> set[Cell]:

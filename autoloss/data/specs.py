@@ -104,7 +104,32 @@ class WheelMirror(Strict):
         return f"wheel {self.requirement}"
 
 
-Mirror = Annotated[UrlMirror | WheelMirror, Field(discriminator="kind")]
+class GeneratedMirror(Strict):
+    """Rows that this program makes up (`autoloss.synth`): the same wherever they are made.
+
+    Other rows than those of `sha256` are refused, as of another generator.
+    """
+
+    kind: Literal["generated"]
+    format: str
+    recipe: Literal["clicks"]
+    rows: int = Field(gt=0)
+    seed: int = Field(ge=0)
+    bytes: int = Field(gt=0)
+    sha256: Sha256
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The one file."""
+        return (Member(path=f"{self.recipe}.csv", bytes=self.bytes, sha256=self.sha256),)
+
+    @property
+    def label(self) -> str:
+        """How messages and manifests call this mirror; these know it by its first word."""
+        return f"generated: {self.rows:,} rows of {self.recipe}, seed {self.seed}"
+
+
+Mirror = Annotated[UrlMirror | WheelMirror | GeneratedMirror, Field(discriminator="kind")]
 
 
 class SourceSpec(Strict):
@@ -370,13 +395,85 @@ class Expected(Strict):
     sizes: dict[str, int] = Field(default_factory=dict)
 
 
+class Region(Strict):
+    """The rows whose field has one of these ids: 1 is its most frequent value in training."""
+
+    field: str
+    ids: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+
+
+class Flips(Strict):
+    """Labels of two classes that are turned round: a share of the rows of a region, or of all.
+
+    `parts`: whose labels; those of the test rows never are. `dropped`: these rows are taken out
+    instead, which leaves the clean part of what would have been flipped.
+    """
+
+    share: Number = Field(gt=0, lt=1)
+    region: Region | None = None
+    parts: tuple[Literal["train", "validation"], ...] = Field(default=("train",), min_length=1)
+    dropped: bool = False
+
+
+class Derived(Strict):
+    """What is changed of the prepared splits of another data set, `base`.
+
+    `rows` are drawn, with the base's share of positives or with `positives`; then labels are
+    flipped. Rows are hit in an order that depends on `seed` and on their place in the raw table
+    alone: what is flipped in a split at one share is flipped at every larger one.
+    """
+
+    base: Name
+    rows: int | None = Field(default=None, ge=10)
+    positives: Number | None = Field(default=None, gt=0, lt=1)
+    flips: Flips | None = None
+    seed: int = Field(default=42, ge=0)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Derived:
+        if self.positives is not None and self.rows is None:
+            raise ValueError("positives is the share among `rows`: give these, too")
+        if self.rows is None and self.flips is None:
+            raise ValueError("changes nothing: give `rows` or `flips`")
+        return self
+
+
+class DerivedSpec(Derived):
+    """The description of such a data set: its name and title; all else is the base's."""
+
+    name: Name
+    title: str
+
+    def of(self, base: DatasetSpec, where: str) -> DatasetSpec:
+        """The whole description.
+
+        Raises:
+            ConfigError: the base cannot have that done to it; naming `where` it is asked for.
+        """
+        if base.derived is not None:
+            mend = f"name {base.derived.base}, which that is made of, and say all of it here"
+            raise ConfigError(f"{where}, key 'base'", f"{base.name} is made of another", mend)
+        if base.task.classes != 2:
+            problem = f"{base.name} has {base.task.classes} classes"
+            raise ConfigError(f"{where}, key 'base'", problem, "name a data set of two classes")
+        region = self.flips.region if self.flips else None
+        names = [field.name for field in base.fields]
+        if region and region.field not in names:
+            problem = f"{base.name} has no field '{region.field}'"
+            raise ConfigError(f"{where}, key 'field'", problem, did_you_mean(region.field, names))
+        own = Derived.model_validate(self.model_dump(exclude={"name", "title"}))
+        about = {"name": self.name, "title": self.title, "stands_for": "", "derived": own}
+        return base.model_copy(update=about)
+
+
 class DatasetSpec(Strict):
     """A data set: one task on one source, and how its fields are encoded and its rows split.
 
     Data that differ from `expected`, which is published, are refused; of a difference from
     `inferred`, which is not, preparation warns. `max_bad_rows` malformed lines are skipped. Rows
     with one value of the field `cluster` are alike: uncertainty over test rows is by its values.
-    `stands_for` is the data set of the paper's whose place it takes, if it does.
+    `stands_for` is the data set of the paper's whose place it takes, if it does. One that is made
+    of another data set's splits says how (`derived`).
     """
 
     name: Name
@@ -391,6 +488,7 @@ class DatasetSpec(Strict):
     inferred: Expected | None = None
     cluster: str | None = None
     max_bad_rows: int = Field(default=0, ge=0)
+    derived: Derived | None = unsaid()
 
     @property
     def is_the_papers(self) -> bool:
@@ -458,7 +556,7 @@ class DatasetSpec(Strict):
         return self
 
 
-Spec = TypeVar("Spec", SourceSpec, DatasetSpec)
+Spec = TypeVar("Spec", SourceSpec, DatasetSpec, DerivedSpec)
 
 
 def dataset_names(root: Path) -> list[str]:
@@ -488,6 +586,12 @@ def load_dataset(name: str, root: Path) -> DatasetSpec:
         hint = did_you_mean(name, datasets)
         raise ConfigError("configs/datasets", f"there is no '{name}'", hint)
     path, content = datasets[name], _content(datasets[name])
+    if "base" in content:
+        derived = _called(name, check(DerivedSpec, content, str(path)), path)
+        if derived.base == name:
+            mend = "name another data set"
+            raise ConfigError(f"{path}, key 'base'", "is the data set itself", mend)
+        return derived.of(load_dataset(derived.base, root), str(path))
     table, source = content.get(TABLE), content.get("source")
     here = isinstance(table, dict) and "files" in table
     if here and source is not None:

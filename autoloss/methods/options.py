@@ -119,8 +119,10 @@ def check_losses(entry: Entry) -> None:
             raise MethodError(where, f"{key} is {value!r}: {problem}", mend)
 
 
-def require_weights(info: Info, weights: Sequence[float], candidates: Sequence[str]) -> None:
-    """Refuse weights that a method which would search them cannot have; none at all it can.
+def require_weights(
+    info: Info, weights: Sequence[float], candidates: Sequence[str], key: str = "weights"
+) -> None:
+    """Refuse constant weights, an option of this name, that a method cannot have; none it can.
 
     Raises:
         ConfigError: they are not one for each candidate, one is below 0, or they do not sum to 1.
@@ -130,7 +132,7 @@ def require_weights(info: Info, weights: Sequence[float], candidates: Sequence[s
     ):
         mend = f"give {len(candidates)} weights, none below 0, that sum to 1: of "
         mend += ", ".join(candidates)
-        raise ConfigError(f"methods.{info.name}.weights", f"is {list(weights)}", mend)
+        raise ConfigError(f"methods.{info.name}.{key}", f"is {list(weights)}", mend)
 
 
 def _looks_ahead(options: Mapping[str, Any]) -> bool:

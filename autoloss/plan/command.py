@@ -11,11 +11,17 @@ from typing import Annotated
 import typer
 
 from autoloss.arguments import Named, study_of
-from autoloss.errors import ConfigError
+from autoloss.errors import ConfigError, require_known
+from autoloss.study.groups import GROUPS
 from autoloss.study.planned import notes
+
+ALL = "all"
 
 
 def plan(
+    target: Annotated[
+        str, typer.Argument(help="all, or runs that it does without: regimes, sensitivity, ...")
+    ] = ALL,
     scale: Annotated[str | None, typer.Option(help="laptop, smoke or paper.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="A configuration, as for snakemake --configfile.")
@@ -42,6 +48,10 @@ def plan(
     from autoloss.plan.training import Resources, Training
 
     study, console = study_of(config, scale, name=named), wide(Console(soft_wrap=True))
+    groups = () if target == ALL else (target,)
+    require_known(groups, [ALL, *GROUPS], "target", "target")
+    for group in groups:
+        study.require(group)
     remarks = notes(study)  # reads the claims, too: a wrong name there is said before all else
     devices = load_devices(study.root)
     trains_on = choose_device(devices, device, gpus)
@@ -51,7 +61,7 @@ def plan(
 
         measure_costs(study, lambda line: typer.echo(line, err=True))
     assumed = _epochs(epochs) if epochs else None
-    training = Training(study, devices, costs_of(study), use, assumed)
+    training = Training(study, devices, costs_of(study), use, assumed, groups)
     planned, taken = make_plan(training), compare(training)
     if as_json:
         console.print_json(json.dumps({"plan": planned, "actual": taken}, default=asdict))

@@ -16,9 +16,8 @@ import numpy as np
 
 from autoloss.data.specs import Mirror, UrlMirror, load_source
 from autoloss.plan.training import Three, Training
-from autoloss.report.catalogue import tables
+from autoloss.report.catalogue import figures, tables
 from autoloss.study.cell import Cell
-from autoloss.study.study import Study
 
 TRAINED = ("search", "train")  # stages that hold GPUs, or as many cores as a job has threads
 PHASES = (("fetch", "prepare"), TRAINED, ("analyse",))
@@ -36,14 +35,14 @@ class Range:
 
 
 def make_plan(training: Training) -> dict[str, Any]:
-    """The plan of `snakemake all` from nothing, as `--json` shows it; uncertain numbers as `Range`.
+    """The plan of a target from nothing, as `--json` shows it; uncertain numbers as `Range`.
 
     Hours are of the cores or GPU places that jobs hold. `borrowed` names cells whose costs were not
     measured, with what they take instead.
     """
     study, use, costs = training.study, training.resources, training.costs.values()
     seeds, threads = study.config.study.seeds, study.config.training.threads
-    mirrors, (jobs, chains) = _mirrors(study), _jobs(training)
+    mirrors, (jobs, chains) = _mirrors(training), _jobs(training)
     count = sum(map(len, jobs.values()))
     work = {stage: ZERO + np.sum(seconds, axis=0) for stage, seconds in jobs.items()}
     trained = _sum(work[stage] for stage in TRAINED)
@@ -63,6 +62,7 @@ def make_plan(training: Training) -> dict[str, Any]:
     disk = _disk(training, mirrors.values())
     return {
         "study": study.name,
+        "target": ", ".join(training.groups),
         "device": use.device.title,
         "measured": use.device.measured,
         "cores": use.cores,
@@ -94,7 +94,7 @@ def make_plan(training: Training) -> dict[str, Any]:
         ],
         "groups": [
             {"runs_of": group, "cells": len(cells), "runs": len(cells) * seeds}
-            for group in study.reported_groups()
+            for group in training.groups or study.reported_groups()
             if (cells := study.cells(group))
         ],
         "data": [
@@ -122,7 +122,7 @@ def _jobs(training: Training) -> tuple[dict[str, list[Three]], list[Three]]:
     per_value = fixed.read_per_value + fixed.prepare_per_value * len(study.prepared_splits)
     fetch = {
         name: ZERO + fixed.prepare_start + (_bytes(mirror) or 0) / speed
-        for name, mirror in _mirrors(study).items()
+        for name, mirror in _mirrors(training).items()
     }
     prepare = {
         name: ZERO + fixed.prepare_start + size.values * per_value
@@ -145,15 +145,19 @@ def _jobs(training: Training) -> tuple[dict[str, list[Three]], list[Three]]:
             train += [cost.job_seconds(runs) + per_job] * count
         records[cell] = before + cost.job_seconds(max(shards)) + per_job
 
-    # A group's index, budget and comparisons, then a look for crashes; tables; `all`.
-    groups, seeds = study.reported_groups(), study.config.study.seeds
+    # A group's index, budget and comparisons, then a look for crashes; tables; the target.
+    groups, seeds = training.groups or study.reported_groups(), study.config.study.seeds
     counts = [len(study.cells(name)) * seeds for name in groups]
     read = [fixed.analyse + fixed.analyse_per_run * count for count in counts]
-    written = sum(table.in_all for table in tables().values())
-    made = [fixed.table] * written + [fixed.figure] * len(study.figures())
+    if training.groups:
+        own = [sum(name in groups for name in products) for products in (tables(), figures())]
+    else:
+        own = [sum(table.in_all for table in tables().values()), len(study.figures())]
+    whole = [] if training.groups else [fixed.report]
+    made = [fixed.table] * own[0] + [fixed.figure] * own[1]
     looks = [0.0] * len(groups)
-    analyse = [ZERO + seconds + per_job for seconds in (*read, *looks, *made, fixed.report)]
-    report = ZERO + max(read) + fixed.figure + fixed.report + 3 * per_job
+    analyse = [ZERO + seconds + per_job for seconds in (*read, *looks, *made, *whole)]
+    report = ZERO + max(read) + fixed.figure + sum(whole) + 3 * per_job
     jobs = {
         "fetch": list(fetch.values()),
         "prepare": list(prepare.values()),
@@ -182,9 +186,10 @@ def _disk(training: Training, mirrors: Iterable[Mirror]) -> dict[str, int]:
     }
 
 
-def _mirrors(study: Study) -> dict[str, Mirror]:
-    """The mirror that is tried first of each source of the study's data."""
-    specs = map(study.dataset, dict.fromkeys(cell.dataset for cell in study.all_cells()))
+def _mirrors(training: Training) -> dict[str, Mirror]:
+    """The mirror that is tried first of each source of the data."""
+    study = training.study
+    specs = map(study.dataset, training.sizes)
     names = dict.fromkeys(spec.source for spec in specs if not spec.local)
     return {name: load_source(name, study.root).mirrors[0] for name in names}
 

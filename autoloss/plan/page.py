@@ -36,7 +36,8 @@ def wide(console: Console) -> Console:
 
 def show_plan(plan: Mapping[str, Any], console: Console) -> None:
     """Print what `make_plan` says."""
-    console.print(f"Plan of the study '{plan['study']}', from nothing to its report", style="bold")
+    to = plan["target"] or "its report"
+    console.print(f"Plan of the study '{plan['study']}', from nothing to {to}", style="bold")
     gpus = f"{plan['gpus']} GPUs, {plan['jobs_per_gpu']} jobs on each, and " * (plan["gpus"] > 0)
     gpus += f"{plan['stack']} seeds at once in a job, " * (plan["stack"] > 1)
     note = "" if plan["measured"] else " (NOT measured)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
 from autoloss.data.specs import SPLITS
@@ -69,7 +69,13 @@ def data_size(study: Study, name: str) -> DataSize:
             made = read_manifest(folder, Manifest, "prepare it again")
             ids = tuple(field.size for field in made.fields)
             return DataSize(name, made.splits, ids, made.classes, "prepared")
-    return _described(study, name)
+    made_of = study.dataset(name).derived
+    if made_of is None:
+        return _described(study, name)
+    base = data_size(study, made_of.base)
+    share = min(1.0, (made_of.rows or base.rows) / base.rows)
+    splits = {split: round(share * rows) for split, rows in base.splits.items()}
+    return replace(base, name=name, splits=splits)
 
 
 def _described(study: Study, name: str) -> DataSize:

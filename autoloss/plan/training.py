@@ -5,6 +5,7 @@ A number that is not certain is an array of three: low (short runs on a fast dev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,6 +68,7 @@ class Training:
 
     Args:
         epochs: low, guess and high of every run, in place of those of the table.
+        groups: whose runs they are; those of `snakemake all` if none is named.
     """
 
     study: Study
@@ -74,17 +76,24 @@ class Training:
     measured: Measured
     resources: Resources
     epochs: tuple[int, int, int] | None = None
+    groups: tuple[str, ...] = ()
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """The cells of `snakemake all`."""
-        return cells_of(self.study)
+        """The cells of the groups."""
+        return cells_of(self.study, self.groups)
 
     @cached_property
     def sizes(self) -> dict[str, DataSize]:
-        """The data sets by name."""
-        names = dict.fromkeys(cell.dataset for cell in self.study.all_cells())
-        return {name: data_size(self.study, name) for name in names}
+        """The data sets by name, those first that others are made of."""
+        study, cells = self.study, self.cells if self.groups else self.study.all_cells()
+        names = dict.fromkeys(cell.dataset for cell in cells)
+        bases = (how.base for name in names if (how := study.dataset(name).derived))
+        return {name: data_size(study, name) for name in dict.fromkeys((*bases, *names))}
+
+    def size(self, dataset: str) -> DataSize:
+        """Of a data set, be it of the groups or not."""
+        return self.sizes.get(dataset) or data_size(self.study, dataset)
 
     @cached_property
     def costs(self) -> dict[Cell, Cost]:
@@ -94,7 +103,7 @@ class Training:
     def run_epochs(self, dataset: str) -> Three:
         """Epochs of a run on a data set until early stopping, or its limit, ends it."""
         options = self.study.config.training
-        rows = self.sizes[dataset].splits["train"]
+        rows = self.size(dataset).splits["train"]
         table = next(row for row in self.devices.epochs if row.rows is None or rows <= row.rows)
         stopped = self.epochs or [best + options.patience for best in table.best]
         return np.minimum(stopped, options.max_epochs).astype(float)
@@ -102,7 +111,7 @@ class Training:
     def cost(self, cell: Cell) -> Cost:
         """What a cell's training takes on the device, the start and end of its jobs included."""
         study, device, fixed = self.study, self.resources.device, self.devices.fixed
-        size, options = self.sizes[cell.dataset], study.config.training
+        size, options = self.size(cell.dataset), study.config.training
         info = study.entry(cell.method).info
         law, borrowed = law_of(study, self.measured, cell, size)
         speed = np.array([device.high, device.speed, device.low])
@@ -161,8 +170,10 @@ class Training:
         return memory.process + (copies + judged + order) / 1e9
 
 
-def cells_of(study: Study) -> list[Cell]:
-    """The cells of `snakemake all`, each once; those of controllers that others take among them."""
-    cells = [cell for group in study.reported_groups() for cell in study.cells(group)]
+def cells_of(study: Study, groups: Sequence[str] = ()) -> list[Cell]:
+    """The cells of groups, of `snakemake all` if none is named, each once; those of controllers
+    that others take among them."""
+    named = groups or study.reported_groups()
+    cells = [cell for group in named for cell in study.cells(group)]
     sources = [source for cell in cells if (source := study.controller_of(cell))]
     return list(dict.fromkeys([*cells, *sources]))

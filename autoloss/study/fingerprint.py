@@ -28,7 +28,7 @@ from autoloss.project import project_root
 
 # Where the training of a run, a search and the preparation of data begin.
 TRAINING, SEARCH = "autoloss.training.runner", "autoloss.search.run"
-PREPARATION = "autoloss.data.prepare.dataset"
+PREPARATION, DERIVATION = "autoloss.data.prepare.dataset", "autoloss.data.prepare.derived"
 # What these import and an identity leaves out, with what stands there for it and what it imports.
 NEUTRAL = {
     "autoloss/__init__.py": "only names what the package offers",
@@ -62,6 +62,7 @@ NEUTRAL = {
 SAID = {
     **dict.fromkeys(("label", "summary", "paper", "fidelity"), "words"),
     **dict.fromkeys(("tables", "simplex", "choices", "trials_per_candidate"), "read in planning"),
+    **dict.fromkeys(("in_batch", "control"), "read in planning, or by tests"),
     **dict.fromkeys(("options", "losses"), "by value, as the run has them"),
     **dict.fromkeys(("tune", "untuned"), "the space by value"),
 }
@@ -113,6 +114,11 @@ def preparation_code(formats: Iterable[str]) -> str:
     files, asked = files_of(folder), set(formats)
     own = [file for file in files if (names := _formats_in(file)) is None or names & asked]
     return _hash_of((PREPARATION,), tuple(own or files))
+
+
+def derivation_code() -> str:
+    """Hash of the code that makes splits of another data set's."""
+    return _hash_of((DERIVATION,))
 
 
 def _formats_in(file: Path) -> set[str] | None:

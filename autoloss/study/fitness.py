@@ -54,9 +54,10 @@ def check_config(config: Config, root: Path, methods: Mapping[str, Entry]) -> No
             if options.methods is None and entry.info.base:
                 continue  # it is left out
             raise
-        weights = resolved.get("weights")
-        if entry.info.searches and isinstance(weights, (list, tuple)):
-            require_weights(entry.info, weights, config.losses.candidates)
+        for key in ("weights", "inside"):  # of methods that search them, or have both
+            weights, own = resolved.get(key), entry.info.searches or "inside" in resolved
+            if own and isinstance(weights, (list, tuple)):
+                require_weights(entry.info, weights, config.losses.candidates, key)
     for name in options.methods or ():
         if lack := lacking(config, methods[name], methods):
             raise lack

@@ -15,7 +15,13 @@ from autoloss.data.specs import TABLE, load_source
 from autoloss.folder import entries
 from autoloss.study import fingerprint
 from autoloss.study.cell import Cell
-from autoloss.study.fingerprint import preparation_code, report_code, search_code, training_code
+from autoloss.study.fingerprint import (
+    derivation_code,
+    preparation_code,
+    report_code,
+    search_code,
+    training_code,
+)
 from autoloss.study.study import Study
 
 REPORTED = ("published.yaml", "sensitivity.yaml")  # of configs/: what is beside a configuration
@@ -103,6 +109,9 @@ def source_key(study: Study, name: str) -> str:
 def preparation_key(study: Study, name: str) -> str:
     """Hash of a data set's description, the row limit and the code that prepares it."""
     spec = study.dataset(name)
+    if spec.derived:
+        base = preparation_key(study, spec.derived.base)
+        return _hash([spec.derived.model_dump(mode="json"), spec.title, base, derivation_code()])
     mirrors = () if spec.local else load_source(spec.source, study.root).mirrors
     formats = {mirror.format for mirror in mirrors} or {TABLE}
     description = spec.model_dump(mode="json")

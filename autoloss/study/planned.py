@@ -64,6 +64,7 @@ def notes(study: Study) -> list[str]:
         *(f"{group} has no method beside {ours}: nothing is compared there." for group in alone),
         *(f"Figure {name} is left out: it needs {lack}." for name, lack in study.undrawn().items()),
         *(f"The reading '{label}' is left out: {why}." for label, why in study.unread.items()),
+        *_misfits(study),
         *_kept(study),
         *_idle_options(study),
         *_unread_options(study),
@@ -73,6 +74,15 @@ def notes(study: Study) -> list[str]:
         *_too_few_seeds(study),
         *claim_notes(study),
     ]
+
+
+def _misfits(study: Study) -> list[str]:
+    """A sentence on what the regimes cannot have of this study, if there is any."""
+    if not study.misfits:
+        return []
+    name, why = next(iter(study.misfits.items()))
+    more = f", and so for {len(study.misfits) - 1} more" if len(study.misfits) > 1 else ""
+    return [f"regimes does without {name}: {why}{more}."]
 
 
 def _kept(study: Study) -> list[str]:
@@ -249,8 +259,10 @@ def _check_descriptions(study: Study) -> None:
     """
     options = study.config.study
     datasets = _datasets(study, options.named_datasets())
-    for method in study.variants:
+    of_regimes = {name for change in study.regimes.changes for name in change.variants()}
+    for method in study.variants.keys() - of_regimes:  # these are left out where they do not fit
         study.varied(method)
+    _check_pairs(study, datasets)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"
         mend = "change one's `title`: tables show data sets by it"
@@ -266,3 +278,18 @@ def _check_descriptions(study: Study) -> None:
             problem = f"{target} has {other} classes, the controller of {options.source} {classes}"
             mend = f"name data sets of {classes} classes, or a study.source of {other}"
             raise ConfigError("study.targets", problem, mend)
+
+
+def _check_pairs(study: Study, datasets: Mapping[str, DatasetSpec]) -> None:
+    """Losses of pairs of examples are for two classes.
+
+    Raises:
+        ConfigError: a data set has more.
+    """
+    losses, candidates = entries("losses"), study.config.losses.candidates
+    pairs = [name for name in candidates if name in losses and losses[name].in_batch]
+    many = [name for name, spec in datasets.items() if spec.task.classes > 2]
+    if pairs and many:
+        problem = f"has {pairs[0]}, which is for two classes; {many[0]} has more"
+        mend = f"leave {pairs[0]} out, or name data sets of two classes alone under `study`"
+        raise ConfigError("losses.candidates", problem, mend)

@@ -46,8 +46,8 @@ def resolved(study: Study, method: str, layers: Layers) -> list[dict[str, str]]:
 def plain(value: object) -> str:
     """A value as a page shows it."""
     if isinstance(value, (tuple, list)):
-        return "-".join(map(plain, value)) or "(searched)"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return "-".join(map(plain, value)) or "(none)"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "(none)"
 
 
 def _idle(study: Study, method: str) -> dict[str, str]:

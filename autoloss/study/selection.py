@@ -22,6 +22,7 @@ from autoloss.methods.options import (
 )
 from autoloss.study.fitness import check_config, lacking
 from autoloss.study.layout import Layout
+from autoloss.study.regimes import Regimes, load_regimes
 from autoloss.study.variants import (
     Reading,
     Sensitivity,
@@ -155,9 +156,25 @@ class Selection(Layout):
     def variants(self) -> dict[str, Variant]:
         """Methods with something changed, by the name that their cells have."""
         variants = dict(self.at_frequencies)
-        for reading in self.sensitivity.readings:
-            variants |= reading.variants()
+        for change in (*self.sensitivity.readings, *self.regimes.changes):
+            variants |= change.variants()
         return variants
+
+    @cached_property
+    def regimes(self) -> Regimes:
+        """The design of the study of where loss search pays."""
+        return load_regimes(self.root, self.methods)
+
+    @cached_property
+    def misfits(self) -> dict[str, str]:
+        """The changed methods of the regimes that the study cannot have, each with the reason."""
+        reasons = {}
+        for name in (name for change in self.regimes.changes for name in change.variants()):
+            try:
+                self.varied(name).settings(name)
+            except ConfigError as error:
+                reasons[name] = f"{error.where} {error.problem}"
+        return reasons
 
     @cached_property
     def at_frequencies(self) -> dict[str, Variant]:

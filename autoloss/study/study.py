@@ -10,13 +10,13 @@ from typing import Any
 
 from autoloss.config import Given, load_config
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
-from autoloss.data.specs import DatasetSpec, load_dataset
+from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError
 from autoloss.methods.info import OWN
 from autoloss.records.store import write_text
 from autoloss.report.catalogue import Product, figures, tables
 from autoloss.study.cell import Cell
-from autoloss.study.groups import APART, COMPARED, FULL, GROUPS
+from autoloss.study.groups import APART, COMPARED, FULL, GROUPS, UNTESTED
 from autoloss.study.selection import Selection
 
 PAPER = "paper"  # the scale whose protocol is the paper's
@@ -48,6 +48,9 @@ class Study(Selection):
             others = [method for method in self.at_frequencies if self.plain(method) == method]
             names = self._taken((*learned, self.subject, *others))
             return [Cell(options.source.dataset, options.source.model, m) for m in names]
+        if group == "regimes":
+            taken = {*self._taken(self.regimes.named())} - {*self.misfits}
+            return [cell for cell in self.regimes.cells() if cell.method in taken]
         if group == "sensitivity":
             names, model = self._taken(self.sensitivity.methods()), self.sensitivity.model
             return [Cell(dataset, model, m) for dataset in options.datasets for m in names]
@@ -99,7 +102,7 @@ class Study(Selection):
             for name, entry in self.methods.items()
             if (
                 table in entry.info.tables
-                or (table == FULL and not entry.info.frozen)
+                or (table == FULL and entry.info.tables)
                 or (table != FULL and name in ours)
             )
             and (table != "table_3" or name in self.kin or entry.info.learns_on == "nothing")
@@ -110,13 +113,13 @@ class Study(Selection):
     def ours(self, group: str) -> list[str]:
         """The methods that a group's others are compared with: of those claimed the ones in it.
 
-        In Figure 3 their frozen controllers; of the sensitivity study AutoLoss, whose paper it
-        reads otherwise.
+        In Figure 3 their frozen controllers; of the sensitivity study and the regimes AutoLoss,
+        which these are about.
         """
         there = dict.fromkeys(cell.method for cell in self.cells(group))
         if group == "figure_3":
             return [name for name in there if self.entry(name).info.frozen in self.claimed]
-        claimed = [OWN] if group == "sensitivity" else self.claimed
+        claimed = [OWN] if group in UNTESTED else self.claimed
         return [method for method in claimed if method in there]
 
     def has(self, group: str) -> bool:
@@ -227,7 +230,10 @@ class Study(Selection):
         Raises:
             ConfigError: there is none, or it has a mistake, or one split where several are asked.
         """
-        spec, splits = load_dataset(name, self.root), self.config.study.splits
+        made = self.regimes.datasets.get(name)
+        spec = load_dataset(made.base if made else name, self.root)
+        spec = made.of(spec, f"configs/regimes.yaml, {name}") if made else spec
+        splits = self.config.study.splits
         if spec.split.by != "random" and splits > 1:
             problem = f"asks for {splits} splits; {name} is split by {spec.split.by}, so has one"
             mend = "write `splits: 1` under `study:` in the file of --configfile (of `autoloss`: "
@@ -235,6 +241,11 @@ class Study(Selection):
             mend += f"configs/datasets/{name}.yaml"
             raise ConfigError("study.splits", problem, mend)
         return spec
+
+    @property
+    def known_datasets(self) -> list[str]:
+        """The data sets that there are, those that the regimes make of others among them."""
+        return [*dataset_names(self.root), *self.regimes.datasets]
 
     def is_the_papers(self, datasets: Iterable[str]) -> bool:
         """Whether scale and data are the paper's: only then can its numbers be confirmed.

@@ -32,17 +32,31 @@ class Variant:
     label: str = ""
 
 
-class Reading(Strict):
-    """Another reading of one open choice: the keys that it sets, and the methods that they touch.
+class Change(Strict):
+    """Keys laid over the configuration, and the methods whose runs they touch."""
+
+    name: Word
+    label: str
+    set: dict[str, Any] = Field(default_factory=dict)
+    methods: tuple[Word, ...] = Field(default=(OWN,), min_length=1)
+
+    def under(self, method: str) -> str:
+        """The method whose runs stand for `method` with this change."""
+        return under_reading(method, self.name) if self.set and method in self.methods else method
+
+    def variants(self) -> dict[str, Variant]:
+        """Every touched method, by the name that its cells have."""
+        touched = self.methods if self.set else ()
+        return {self.under(method): Variant(method, self.set, self.label) for method in touched}
+
+
+class Reading(Change):
+    """Another reading of one open choice.
 
     `auc: weighted` needs no runs: one-vs-rest AUC is averaged by the classes' shares instead.
     """
 
-    name: Word
     choice: str = Field(pattern=r"^[A-Z]\d+$", description="its row in docs/deviations.md")
-    label: str
-    set: dict[str, Any] = Field(default_factory=dict)
-    methods: tuple[Word, ...] = (OWN,)
     auc: Literal["macro", "weighted"] = "macro"
 
     @model_validator(mode="after")
@@ -52,15 +66,6 @@ class Reading(Strict):
         if self.set and OWN not in self.methods:
             raise ValueError(f"{OWN} must be among `methods`: its change is what is measured")
         return self
-
-    def under(self, method: str) -> str:
-        """The method whose runs stand for `method` under this reading."""
-        return under_reading(method, self.name) if self.set and method in self.methods else method
-
-    def variants(self) -> dict[str, Variant]:
-        """Every touched method, by the name that its cells have."""
-        touched = self.methods if self.set else ()
-        return {self.under(method): Variant(method, self.set, self.label) for method in touched}
 
 
 class Sensitivity(Strict):

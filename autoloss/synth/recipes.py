@@ -8,7 +8,7 @@ imitated; shares of missing values are rough.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -72,7 +72,8 @@ class Recipe:
     """A data set: its source, format and file, fields, labels with their shares, other columns.
 
     `strength` is how far the planted score decides a label, against noise of the logistic
-    distribution; `extra` columns are functions of the row's number.
+    distribution; `extra` columns are functions of the row's number. `region`, a field and a value's
+    rank: rows that have it are labelled otherwise than the rest (`autoloss.synth.clicks`).
     """
 
     source: str
@@ -84,6 +85,7 @@ class Recipe:
     shares: Sequence[float]
     strength: float
     extra: Mapping[str, Callable[[Ranks], Ranks]] = field(default_factory=dict)
+    region: tuple[str, int] | None = None
 
 
 def _count(size: int, missing: float = 0.0, low: int = 0) -> Column:
@@ -106,6 +108,11 @@ def criteo() -> Recipe:
         fields[f"C{k}"] = Column(Vocabulary(size, missing.get(f"C{k}", 0)))
     shares = (34_095_179, 11_745_438)
     return Recipe("criteo", "criteo", "train.txt", fields, "click", CLICKS, shares, 1.4)
+
+
+def criteo_region() -> Recipe:
+    """Criteo's train.txt with a planted region, 29 % of the rows."""
+    return replace(criteo(), region=("C9", 2))
 
 
 def movielens_20m() -> Recipe:
@@ -137,4 +144,9 @@ def avazu() -> Recipe:
     return Recipe("avazu-x4", "avazu_x4", "train.csv", fields, "click", CLICKS, shares, 1.3, extra)
 
 
-RECIPES = {"criteo": criteo, "ml-20m": movielens_20m, "avazu": avazu}
+RECIPES = {
+    "criteo": criteo,
+    "criteo-region": criteo_region,
+    "ml-20m": movielens_20m,
+    "avazu": avazu,
+}

@@ -30,6 +30,7 @@ from autoloss.data.manifest import (
 from autoloss.data.progress import Lines, Say, to_stderr
 from autoloss.errors import ConfigError, DataError, did_you_mean
 from autoloss.faults import machine_faults
+from autoloss.synth.clicks import clicks
 from autoloss.synth.planted import Planted, Ranks, Scores
 from autoloss.synth.recipes import RECIPES, Recipe
 
@@ -59,8 +60,7 @@ class Generator:
         random = self.model.random(number)
         ranks = self.model.ranks(random, BLOCK_ROWS)
         scores = self.model.scores(ranks)
-        latent = self.recipe.strength * scores + random.logistic(size=BLOCK_ROWS)
-        labels = np.searchsorted(self._thresholds, latent)
+        labels = self._labelled(random, ranks, scores)
         rank_of = dict(zip(self.recipe.columns, enumerate(ranks), strict=True))
         frame = {}
         for name in self.layout.columns:
@@ -77,6 +77,15 @@ class Generator:
             include_header=False, separator=self.layout.separator, quote_style="never"
         )
         return text.encode(), scores[:rows], labels[:rows]
+
+    def _labelled(self, random: np.random.Generator, ranks: Ranks, scores: Scores) -> Ranks:
+        """The numbers of the labels."""
+        if self.recipe.region is None:
+            latent = self.recipe.strength * scores + random.logistic(size=len(scores))
+            return np.searchsorted(self._thresholds, latent)
+        name, rank = self.recipe.region
+        inside = ranks[list(self.recipe.columns).index(name)] == rank
+        return clicks(scores, inside, random).astype(np.int64)
 
     def text(self, rows: int) -> Iterator[bytes]:
         """The file of so many rows, in blocks."""
@@ -108,7 +117,7 @@ def generate(name: str, rows: int, seed: int, out: Path, say: Say = to_stderr) -
         size, sha256 = (folder / recipe.file).stat().st_size, digest(folder / recipe.file)
         manifest = RawManifest(
             source=recipe.source,
-            mirror=f"{GENERATED}, seed {seed}",
+            mirror=f"{GENERATED}, seed {seed}" + (f", {name}" if recipe.region else ""),
             format=recipe.format,
             files=(RawFile(name=recipe.file, bytes=size, sha256=sha256),),
             fetched=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,8 +18,13 @@ def source_key(wildcards):
 
 
 def raw_files(wildcards):
-    """The manifest of a data set's raw folder, or its own files, where they are needed and here."""
+    """The manifest of a data set's raw folder, or its own files, where they are needed and here.
+
+    Of one that is made of another data set's splits, these.
+    """
     spec = study.dataset(wildcards.dataset)
+    if spec.derived:
+        return prepared_manifests([spec.derived.base], study.prepared_splits)
     if spec.local:
         return [file for file in spec.local if file.exists()]
     return study.raw_folder(spec.source) / "manifest.json"

@@ -1,13 +1,16 @@
-"""What is said of one's own claims before anything runs."""
+"""What is said of claims before anything runs."""
 
 from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 
+from autoloss.claims import rules
 from autoloss.claims.planned import claim_notes
+from autoloss.stats import compare
 from autoloss.study.planned import notes
 from autoloss.study.study import Study
 from tests.tiny import ROOT
@@ -61,9 +64,44 @@ def test_a_family_that_so_many_seeds_cannot_decide_is_noted(tmp_path):
     mirror = OWN | {"id": "mirror", "methods": ["ce"], "others": ["slf"]}
     assert said(tmp_path, OWN, seeds=6, splits=6) == []
     (note,) = said(tmp_path, OWN, mirror, seeds=6, splits=6)
-    assert "the family 'own' (mine, mirror) can be told with study.seeds: 6" in note
+    assert "the family 'own' can be told with study.seeds: 6" in note
     assert "for 2 comparisons by a metric Holm needs 7 seeds" in note
     again = OWN | {"id": "again"}  # the same comparison counts once
     assert said(tmp_path, OWN, again, seeds=6, splits=6) == []
     (note,) = said(tmp_path, OWN, seeds=12, splits=4)
     assert "study.splits: 4: for 1 comparison by a metric Holm needs 6 splits" in note
+
+
+def test_a_family_that_they_cannot_decide_both_ways_is_noted(tmp_path):
+    """Two smallest effects of one comparison are two questions, where it is to fail."""
+    large = OWN | {"id": "large", "minimum": {"effects": {"auc": 0.002}, "why": "ours"}}
+    (note,) = said(tmp_path, OWN, large, seeds=6, splits=6)
+    assert "the family 'own' can be found not to hold with study.seeds: 6" in note
+    assert "for 2 comparisons with a smallest effect by a metric Holm needs 7 seeds" in note
+    assert said(tmp_path, OWN, large, seeds=7, splits=7) == []
+
+
+@pytest.mark.parametrize(("seeds", "outcome"), [(6, rules.OPEN), (7, rules.FAILS)])
+def test_as_the_rules_have_it(seeds, outcome):
+    """All seeds agree, by far: so many as the note asks for decide, one less does not."""
+    losses = -np.linspace(0.1, 0.11, seeds)
+
+    def compared(minimum):
+        ps = [
+            compare(losses, np.full_like(losses, least), higher_is_better=True)
+            for least in (0, minimum)
+        ]
+        return rules.Tested("ours, other", "own", minimum, *ps)
+
+    for decision in rules.decide([compared(0.001), compared(0.002)], alpha=0.05):
+        assert decision.outcome == outcome
+
+
+@pytest.mark.parametrize("seeds", [11, 12, 13])
+def test_the_papers_claims_are_looked_at_too(seeds):
+    """Tuned, 64 comparisons of AutoLoss have two smallest effects each."""
+    study = {"protocol": "tuned", "study": {"seeds": seeds, "splits": seeds}}
+    told = {11: "can be told", 12: "can be found not to hold"}
+    found = [note for note in claim_notes(Study.load(study, ROOT)) if "'overall'" in note]
+    assert len(found) == (seeds in told)
+    assert all(told[seeds] in note for note in found)

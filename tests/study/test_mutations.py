@@ -131,8 +131,9 @@ WRONG = {
 }
 # Where more than one type is meant: null is a value too, and the paper's 0.0 is a float.
 FREE = {("study", "methods"), ("study", "max_rows")}
-# Any text is a path, until a run reads it.
+# Any text is a path, or a field of some data set, until a run reads it.
 TEXT = {("methods", name, "controller") for name, entry in METHODS.items() if entry.info.frozen}
+TEXT |= {("methods", "constant", "field")}
 
 
 @settings(deadline=None, max_examples=150)
@@ -187,6 +188,7 @@ OUTSIDE = [
     (("methods", "darts", "betas"), [0.5, 1.0]),
     (("methods", "dwa", "temperature"), 0.0),
     (("methods", "grid", "weights"), [float("nan")]),
+    (("methods", "constant", "inside"), [0.5, 0.5]),
 ]
 
 

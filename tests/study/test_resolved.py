@@ -78,7 +78,11 @@ def test_ranges_are_those_of_the_tuned_protocol():
 def test_what_has_no_effect_says_why():
     shown = rows("autoloss", methods={"autoloss": {"hypergradient": "direct"}})
     idle = {key for key, row in shown.items() if row["effect"]}
-    assert idle == {"method.xi_over_lr", "method.look_ahead"}
+    assert {key for key in idle if key.startswith("method.")} == {
+        "method.xi_over_lr",
+        "method.look_ahead",
+    }
+    assert shown["losses.scaled_by"]["effect"] == "none: Scaled is not weighed"
     assert "hypergradient: direct" in shown["method.xi_over_lr"]["effect"]
     fixed = rows("focal")
     assert fixed["losses.hinge_on"]["effect"] == "none: Hinge is not weighed"

@@ -50,6 +50,19 @@ def test_the_planted_score_explains_labels_and_a_shuffled_one_does_not(blocks, n
     assert abs(roc_auc_score(clicks, np.random.default_rng(0).permutation(scores)) - 0.5) < 0.01
 
 
+def test_criteos_region_has_labels_that_follow_from_the_score_and_the_rest_has_draws(blocks):
+    rows, scores, labels = blocks["criteo-region"]
+    plain, _, _ = blocks["criteo"]
+    assert rows["C9"].to_list() == plain["C9"].to_list()  # the labels alone are others
+    second = rows["C9"].value_counts(sort=True)["C9"][1]
+    inside = (rows["C9"] == second).to_numpy()
+    assert inside.mean() == pytest.approx(np.log(3 / 2) / np.log(4), abs=0.01)
+    assert roc_auc_score(labels[inside], scores[inside]) > 0.97
+    assert roc_auc_score(labels[~inside], scores[~inside]) < 0.85
+    assert labels[inside].mean() > 0.75
+    assert labels[~inside].mean() < 0.3
+
+
 def test_vocabularies_follow_zipf(blocks):
     rows, _, _ = blocks["criteo"]
     for name, size in (("C1", 1460), ("C3", 10_131_227), ("C14", 27)):

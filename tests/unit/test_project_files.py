@@ -34,7 +34,8 @@ def root(tmp_path):
 def read_all(root, name):
     """What commands read, and the file `name`, which the default study may not need."""
     study = Study.load({"scale": "smoke"}, root)
-    study.sensitivity, load_claims(root), load_devices(root), load_costs(root / COSTS)
+    study.sensitivity, study.regimes, load_claims(root)
+    load_devices(root), load_costs(root / COSTS)
     folder, stem = name.split("/")[-2], name.split("/")[-1].removesuffix(".yaml")
     if folder == "scale":
         load_config({"scale": stem}, root)

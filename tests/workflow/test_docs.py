@@ -31,6 +31,7 @@ HERE = [
     "autoloss methods --markdown",
     "autoloss artifact",
     "autoloss fidelity",
+    "autoloss when-it-pays",
     "autoloss check --rerun",
     "autoloss methods autoloss --config wide.yaml",
     "autoloss status --config wide.yaml",
@@ -46,7 +47,10 @@ HERE = [
     "python examples/plain_torch.py",
 ]
 # These ask the data sets' descriptions how many rows there are: those of full size.
-PLAN = ["autoloss plan", "autoloss plan --scale paper --cores 32 --gpus 4 --jobs-per-gpu 2"]
+PLAN = [
+    *("autoloss plan", "autoloss plan regimes"),
+    "autoloss plan --scale paper --cores 32 --gpus 4 --jobs-per-gpu 2",
+]
 RUN = [*HERE, *PLAN]
 # Named without arguments, which every use of its own has: their `--help` is there.
 NAMED = [
@@ -88,6 +92,15 @@ NEEDS = {
     "autoloss fetch criteo --accept-licence": "a network, terms accepted",
     "autoloss data import criteo-x4 Criteo_x4.zip": "the full data",
     "autoloss data synth criteo --rows 1000000 --out data/raw/criteo": "as with fewer rows",
+    "autoloss data synth criteo-region --rows 45840617 --out data/raw/criteo": "45 GB",
+    **dict.fromkeys(
+        (
+            "autoloss prepare criteo --config benchmarks/full_size.yaml",
+            "autoloss prepare criteo-flipped --config benchmarks/full_size.yaml",
+            "python benchmarks/full_size.py",
+        ),
+        "these rows",
+    ),
     "autoloss merge FOLDER": "a folder of the reader's",
     "autoloss methods NAME": "a method of the reader's choice",
     "autoloss test NAME": "a method of the reader's choice",

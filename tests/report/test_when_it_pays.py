@@ -1,0 +1,243 @@
+"""Where loss search pays, from runs whose truth is known: gains, predictions, the page."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autoloss.cli import app
+from autoloss.report.figures import render
+from autoloss.report.figures.regimes import draw
+from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, predictions_frame
+from autoloss.report.render import to_latex, to_markdown
+from autoloss.report.tables.regimes import regimes_table
+from autoloss.report.when_it_pays import TABLE, when_it_pays_page
+from autoloss.stats import compare, holm
+from autoloss.study.regimes import Expectation, Prediction
+from autoloss.study.study import Study
+from tests.tiny import ROOT
+
+SEEDS, OVERLAP = 12, 0.125
+PLAN = Study.load({}, ROOT)
+POINTS = ("clean", "region_10", "region_20", "region_40", "everywhere_20")
+
+
+def with_design(**update):
+    """The study with some of its points, and other predictions."""
+    study = Study.load({}, ROOT)
+    points = tuple(p for p in study.regimes.points if p.name in POINTS)
+    design = study.regimes.model_copy(update={"points": points, "predictions": (), **update})
+    vars(study)["regimes"] = design
+    return study
+
+
+def expecting(**keys):
+    expect = Expectation(**{"of": "autoloss_ce", "over": "ce", "at": ("region_20",), **keys})
+    return Prediction(name="one", statement="So it is", because="so", expect=(expect,))
+
+
+def runs(study, gain, noise=1e-4, overlap=OVERLAP):
+    """Every cell's runs: AUC .8, with the seed's own part and the gain of (point, method)."""
+    rows = []
+    for point in study.regimes.points:
+        for method in study.regimes.run_at(point):
+            cell = study.regimes.cell_of(point, method)
+            random = np.random.default_rng(zlib.crc32(f"{point.name} {method}".encode()))
+            for seed in study.seeds:
+                wobble = np.sin(seed) / 100 + (noise * random.normal() if method != "ce" else 0)
+                value = 0.8 + wobble + gain.get((point.name, method), 0.0)
+                rows.append(
+                    {"dataset": cell.dataset, "model": cell.model, "method": cell.method}
+                    | {"seed": seed, "split": seed, "test_to_train": overlap, "status": "ok"}
+                    | {"auc": value, "logloss": 1 - value, "logloss_calibrated": 1 - value}
+                    | {"weight_focal": 0.9 + noise * random.normal(), "run_id": f"{cell}{seed}"}
+                    | {"weight_scaled": 0.9 + wobble, "weight_opposite": 0.01 + wobble / 10}
+                    | {"weight_ranking": 0.1 + wobble}
+                )
+    return pd.DataFrame(rows).drop_duplicates(["dataset", "model", "method", "seed"])
+
+
+def row(frame, **keys):
+    (found,) = [r for r in frame.to_dict("records") if all(r[k] == v for k, v in keys.items())]
+    return found
+
+
+def test_a_gain_is_the_paired_comparison_with_the_overlap_of_the_splits():
+    study = with_design()
+    index = runs(study, {("region_20", "autoloss_ce"): 0.002})
+    frame = map_frame(study, index)
+    found = row(frame, point="region_20", method="autoloss_ce", metric="auc")
+    at = index[index["dataset"] == "clicks_at_region_20"]
+    ours, ce = (at[at["method"] == m].sort_values("seed") for m in ("autoloss_ce", "ce"))
+    expected = compare(
+        ours["auc"].to_numpy(),
+        ce["auc"].to_numpy(),
+        higher_is_better=True,
+        splits=ours["split"],
+        test_to_train=OVERLAP,
+    )
+    for key, value in (("mean", expected.gain), ("low", expected.low), ("p_t", expected.p_t)):
+        assert found[key] == pytest.approx(value, rel=1e-6)
+    assert found["p"] == 2 / 2**SEEDS
+    assert found["significant"]
+    assert found["mean"] > found["resolved"] > 0
+    lost = row(frame, point="region_20", method="autoloss_ce", metric="logloss_calibrated")
+    assert lost["mean"] == pytest.approx(found["mean"])
+
+
+def test_a_family_is_the_points_of_a_method_by_a_metric():
+    study = with_design()
+    frame = map_frame(study, runs(study, {}))
+    own = frame[(frame["method"] == "autoloss") & (frame["metric"] == "auc")]
+    assert [*own["point"]] == [*POINTS]
+    for p in ("p", "p_t"):
+        assert own[f"{p}_holm"].to_numpy() == pytest.approx(holm(own[p].to_numpy()))
+
+
+def test_the_clean_part_is_paired_with_what_was_trained_on_the_flips():
+    study = with_design()
+    index = runs(study, {("region_20", "clean_part"): 0.003})
+    found = row(map_frame(study, index), point="region_20", method="clean_part", metric="auc")
+    assert found["mean"] == pytest.approx(0.003, abs=2e-4)
+    assert found["label"] == "CE, clean part"
+    # Fewer of its rows are left to train on: the interval has the larger overlap of the two.
+    wider = index.assign(
+        test_to_train=index["test_to_train"].where(
+            ~index["dataset"].str.endswith("_clean"), 2 * OVERLAP
+        )
+    )
+    again = row(map_frame(study, wider), point="region_20", method="clean_part", metric="auc")
+    ratio = (again["high"] - again["mean"]) / (found["high"] - found["mean"])
+    assert ratio == pytest.approx(((1 / SEEDS + 0.25) / (1 / SEEDS + 0.125)) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "gain", "noise", "outcome"),
+    [
+        ({"above": 0.0}, 0.002, 1e-4, HELD),
+        ({"above": 0.0}, -0.002, 1e-4, FAILED),
+        ({"above": 0.0}, 0.0, 1e-3, OPEN),
+        ({"above": 0.001}, 0.002, 1e-4, HELD),
+        ({"above": 0.003}, 0.002, 1e-4, FAILED),
+        ({"below": 0.001}, 0.0, 1e-4, HELD),
+        ({"below": 0.001}, 0.002, 1e-4, FAILED),
+        ({"below": 0.001}, 0.001, 1e-3, OPEN),
+        ({"above": 0.0, "than": "region_10"}, 0.002, 1e-4, HELD),
+        ({"above": 0.0, "than": "region_10"}, -0.002, 1e-4, FAILED),
+        ({"above": 0.0, "metric": "logloss_calibrated"}, 0.002, 1e-4, HELD),
+        ({"over": None, "candidate": "focal", "above": 0.5}, 0.0, 1e-4, HELD),
+        ({"over": None, "candidate": "focal", "below": 0.5}, 0.0, 1e-4, FAILED),
+    ],
+)
+def test_a_prediction_comes_true_fails_or_stays_open(keys, gain, noise, outcome):
+    study = with_design(predictions=(expecting(**keys),))
+    index = runs(study, {("region_20", "autoloss_ce"): gain}, noise)
+    frame = predictions_frame(study, index)
+    assert [*frame["outcome"]] == [outcome]
+    assert [*frame["as_a_whole"]] == [outcome]
+
+
+def test_one_that_fails_in_part_has_failed_and_what_it_found_is_in_its_own_units():
+    both = expecting(at=("region_20", "region_40"), above=0.001)
+    study = with_design(predictions=(both,))
+    gains = {("region_20", "autoloss_ce"): 0.002, ("region_40", "autoloss_ce"): -0.002}
+    frame = predictions_frame(study, runs(study, gains))
+    assert [*frame["outcome"]] == [HELD, FAILED]
+    assert {*frame["as_a_whole"]} == {FAILED}
+    assert frame["mean"].to_numpy() == pytest.approx([0.002, -0.002], abs=2e-4)
+
+
+def test_a_prediction_has_the_largest_p_of_its_parts_and_holm_is_over_predictions():
+    sure = expecting(at=("region_40",), above=0.0)
+    two = expecting(at=("region_20", "region_40"), above=0.0)
+    named = {"one": two, **{f"n{k}": sure for k in range(4)}}
+    every = tuple(p.model_copy(update={"name": name}) for name, p in named.items())
+    gains = {("region_20", "autoloss_ce"): 0.001, ("region_40", "autoloss_ce"): 0.01}
+    index = runs(with_design(), gains, noise=1e-3)
+    frame = predictions_frame(with_design(predictions=every), index)
+    one = frame[frame["prediction"] == "one"]
+    for p in ("p", "p_t"):
+        largest = frame.groupby("prediction", sort=False)[p].max()
+        corrected = dict(zip(largest.index, holm(largest.to_numpy()), strict=True))
+        assert [*frame[f"{p}_holm"]] == [corrected[name] for name in frame["prediction"]]
+    # Its weaker part is shown by itself, and among more predictions that are as weak no more.
+    assert [*one["outcome"]] == [HELD, HELD]
+    assert {*one["as_a_whole"]} == {HELD}
+    weak = tuple(two.model_copy(update={"name": f"w{k}"}) for k in range(40))
+    many = predictions_frame(with_design(predictions=weak), index)
+    assert {*many["outcome"]} == {HELD}
+    assert {*many["as_a_whole"]} == {OPEN}
+
+
+def test_where_a_run_failed_nothing_is_said():
+    study = with_design(predictions=(expecting(above=0.0),))
+    index = runs(study, {("region_20", "autoloss_ce"): 0.002})
+    hit = (index["dataset"] == "clicks_at_region_20") & (index["method"] == "autoloss_ce")
+    index.loc[hit & (index["seed"] == study.seeds[3]), ["status", "auc"]] = ["failed", np.nan]
+    frame = map_frame(study, index)
+    assert pd.isna(row(frame, point="region_20", method="autoloss_ce", metric="auc")["mean"])
+    assert [*predictions_frame(study, index)["outcome"]] == [OPEN]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The table of the whole design's runs."""
+    gains = {("region_20", "autoloss_ce"): 0.002, ("region_40", "l2rw"): -0.002}
+    return regimes_table(PLAN, runs(PLAN, gains))
+
+
+def test_the_table_has_every_prediction_and_every_point(whole):
+    text = to_markdown(whole)
+    for prediction in PLAN.regimes.predictions:
+        assert prediction.statement.split(",")[0] in text
+    assert f"Of {len(PLAN.regimes.predictions)} predictions" in text
+    by_method = next(grid for grid in whole.grids if grid.corner == "method")
+    gained = {items[0].text: [item.text for item in items[1:]] for items in by_method.rows}
+    assert gained["AutoLoss (upper CE)"][1] == "1"
+    assert gained["L2RW"][3] == "1"
+    assert "\\begin{tabular}" in to_latex(whole, "regimes")
+    assert {*whole.long["part"]} == {"map", "prediction"}
+
+
+def test_the_figure_is_drawn_from_its_csv_alone(whole):
+    frame = whole.long[whole.long["part"] == "map"]
+    pictures = render("regimes", frame.to_csv(index=False))
+    assert pictures["png"].startswith(b"\x89PNG")
+    assert draw(frame.iloc[:0]) is not None
+
+
+def test_the_page_says_that_nothing_was_run_and_then_what_came_out(whole, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    page = when_it_pays_page(tmp_path)
+    assert "**Not yet run.**" in page
+    assert f"{len(PLAN.cells('regimes')) * SEEDS:,} runs" in page
+    assert page.count("\n| ") > len(PLAN.regimes.predictions)
+    (tmp_path / TABLE).parent.mkdir(parents=True)
+    (tmp_path / TABLE).write_text(whole.long.to_csv(index=False))
+    page = when_it_pays_page(tmp_path)
+    assert "Not yet run" not in page
+    (line,) = [line for line in page.splitlines() if "Labels flipped in a region** (" in line]
+    assert "AutoLoss (upper CE) +0.00" in line
+    assert "Headroom: " in line
+    for prediction in PLAN.regimes.predictions:
+        assert prediction.statement in page
+
+
+def test_the_committed_page_is_what_the_command_prints(capsys):
+    with pytest.raises(SystemExit) as done:
+        app(["when-it-pays"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == (ROOT / "docs" / "when-it-pays.md").read_text()
+
+
+def test_read_back_the_table_is_the_same(whole):
+    from autoloss.report.frames import read_csv
+
+    back = read_csv(io.StringIO(whole.long.to_csv(index=False)))
+    assert back["mean"].to_numpy() == pytest.approx(whole.long["mean"].to_numpy(), nan_ok=True)
+    assert [*back["outcome"][:3]] == [*whole.long["outcome"][:3]]

@@ -18,6 +18,7 @@ import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from autoloss.data.load.prepared import PreparedData
 from autoloss.methods.learned import Parametric
@@ -133,8 +134,11 @@ def draw(frame: pd.DataFrame) -> Figure:
         hues = {name: colour(of) for of, name in zip(own["of"], own["candidate"], strict=True)}
         sns.lineplot(own, **common, hue="candidate", palette=hues, style="where", ax=axis)
         axis.set(title=f"weights, {own['label'].iloc[0]}", ylabel="", ylim=(0, 1), xlabel="epoch")
+        axis.legend().remove()
     for axis in axes:
-        axis.legend(title=None)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0].legend(title=None)
+    axes[-1].legend(title=None, loc="upper left", bbox_to_anchor=(1, 1))  # of all that learn
     return figure
 
 

@@ -46,8 +46,8 @@ class Watching(Trainer):
         self.predicted = super()._predict(split)
         return self.predicted
 
-    def _validate(self, train_loss: float) -> None:
-        super()._validate(train_loss)
+    def judge_epoch(self, *judged: Any) -> None:
+        super().judge_epoch(*judged)
         if isinstance(self.method, Parametric):
             file, epoch = watched_file(self.method.info.name, self.seed), self.progress.epoch
             before = json.loads(file.read_text()) if file.exists() else []

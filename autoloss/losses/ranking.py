@@ -45,12 +45,13 @@ def loss(prediction: Prediction, options: LossOptions) -> Tensor:
         problem = f"'ranking' is for two classes, and the task has {prediction.task.classes}"
         raise ConfigError("losses.candidates", problem, "leave it out")
     scores, positive = prediction.logits, prediction.labels > 0.5
-    blocks = zip(torch.split(scores, BLOCK), torch.split(positive, BLOCK), strict=True)
-    return torch.cat([_ranked(*block) for block in blocks])
+    blocks = zip(scores.split(BLOCK, dim=-1), positive.split(BLOCK, dim=-1), strict=True)
+    ranked = _ranked if scores.dim() == 1 else _ranked_in_a_stack
+    return torch.cat([ranked(*block) for block in blocks], dim=-1)
 
 
 def _ranked(scores: Tensor, positive: Tensor) -> Tensor:
-    """Of the examples of one block, `[B]`."""
+    """Of the examples of one block, `[B]`: P times N costs are computed."""
     above, below = scores[positive], scores[~positive]
     pairs = len(above) * len(below)
     if pairs == 0:
@@ -59,3 +60,12 @@ def _ranked(scores: Tensor, positive: Tensor) -> Tensor:
     shares = torch.cat((costs.sum(1), costs.sum(0))) * (len(scores) / 2 / pairs)
     places = torch.cat((positive.nonzero(), (~positive).nonzero())).squeeze(-1)
     return shares[places.argsort()]
+
+
+def _ranked_in_a_stack(scores: Tensor, positive: Tensor) -> Tensor:
+    """The same, `[S, B]`, where each run has P and N of its own: B times B costs are computed."""
+    pairs = positive.unsqueeze(-1) & ~positive.unsqueeze(-2)
+    costs = F.softplus(scores.unsqueeze(-2) - scores.unsqueeze(-1)) * pairs
+    count = pairs.sum(dim=(-2, -1)).unsqueeze(-1)
+    shares = (costs.sum(dim=-1) + costs.sum(dim=-2)) * (scores.shape[-1] / 2 / count.clamp_min(1))
+    return torch.where(count > 0, shares, 0 * scores + math.log(2))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoloss.layers.embedding import FieldEmbedding
 from autoloss.layers.hidden import Hidden
 from autoloss.layers.linear import Linear
 from autoloss.methods.autoloss import AutoLoss
@@ -43,9 +44,8 @@ class Seeing(nn.Module):
         super().__init__()
         self.task, self.detach = task, detach
         if field_sizes:
-            starts = torch.tensor([0, *field_sizes]).cumsum(0)
-            self.register_buffer("starts", starts[:-1], persistent=False)
-            self.table = nn.Embedding(int(starts[-1]), WIDTH)
+            self.table = FieldEmbedding(field_sizes, WIDTH)
+            nn.init.normal_(self.table.weight)  # as large as what is seen beside it
         seen = (2 if task.binary else 2 * task.classes) + beside + WIDTH * len(field_sizes)
         widths = [seen, *hidden]
         layers = [Hidden(n, m, dropout, track=False) for n, m in pairwise(widths)]
@@ -53,7 +53,7 @@ class Seeing(nn.Module):
 
     def features(self, ids: Tensor) -> Tensor:
         """Embeddings side by side, `int64[B, F]` -> `[B, 4F]`."""
-        embedded: Tensor = self.table(ids + self.get_buffer("starts"))
+        embedded: Tensor = self.table(ids)
         return embedded.flatten(-2)
 
     def forward(self, labels: Tensor, logits: Tensor, beside: Tensor) -> Tensor:

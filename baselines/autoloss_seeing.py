@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from autoloss.layers.embedding import FieldEmbedding
 from autoloss.layers.hidden import Hidden
@@ -22,6 +21,7 @@ from autoloss.layers.linear import Linear
 from autoloss.methods.autoloss import AutoLoss
 from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
+from autoloss.ops.candidates import one_hot
 from autoloss.task import Task
 
 WIDTH = 4  # of a field's embedding
@@ -63,7 +63,7 @@ class Seeing(nn.Module):
         if self.task.binary:
             seen = torch.stack((labels.to(logits.dtype), logits.sigmoid()), dim=-1)
         else:
-            truth = F.one_hot(labels.long(), self.task.classes).to(logits.dtype)
+            truth = one_hot(labels.long(), self.task.classes).to(logits.dtype)
             seen = torch.cat((truth, logits.softmax(dim=-1)), dim=-1)
         scores: Tensor = self.net(torch.cat((seen, beside), dim=-1))
         return scores

@@ -66,6 +66,6 @@ def _ranked_in_a_stack(scores: Tensor, positive: Tensor) -> Tensor:
     """The same, `[S, B]`, where each run has P and N of its own: B times B costs are computed."""
     pairs = positive.unsqueeze(-1) & ~positive.unsqueeze(-2)
     costs = F.softplus(scores.unsqueeze(-2) - scores.unsqueeze(-1)) * pairs
-    count = pairs.sum(dim=(-2, -1)).unsqueeze(-1)
+    count = pairs.sum(dim=(-2, -1)).unsqueeze(-1).to(scores.dtype)
     shares = (costs.sum(dim=-1) + costs.sum(dim=-2)) * (scores.shape[-1] / 2 / count.clamp_min(1))
     return torch.where(count > 0, shares, 0 * scores + math.log(2))

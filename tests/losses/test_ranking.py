@@ -66,6 +66,22 @@ def test_divided_by_its_value_by_chance_it_is_in_units_of_log_2():
     torch.testing.assert_close(by_chance, values(LABELS, LOGITS) / math.log(2))
 
 
+def test_of_a_stack_each_run_has_pairs_of_its_own():
+    """One without any, too; with both derivatives."""
+    labels = torch.stack((LABELS, torch.ones(5, dtype=torch.int64), 1 - LABELS))
+    found = []
+    for of in (
+        values,
+        lambda *runs: torch.stack([values(*run) for run in zip(*runs, strict=True)]),
+    ):
+        logits = torch.stack((LOGITS, LOGITS, 2 * LOGITS)).requires_grad_()
+        value = of(labels, logits)
+        (first,) = torch.autograd.grad(value.square().sum(), logits, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), logits)
+        found.append((value.detach(), first.detach(), second))
+    torch.testing.assert_close(*found)
+
+
 def test_more_than_a_block_is_ranked_block_by_block(monkeypatch):
     monkeypatch.setattr(ranking, "BLOCK", 3)
     parts = [by_loops(LABELS[part], LOGITS[part]) for part in (slice(0, 3), slice(3, 5))]

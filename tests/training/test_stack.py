@@ -109,6 +109,14 @@ def test_every_estimator_and_reading_does(options, training, data, double):
         require_equal(together, alone, batch_norm=False, loose=1e4 if loose else 1)
 
 
+def test_a_controller_that_sees_features_does(data, double):
+    """Its table has other sizes in each run."""
+    config = small("autoloss_seeing", {"hidden": [8, 6], "every": 3, "sees": "features"})
+    pairs = trained_both_ways(config, data["binary"], "deepfm", "autoloss_seeing")
+    for alone, together in zip(*pairs, strict=True):
+        require_equal(together, alone)
+
+
 def test_runs_stop_early_each_at_its_own_epoch(data, double):
     config = small("ce", max_epochs=12, patience=1, lr=0.05)
     alone, together = trained_both_ways(config, data["binary"], "deepfm", "ce")

@@ -16,6 +16,10 @@ class UserError(Exception):
         super().__init__(f"{where}: {problem}\n  To mend it: {mend}")
         self.where, self.problem, self.mend = where, problem, mend
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
+        """Pickled by its parts: an error that cannot be leaves a pool of processes waiting."""
+        return type(self), (self.where, self.problem, self.mend)
+
 
 class ConfigError(UserError):
     """A configuration key or value that is unknown, missing, mistyped or out of range."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 import re
 import shutil
 import sys
@@ -125,3 +126,11 @@ def test_an_unprepared_data_set_is_named_by_its_own_name(tmp_path):
 
     with pytest.raises(DataError, match="`autoloss prepare ml100k-ctr`"):
         PreparedData.open(tmp_path / "ml100k-ctr.3000" / "split_0")
+
+
+@pytest.mark.parametrize("kind", [UserError, *UserError.__subclasses__()])
+def test_an_error_of_another_process_says_the_same(kind):
+    """One that cannot be sent would leave a pool of processes waiting for ever."""
+    error = kind("lr", "is 0", "give more")
+    sent = pickle.loads(pickle.dumps(error))
+    assert (type(sent), str(sent), sent.mend) == (kind, str(error), "give more")

@@ -12,8 +12,9 @@ from itertools import permutations
 
 from autoloss.methods.fixed import Lab
 from autoloss.methods.info import Info
+from autoloss.search.simplex import finest, grid
 
-from .grid import Grid, finest, grid
+from .grid import Grid
 
 LEAST = 1 / 64  # steps below it are within the noise of a validation split
 

@@ -45,7 +45,7 @@ def loss(prediction: Prediction, options: LossOptions) -> Tensor:
         problem = f"'ranking' is for two classes, and the task has {prediction.task.classes}"
         raise ConfigError("losses.candidates", problem, "leave it out")
     scores, positive = prediction.logits, prediction.labels > 0.5
-    blocks = zip(scores.split(BLOCK, dim=-1), positive.split(BLOCK, dim=-1), strict=True)
+    blocks = zip(*(torch.split(x, BLOCK, dim=-1) for x in (scores, positive)), strict=True)
     ranked = _ranked if scores.dim() == 1 else _ranked_in_a_stack
     return torch.cat([ranked(*block) for block in blocks], dim=-1)
 

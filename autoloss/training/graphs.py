@@ -90,8 +90,10 @@ class Graphs:
     def take(self, t: int) -> Taken:
         """As `Stack.take` of step `t`."""
         stack, kind = self.stack, self.stack.method.kind(t)
+        results: Taken
         if self.why is not None:
-            return stack.take(stack.step(t))
+            results = stack.take(stack.step(t))
+            return results
         next_one = stack.progress.outer_steps  # each outer step looks at one more
         batch, validation = self._placed("train", t), None
         if self._validates.get(kind):
@@ -109,7 +111,8 @@ class Graphs:
             if k != next_one:
                 name = stack.method.info.name
                 self._give_up(f"{name} has an order of validation batches of its own")
-                return stack.batch("validation", k)
+                batch: Batch = stack.batch("validation", k)
+                return batch
             return validation or self._placed("validation", k)
 
         self._seen[key] += 1

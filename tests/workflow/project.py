@@ -79,7 +79,8 @@ class Project:
         """Compiled kernels come along: numba names their folder by the path of the code."""
         own = _CacheLocator.get_suitable_cache_subpath(str(package / "runtime.py"))
         for compiled in package.glob("__pycache__/*/kernels_*"):
-            compiled.rename(compiled.with_name(own))
+            if not (place := compiled.with_name(own)).exists():  # some are of a folder before
+                compiled.rename(place)
 
     @staticmethod
     def _small_dataset(file: Path) -> None:

@@ -85,6 +85,7 @@ NEEDS = {
     "python examples/torchfm_deepfm.py": "torchfm; test_loops.py runs it on a stand-in",
     "python examples/lightning_module.py": "lightning; test_loops.py runs it on a stand-in",
     "python benchmarks/seeds_together.py": "a GPU",
+    "python benchmarks/nested_search.py": "a quarter of an hour",
     "python benchmarks/same_bits.py main": "a quarter of an hour, git",
     "python benchmarks/soak.py --kills 100 --seed 5": "hours",
     "autoloss reference --config configs/protocol/tuned.yaml": "the tuned study at full size",

@@ -20,9 +20,9 @@ from tests.tiny import TASKS, tiny_config
 INFOS = entries("losses")
 every_loss = pytest.mark.parametrize("name", LOSSES)
 # Of each loss the tasks that it is for: one of pairs within the batch has two classes.
+PAIRS = [(n, c) for n in LOSSES for c in TASKS.values() if c == 2 or not INFOS[n].in_batch]
 each_task = pytest.mark.parametrize(
-    ("name", "classes"),
-    [(n, c) for n in LOSSES for c in TASKS.values() if c == 2 or not INFOS[n].in_batch],
+    ("name", "classes"), PAIRS, ids=[f"{c}-{name}" for name, c in PAIRS]
 )
 
 

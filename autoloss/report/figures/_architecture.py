@@ -172,7 +172,8 @@ def _simplify(graph: nx.DiGraph[Part]) -> None:
             _drop(graph, part)
         elif part.role == "op" and not graph.in_degree(part) and "B" not in part.shape:
             for reader in graph.successors(part):  # of what is made of parameters alone
-                reader.steps = part.steps + reader.steps
+                own = [step for step in part.steps if not RESHAPES.fullmatch(step)]
+                reader.steps = own + reader.steps
             _drop(graph, part)
     for part in list(graph)[::-1]:  # from the ids on
         readers = list(graph.successors(part))

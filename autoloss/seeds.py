@@ -21,7 +21,13 @@ from autoloss.ops.random import Seed, by_torch, word
 
 
 def derive_seed(seed: int, *address: str | int) -> int:
-    """A 63-bit seed for the draw at `address` of run seed `seed`, independent of all others."""
+    """A 63-bit seed for the draw at `address` of run seed `seed`, independent of all others.
+
+    Raises:
+        ValueError: the seed is that of a stack, whose runs draw by `Draw` each for itself.
+    """
+    if isinstance(seed, Seeds):
+        raise ValueError("a stack has no seed of its own: draw by `draw.seed(k)`")
     text = "/".join(map(str, (seed, *address)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

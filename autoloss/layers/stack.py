@@ -29,8 +29,8 @@ def stacked(modules: Sequence[Module]) -> Module:
     tables = _tables(whole)
     for module in whole.modules():
         module.__class__ = TAKES.get(type(module), type(module))
-    each = [_tensors(module) for module in modules]
-    for name, value in _tensors(whole).items():
+    each = [tensors(module) for module in modules]
+    for name, value in tensors(whole).items():
         runs = [tensors[name].detach() for tensors in each]
         owner, _, own = name.rpartition(".")
         table = tables.get(owner)
@@ -47,25 +47,38 @@ def stacked(modules: Sequence[Module]) -> Module:
     return whole
 
 
-def part(whole: nn.Module, s: int) -> dict[str, Tensor]:
-    """What the state of run `s` has alone, by name: views of the stack's tensors."""
+def part(whole: nn.Module, s: int, *, buffers: bool = False) -> dict[str, Tensor]:
+    """What the state of run `s` has alone, by name: views of the stack's tensors.
+
+    With `buffers` those too that no checkpoint has, but for tables', which are their places.
+    """
     tables, state = _tables(whole), {}
-    for name, value in whole.state_dict().items():
-        if isinstance(value, Tensor):
-            table = tables.get(name.rpartition(".")[0])
-            state[name] = value[s] if table is None else value[slice(*table.spans[s])]
+    for name, value in (tensors(whole) if buffers else whole.state_dict()).items():
+        owner, _, own = name.rpartition(".")
+        if owner not in tables and isinstance(value, Tensor):
+            state[name] = value[s]
+        elif own == "weight":
+            state[name] = value[slice(*tables[owner].spans[s])]
     return state
 
 
 @torch.no_grad()
 def copy_into(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Write the values of `state` over the module's, by name."""
-    values = module.state_dict()
+    """Write the values of `state` over the module's parameters and buffers, by name.
+
+    A buffer that has had another shape since has it here, too.
+    """
     for name, value in state.items():
-        values[name].copy_(value)
+        owner, _, own = name.rpartition(".")
+        holder = module.get_submodule(owner)
+        if own in holder._buffers:
+            holder._buffers[own] = value.clone()
+        else:
+            getattr(holder, own).copy_(value)
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
+def tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 

@@ -149,6 +149,11 @@ class Trainer(Loop):
             in_stack=in_stack,
         )
 
+    def anew(self, *, in_stack: bool = False) -> Trainer:
+        """The same run as it was before its first step, without checkpoint."""
+        own = self.config, self.data, self.model_name, type(self.method), self.seed
+        return Trainer(*own, in_stack=in_stack)
+
     @property
     def progress(self) -> Progress:
         """What it has done so far."""

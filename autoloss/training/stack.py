@@ -7,7 +7,6 @@ that is over idles, and computes on: without it the others' last bits would be o
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,13 +21,12 @@ from autoloss.data.load.gathered import Gathered
 from autoloss.data.load.together import Ahead, Together
 from autoloss.errors import ConfigError, UserError
 from autoloss.faults import fault_in
-from autoloss.functional import FunctionalModel
 from autoloss.layers.stack import copy_into, part, stacked
 from autoloss.methods.contract import Method, Step
 from autoloss.methods.learned import Parametric
 from autoloss.methods.promises import require_means, require_promised
-from autoloss.seeds import Draw, Seeds, Time
-from autoloss.training import on_device
+from autoloss.seeds import Seeds
+from autoloss.training import on_device, rehearsal
 from autoloss.training.evaluate import require_every_class
 from autoloss.training.graphs import Cuda, Graphs
 from autoloss.training.loop import Trainer, TrainingDivergedError
@@ -50,12 +48,13 @@ class Stack(Loop):
         idle: which of them are over from the start: they only fill a place.
         report: called with a line where a checkpoint is damaged, or no graph can be made.
         listener: told once a second how far the epoch is.
+        rehearse: see whether it is what its runs are alone.
 
     A run that diverges is kept in `failures`, by its place.
 
     Raises:
         ConfigError: the runs' splits are of several sizes; or the method's steps say nothing of
-            stacks; or a pass of the model, or the method's loss, is not in one what it is alone.
+            stacks; or steps are not in one what they are alone.
         DataError: a run's validation split has not every class.
     """
 
@@ -69,6 +68,7 @@ class Stack(Loop):
         report: Callable[[str], None] = lambda line: None,
         idle: Collection[int] = (),
         listener: Listener | None = None,
+        rehearse: bool = True,
     ) -> None:
         first = runs[0]
         self.runs, self.idle = list(runs), frozenset(idle)
@@ -90,7 +90,8 @@ class Stack(Loop):
         if isinstance(self.method, Parametric):
             self.method.optimizer.count_on(self.device)
         self.sources = self._sources()
-        self._require_alike()
+        if rehearse:
+            self._rehearse()
         self._begin((len(runs),))
         self.graphs = Graphs(self, Cuda(self.device), report) if self._on_gpu else None
 
@@ -123,17 +124,25 @@ class Stack(Loop):
         made = {name: kind(batches, self.device) for name, batches in each.items()}
         return {"judged": made["validation"], **made}
 
-    def _require_alike(self) -> None:
-        """Compare a first pass with each run's alone: code of one run may mix up dimensions."""
-        first = self.batch("train", 0)
-        each = [
-            _pass(run.model, run.method, Batch(*(x[s] for x in first)), 0, run.seed)
-            for s, run in enumerate(self.runs)
-        ]
-        with self._refused():
-            together = _pass(self.model, self.method, first, self.seed.clock, self.seed)
-            for stack, *alone in zip(together, *each, strict=True):
-                _require_close(stack, torch.stack(alone))
+    def _rehearse(self) -> None:
+        """Compare steps of two runs, of other sizes if there are such, with those of each alone.
+
+        Raises:
+            ConfigError: they are not in a stack what they are alone.
+        """
+        first, *others = self.runs
+        sizes = _sizes(first)
+        others = [run for run in others if _sizes(run) != sizes] or others
+        pair = [first, *others[:1]]
+        steps = rehearsal.rehearsed_steps(first.method)
+        with rehearsal.double_precision():
+            alone = [run.anew() for run in pair]
+            losses = [rehearsal.take(run, steps) for run in alone]
+            with self._refused():
+                whole = Stack([run.anew(in_stack=True) for run in pair], rehearse=False)
+                together = rehearsal.take(whole, steps)
+                fresh = [run.anew(in_stack=True) for run in pair]
+                rehearsal.require_alike(whole, together, alone, losses, fresh)
 
     @contextmanager
     def _refused(self) -> Iterator[None]:
@@ -145,9 +154,7 @@ class Stack(Loop):
                 raise
             said = str(error).partition("\n")[0] or type(error).__name__
             problem = f"{self.what} is not in a stack what it is alone ({said})"
-            mend = (
-                "set it to 1, or name dimensions from the end, as docs/methods-contract.md has it"
-            )
+            mend = "set it to 1, or mend the code, as docs/methods-contract.md says of stacks"
             raise ConfigError("training.stack", problem, mend) from error
 
     @property
@@ -211,7 +218,7 @@ class Stack(Loop):
         """
         live = [s for s in range(len(self.runs)) if not self._over(s)]
         for s in live:
-            copy_into(self.runs[s].method, part(self.method, s))
+            copy_into(self.runs[s].method, part(self.method, s, buffers=True))
         n, logits = len(self.method.candidates), self._predict()
         numbers = torch.stack([self._numbers(s, sums.of_run(s), logits[s]) for s in live]).cpu()
         sizes = [1, n, n, 3, numbers.shape[1] - 2 * n - 4]
@@ -311,31 +318,9 @@ def _owner(kind: type, name: str) -> type:
     return next(base for base in kind.__mro__ if name in vars(base))
 
 
-@torch.no_grad()
-def _pass(
-    model: nn.Module, method: Method, batch: Batch, t: Time, seed: int | Seeds
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of a batch in training mode, and the loss and weights under the method; of copies."""
-    functional, method = FunctionalModel(model.train(), [batch.ids]), copy.deepcopy(method)
-    logits = functional(functional.params, 0, Draw.of(t, seed, "dropout", "inner"))
-    loss, weights = method.train().weigh(method.examples(*batch, logits), t)
-    return logits, loss, weights
-
-
-def _require_close(stack: Tensor, alone: Tensor) -> None:
-    """Each run, if finite, is alone what it is there, but for the rounding of its kernels.
-
-    A rounded argmax may fall the other way for an example or two.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if stack.shape != alone.shape:
-        raise ValueError(f"{list(stack.shape)}, where its runs have {list(alone.shape)}")
-    for s, (one, other) in enumerate(zip(stack.double(), alone.double(), strict=True)):
-        near = (one - other).norm() <= 0.05 * other.norm()
-        if torch.isfinite(other).all() and not near:
-            raise ValueError(f"its run {s} has other numbers")
+def _sizes(run: Trainer) -> list[torch.Size]:
+    """Shapes of the model's parameters."""
+    return [parameter.shape for parameter in run.model.parameters()]
 
 
 def _values(module: nn.Module) -> dict[str, Tensor]:

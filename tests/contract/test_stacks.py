@@ -12,10 +12,11 @@ from autoloss.methods.discover import discover
 from autoloss.methods.options import options_of
 from autoloss.report.figures._looks import LOOKS
 from autoloss.training.graphs import Graphs
+from autoloss.training.rehearsal import double_precision
 from autoloss.training.stack import Stack
 from tests.tiny import TASKS, with_needs
 from tests.unit import stacks
-from tests.unit.stacks import in_double_precision, require_equal, small, trained_both_ways, trainers
+from tests.unit.stacks import require_equal, small, trained_both_ways, trainers
 from tests.unit.tape import Taped
 
 METHODS = discover()
@@ -45,7 +46,7 @@ def refused_unless_ours(name):
 
 @pytest.fixture(autouse=True)
 def double():
-    with in_double_precision():
+    with double_precision():
         yield
 
 

@@ -21,12 +21,12 @@ from autoloss.study.study import Study
 from autoloss.training import stop
 from autoloss.training.graphs import Graphs
 from autoloss.training.loop import Trainer, TrainingDivergedError
+from autoloss.training.rehearsal import double_precision
 from autoloss.training.runner import Runner
 from autoloss.training.stack import Stack
 from tests.tiny import ROOT, TASKS, tiny_config, tiny_splits
 from tests.unit import stacks
 from tests.unit.stacks import (
-    in_double_precision,
     require_equal,
     small,
     trained_both_ways,
@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def double():
-    with in_double_precision():
+    with double_precision():
         yield
 
 
@@ -247,10 +247,14 @@ class Mixed(nn.Module):
         return self.table(ids).sum(dim=1).squeeze(-1)
 
 
-def test_code_that_mixes_runs_up_is_refused_before_training(data):
+def built_as(kind, monkeypatch):
+    """Every model is one of these."""
+    monkeypatch.setattr("autoloss.training.loop.build_model", lambda name, sizes, *how: kind(sizes))
+
+
+def test_code_that_mixes_runs_up_is_refused_before_training(data, monkeypatch):
+    built_as(Mixed, monkeypatch)
     runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
-    for run in runs:
-        run.model = Mixed(run.data.field_sizes)
     with pytest.raises(ConfigError, match=r"training.stack.* not in a stack what it is alone"):
         Stack(runs)
 
@@ -264,9 +268,8 @@ class Alone(Mixed):
 
 
 def test_what_breaks_on_a_stack_is_refused_but_not_a_fault_of_the_machine(data, monkeypatch):
+    built_as(Alone, monkeypatch)
     runs = trainers(small("ce"), data["binary"], "deepfm", "ce", in_stack=True)
-    for run in runs:
-        run.model = Alone(run.data.field_sizes)
     with pytest.raises(ConfigError, match="deepfm under ce is not in a stack what it is alone"):
         Stack(runs)
 
@@ -397,11 +400,11 @@ def test_a_job_records_each_run_of_its_stack(method, study, monkeypatch):
 def test_killed_between_two_records_a_job_goes_on_with_the_other(method, study, monkeypatch):
     """From the last checkpoint, of both; a refit has one of its own."""
     cell, runner = Cell(CELL.dataset, CELL.model, method), Runner(study, lambda line: None)
-    written, take, steps = Runner._written, Stack.take, []
+    written, taken, steps = Runner._written, Stack.taken, []
 
-    def counted(self, step):
-        steps.append(step.t)
-        return take(self, step)
+    def counted(self, t):
+        steps.append(t)
+        return taken(self, t)
 
     def killed(self, run):
         if run.seed == 1:
@@ -411,7 +414,7 @@ def test_killed_between_two_records_a_job_goes_on_with_the_other(method, study, 
     def digests():
         return [read_record(study.record_file(cell, seed)).digest for seed in (0, 1)]
 
-    monkeypatch.setattr(Stack, "take", counted)
+    monkeypatch.setattr(Stack, "taken", counted)
     runner.train_shard(cell, 0, 1)
     right, whole = digests(), len(steps)
     for seed in (0, 1):
@@ -429,10 +432,10 @@ def test_killed_between_two_records_a_job_goes_on_with_the_other(method, study, 
 
 
 def test_what_a_methods_code_does_wrong_fails_all_its_runs(study, monkeypatch):
-    def broken(self, step):
+    def broken(self, t):
         raise ZeroDivisionError("somebody's")
 
-    monkeypatch.setattr(Stack, "take", broken)
+    monkeypatch.setattr(Stack, "taken", broken)
     Runner(study, lambda line: None).train_shard(CELL, 0, 1)
     for seed in (0, 1):
         failed = read_record(study.record_file(CELL, seed)).failure

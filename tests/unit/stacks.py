@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -18,16 +17,6 @@ from tests.tiny import tiny_config, tiny_data
 
 RUNS = 3
 COUNTS = "epoch", "steps", "outer_steps", "examples", "forward_examples", "backward_examples"
-
-
-@contextmanager
-def in_double_precision() -> Iterator[None]:
-    """Models and methods are made in float64, which no kernel takes."""
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
 
 
 def splits(folder, classes: int, runs: int = RUNS) -> list[PreparedData]:

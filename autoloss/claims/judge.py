@@ -166,6 +166,7 @@ def _decided(row: Row, tested: rules.Tested, decision: rules.Decision, alpha: fl
     design = Design(sd, least, decision.of, alpha, row.test_to_train)
     update: dict[str, Any] = {
         "comparisons": decision.of,
+        "questions": decision.questions,
         "p_holds": decision.p_holds,
         "p_fails": decision.p_fails,
         "p_worse": decision.p_worse,

@@ -37,8 +37,10 @@ LEGEND = (
     "is significant, estimated to be of interest, and at least two of its standard errors over the "
     "test rows (from the runs' kept predictions); it fails if it is significantly less than of "
     "interest. Each p is the larger of the sign-flip test's and the corrected t test's, "
-    "both Holm-corrected over the comparisons of the family by that metric (“over”); the 95 % "
-    f"interval is of one comparison, not corrected. {RESOLVED} Beside it are the chance that the "
+    "both Holm-corrected: that there is a gain over the comparisons of the family by that metric, "
+    "that it is less than of interest over these with each smallest gain of interest that claims "
+    "have for them (“over” has both numbers). The 95 % interval is of one comparison, not "
+    f"corrected. {RESOLVED} Beside it are the chance that the "
     "paper's gain is found if it is true here, and the seeds that would find it with 0.8. Rows "
     "“beside” are shown and decide nothing: seconds are those of a machine whose load is not "
     f"known. {GAINS}"
@@ -162,8 +164,10 @@ def _notes(verdicts: Verdicts, beside_tuned: bool) -> Iterator[str]:
         "Shown is the comparison that decided, not the average, and its 95 % interval alone, not "
         f"corrected. {GAINS} p: where it holds, that there is no gain; where it fails, that the "
         "gain is of interest; else the smaller of the two. It is the larger of the sign-flip "
-        "test's and the corrected t test's, both Holm-corrected over as many comparisons as "
-        f"“over” says: those of the claim's family by that metric. {RESOLVED}"
+        "test's and the corrected t test's, both Holm-corrected over as many tests as “over” says: "
+        "the comparisons of the claim's family by that metric, and that a gain is less than of "
+        "interest is asked of each with every smallest gain of interest that claims have for it. "
+        f"{RESOLVED}"
     )
     yield (
         f"Significant is p < {verdicts.alpha:g}: were no method better than another, at most "
@@ -264,7 +268,7 @@ def _deciding(study: Study, row: Row) -> dict[str, Item]:
         "gain": _signed(row.metric, row.gain),
         "95 % interval": _interval(row.metric, row.low, row.high),
         "p": _p(row.p),
-        "over": _over(row),
+        "over": Item("" if row.over is None else str(row.over), row.over),
         "smallest gain found": _resolved(row),
     }
 
@@ -295,8 +299,9 @@ def _rows(study: Study, claim: ClaimVerdict) -> Iterator[dict[str, Item]]:
 
 
 def _over(row: Row) -> Item:
-    """Over how many comparisons its p are corrected."""
-    return Item("" if row.comparisons is None else str(row.comparisons), row.comparisons)
+    """Over how many tests either p is corrected."""
+    both = [str(number) for number in (row.comparisons, row.questions) if number is not None]
+    return Item(", ".join(both), row.comparisons)
 
 
 def _resolved(row: Row) -> Item:

@@ -5,7 +5,8 @@ Imports neither torch nor pandas. What the paper's claims lack is in the verdict
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from autoloss.claims.measures import MEASURES
 from autoloss.claims.schema import (
@@ -15,6 +16,7 @@ from autoloss.claims.schema import (
     claimed_groups,
     claims_of,
     load_claims,
+    unmet,
 )
 from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.study.cell import Cell
@@ -38,7 +40,8 @@ def claim_notes(study: Study) -> Iterator[str]:
         if claim.origin == OWN_CLAIM and (lacks := _lacks(study, claim, groups)):
             what = "cannot hold: some of it" if asked[claim.id] else "cannot be judged: it"
             yield f"The claim '{claim.id}' {what} will not be attempted, as {lacks}."
-    yield from _undecidable(study, registry, asked)
+    attempted = [claim for claim in claims if asked[claim.id]]
+    yield from _undecidable(study, registry, attempted, asked)
 
 
 def _compared(study: Study, claim: Claim, groups: Groups) -> set[Compared]:
@@ -47,6 +50,8 @@ def _compared(study: Study, claim: Claim, groups: Groups) -> set[Compared]:
         return set()
     cells = _cells(claim, groups)
     standing = _standing(study, cells)
+    if unmet(study, claim, standing):
+        return set()
     return {
         (dataset, model, study.plain(ours), study.plain(other))
         for data, model, ours, other in claim.pairs((*claim.methods, *claim.readings))
@@ -62,6 +67,8 @@ def _lacks(study: Study, claim: Claim, groups: Groups) -> str:
         return f"it is of the {claim.protocol} protocol"
     cells = _cells(claim, groups)
     standing = _standing(study, cells)
+    if lacks := unmet(study, claim, standing):
+        return lacks
     methods = dict.fromkeys(map(study.plain, (*claim.methods, *claim.readings, *claim.others)))
     missing = [
         *(f"data for {n}" for n in claim.data if n not in {*standing, *standing.values()}),
@@ -76,54 +83,63 @@ def _lacks(study: Study, claim: Claim, groups: Groups) -> str:
 
 
 def _undecidable(
-    study: Study, registry: Registry, asked: Mapping[str, set[Compared]]
+    study: Study, registry: Registry, claims: Sequence[Claim], asked: Mapping[str, set[Compared]]
 ) -> Iterator[str]:
-    """A sentence on families in which so many seeds decide nothing, and one on those that they
-    cannot decide both ways: what holds is asked of a comparison once, what fails with each smallest
-    effect that claims have for it (`rules.decide`)."""
+    """A sentence on the claims of which so many seeds can tell nothing, or but one way.
+
+    A claim holds by all of its metrics and fails by one. What holds is asked of a comparison once,
+    what fails with each smallest effect that claims have for it (`rules.decide`).
+    """
     alpha, (pairs, name) = study.config.statistics.alpha, study.pairs
-    hold, fail = _questions(registry, asked)
-    untold, unfailing = (
-        {family: m for family, m in sizes.items() if not can_be_significant(pairs, m, alpha)}
-        for sizes in (hold, fail)
-    )
-    unfailing = {family: m for family, m in unfailing.items() if family not in untold}
-    for short, told, what in (
-        (untold, "told", ("comparison", "")),
-        (unfailing, "found not to hold", ("comparison", " with a smallest effect")),
-    ):
-        if short:
-            largest, families = max(short.values()), ", ".join(map(repr, short))
-            several = len(short) > 1
+    hold, fail = _tests(registry, claims, asked)
+    short: dict[str, dict[str, int]] = {"told": {}, "found not to hold": {}, "found to hold": {}}
+    for claim in claims:
+        metrics = [(claim.family, m) for m in claim.metrics if not MEASURES[m].counted]
+        if not metrics:
+            continue
+        holds, fails = max(hold[m] for m in metrics), min(fail[m] for m in metrics)
+        if len(metrics) < len(claim.metrics):  # by what is counted it may fail without a test
+            fails = 0
+        sizes = {"told": min(holds, fails), "found not to hold": fails, "found to hold": holds}
+        for what, size in sizes.items():
+            if not can_be_significant(pairs, size, alpha):
+                short[what][claim.id] = size
+                break
+    for what, sizes in short.items():
+        if sizes:
+            largest, some = max(sizes.values()), len({*sizes.values()}) > 1
             yield (
-                f"No claim of the famil{'ies' if several else 'y'} {families} can be {told} with "
-                f"study.{name}: {pairs}: for {largest} {what[0]}{'s' * (largest > 1)}{what[1]} by "
-                f"a metric{', as the largest has,' * several} Holm needs "
+                f"Claims that cannot be {what} with study.{name}: {pairs}: "
+                f"{_named(claims, sizes)}. Over {'as many as ' * some}{largest} "
+                f"test{'s' * (largest > 1)} by a metric Holm needs "
                 f"{seeds_needed(largest, alpha)} {name}."
             )
 
 
-def _questions(
-    registry: Registry, asked: Mapping[str, set[Compared]]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Of each family how many comparisons it has, and how many with each smallest effect: by the
-    metric that has the most."""
-    hold: dict[tuple[str, str], set[Compared]] = {}
-    fail: dict[tuple[str, str], set[tuple[Compared, float]]] = {}
-    for claim in registry.listed.claims:
-        for metric in claim.metrics:
-            if (compared := asked.get(claim.id)) and not MEASURES[metric].counted:
-                least, key = registry.minimum(claim, metric).size, (claim.family, metric)
-                hold.setdefault(key, set()).update(compared)
-                fail.setdefault(key, set()).update((one, least) for one in compared)
-    return _largest(hold), _largest(fail)
+def _tests(
+    registry: Registry, claims: Iterable[Claim], asked: Mapping[str, set[Compared]]
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Of each family and metric how many comparisons hold or not, and how many fail or not."""
+    tests = {
+        (claim.family, metric, one, registry.minimum(claim, metric).size)
+        for claim in claims
+        for metric in claim.metrics
+        for one in asked[claim.id]
+    }
+    compared = {(family, metric, one) for family, metric, one, _ in tests}
+    return Counter(key[:2] for key in compared), Counter(key[:2] for key in tests)
 
 
-def _largest(sets: Mapping[tuple[str, str], Collection[object]]) -> dict[str, int]:
-    largest: dict[str, int] = {}
-    for (family, _), members in sets.items():
-        largest[family] = max(largest.get(family, 0), len(members))
-    return largest
+def _named(claims: Iterable[Claim], ids: Collection[str]) -> str:
+    """Claims by family, or by name where the others of their family are not among them."""
+    families: dict[str, list[str]] = {}
+    for claim in claims:
+        families.setdefault(claim.family, []).append(claim.id)
+    return ", ".join(
+        f"all of '{family}'" if among == members else ", ".join(among)
+        for family, members in families.items()
+        if (among := [name for name in members if name in ids])
+    )
 
 
 def _cells(claim: Claim, groups: Groups) -> set[Cell]:

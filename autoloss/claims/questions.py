@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from autoloss.claims.measures import MEASURES
-from autoloss.claims.schema import Claim, Registry
+from autoloss.claims.schema import Claim, Registry, unmet
 from autoloss.claims.verdict import Row
 from autoloss.data.specs import dataset_names
 from autoloss.errors import RecordError
@@ -98,7 +98,7 @@ def answer(study: Study, claim: Claim, row: Row, runs: pd.DataFrame) -> Answer:
         return Answer(None, 0, f"missing: no runs of {' and '.join(claim.groups)} on {row.data}")
     if row.dataset is None:
         return Answer(None, 0, f"missing: no data set here stands for {row.data}")
-    if lacking := _lacking(study, claim, runs):
+    if lacking := unmet(study, claim, stand_ins(study, runs)):
         return Answer(None, 0, f"missing: {lacking}")
     cell = runs[(runs["dataset"] == row.dataset) & (runs["model"] == row.model)]
     pair = {method: cell[cell["method"] == method] for method in (row.ours, row.other)}
@@ -122,16 +122,6 @@ def answer(study: Study, claim: Claim, row: Row, runs: pd.DataFrame) -> Answer:
     d = differences(ours.to_numpy(), other.to_numpy(), higher_is_better=higher)
     splits = splits_of(pd.concat(pair.values()))
     return Answer(pd.Series(d, index=ours.index), len(d), splits=splits)
-
-
-def _lacking(study: Study, claim: Claim, runs: pd.DataFrame) -> str:
-    """What is only stood for here, of what the claim needs itself."""
-    here = stand_ins(study, runs)
-    own = {paper for name, paper in here.items() if study.dataset(name).is_the_papers}
-    if own.issuperset(claim.needs):
-        return ""
-    others = [f"{name} for {paper}" for name, paper in here.items() if paper in claim.needs]
-    return f"it needs {' and '.join(claim.needs)}; here stand {' and '.join(others)}"
 
 
 def _values(metric: str, part: pd.DataFrame) -> pd.Series[float]:

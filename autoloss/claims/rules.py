@@ -56,7 +56,9 @@ class Decision:
     p_fails: float
     p_worse: float
     of: int
-    """Comparisons in the family."""
+    """Comparisons in the family: over these p_holds and p_worse are corrected."""
+    questions: int
+    """These with each smallest effect of interest that claims have for them: over these p_fails."""
 
 
 def decide(tested: Sequence[Tested], alpha: float) -> list[Decision]:
@@ -69,8 +71,9 @@ def decide(tested: Sequence[Tested], alpha: float) -> list[Decision]:
     worse = _corrected(tested, lambda t: (t.key, t.zero, t.zero.gain < 0))
     fails = _corrected(tested, lambda t: ((t.key, t.minimum), t.least, t.least.gain < 0))
     sizes = Counter(family for family, _ in {(t.family, t.key) for t in tested})
+    questions = Counter(family for family, *_ in {(t.family, t.key, t.minimum) for t in tested})
     return [
-        Decision(_outcome(t, p, q, alpha), p, q, r, sizes[t.family])
+        Decision(_outcome(t, p, q, alpha), p, q, r, sizes[t.family], questions[t.family])
         for t, p, q, r in zip(tested, holds, fails, worse, strict=True)
     ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -141,7 +141,7 @@ class Registry:
         if size <= 0:
             mend = f"add `effects: {{{metric}: ...}}`, or a `published` table that has such gains"
             raise ConfigError(_where(claim, "minimum"), f"gives none for {metric}", mend)
-        return Threshold(size, f"half of the {half_of} published gain")
+        return Threshold(float(f"{size:.12g}"), f"half of the {half_of} published gain")
 
 
 def load_claims(root: Path) -> Registry:
@@ -208,6 +208,18 @@ def claims_of(study: Study, registry: Registry) -> list[Claim]:
     """
     about_it = OWN in study.kin
     return [c for c in registry.listed.claims if about_it or c.origin == OWN_CLAIM]
+
+
+def unmet(study: Study, claim: Claim, standing: Mapping[str, str]) -> str:
+    """What is only stood for, of what a claim needs itself: nothing, if that is there.
+
+    `standing` are data sets, each with the paper's that it stands for.
+    """
+    own = {paper for name, paper in standing.items() if study.dataset(name).is_the_papers}
+    if own.issuperset(claim.needs):
+        return ""
+    others = [f"{name} for {paper}" for name, paper in standing.items() if paper in claim.needs]
+    return f"it needs {' and '.join(claim.needs)}; here stand {' and '.join(others)}"
 
 
 def require_claims(study: Study) -> None:

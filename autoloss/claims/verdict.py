@@ -20,7 +20,8 @@ class Row(Strict):
     """One comparison; numbers are None where they are not to be had.
 
     `data` is the paper's data set and `dataset` ours, `published` the paper's gain, `basis` where
-    the smallest effect of interest (`minimum`) is from. What the names of numbers mean is in
+    the smallest effect of interest (`minimum`) is from. `p_holds` and `p_worse` are corrected over
+    `comparisons`, `p_fails` over `questions`. What the names of numbers mean is in
     docs/statistics.md. A row that does not decide has no outcome, and no `test_rows_error`.
     """
 
@@ -44,6 +45,7 @@ class Row(Strict):
     p_permutation: float | None = None
     p_t: float | None = None
     comparisons: int | None = None
+    questions: int | None = None
     p_holds: float | None = None
     p_fails: float | None = None
     p_worse: float | None = None
@@ -63,8 +65,18 @@ class Row(Strict):
         """The p-value that the outcome rests on; of an open comparison the smaller of two."""
         if self.p_holds is None or self.p_fails is None:
             return None
-        at = {HOLDS: self.p_holds, FAILS: self.p_fails}
-        return at.get(self.outcome, min(self.p_holds, self.p_fails))
+        return self.p_fails if self._is_of_failing else self.p_holds
+
+    @property
+    def over(self) -> int | None:
+        """Over how many tests of its family that p is corrected."""
+        return self.questions if self._is_of_failing else self.comparisons
+
+    @property
+    def _is_of_failing(self) -> bool:
+        if self.p_holds is None or self.p_fails is None or self.outcome == HOLDS:
+            return False
+        return self.outcome == FAILS or self.p_fails < self.p_holds
 
 
 class Tally(Strict):

@@ -21,7 +21,7 @@ from autoloss.layers.linear import Linear
 from autoloss.methods.autoloss import AutoLoss
 from autoloss.methods.examples import Examples
 from autoloss.methods.info import Info
-from autoloss.ops.candidates import one_hot
+from autoloss.methods.weighting import label_and_output
 from autoloss.task import Task
 
 WIDTH = 4  # of a field's embedding
@@ -58,13 +58,7 @@ class Seeing(nn.Module):
 
     def forward(self, labels: Tensor, logits: Tensor, beside: Tensor) -> Tensor:
         """Scores `[B, n]`."""
-        if self.detach:
-            logits = logits.detach()
-        if self.task.binary:
-            seen = torch.stack((labels.to(logits.dtype), logits.sigmoid()), dim=-1)
-        else:
-            truth = one_hot(labels.long(), self.task.classes).to(logits.dtype)
-            seen = torch.cat((truth, logits.softmax(dim=-1)), dim=-1)
+        seen = label_and_output(self.task, labels, logits.detach() if self.detach else logits)
         scores: Tensor = self.net(torch.cat((seen, beside), dim=-1))
         return scores
 

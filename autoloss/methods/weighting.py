@@ -38,6 +38,14 @@ class GlobalLogits(nn.Module):
         return self.scores
 
 
+def label_and_output(task: Task, labels: Tensor, logits: Tensor) -> Tensor:
+    """(y, y_hat) of each example, side by side: `[B, 2]`, or of C classes `[B, 2C]`."""
+    if task.binary:
+        return torch.stack((labels.to(logits.dtype), logits.sigmoid()), dim=-1)
+    truth = one_hot(labels.long(), task.classes).to(logits.dtype)
+    return torch.cat((truth, logits.softmax(dim=-1)), dim=-1)
+
+
 class Controller(nn.Module):
     """The controller of AutoLoss: (y, y_hat) -> scores `[B, n]` (paper §2.4, sizes of §3.3).
 
@@ -61,13 +69,7 @@ class Controller(nn.Module):
 
     def forward(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Scores `[B, n]`; their softmax is the paper's alpha."""
-        if self.detach:
-            logits = logits.detach()
-        if self.task.binary:
-            seen = torch.stack((labels.to(logits.dtype), logits.sigmoid()), dim=-1)
-        else:
-            truth = one_hot(labels.long(), self.task.classes).to(logits.dtype)
-            seen = torch.cat((truth, logits.softmax(dim=-1)), dim=-1)
+        seen = label_and_output(self.task, labels, logits.detach() if self.detach else logits)
         scores: Tensor = self.net(seen)
         return scores
 

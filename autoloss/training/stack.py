@@ -278,7 +278,8 @@ class Stack(Loop):
         over = {s for s in range(len(self.runs)) if s in self.idle or s in self.failures}
         runs = [run.refit(in_stack=True) for run in self.runs]
         report, listener = self.report, self.listener
-        return Stack(runs, state=state, report=report, idle=over, listener=listener)
+        how: dict[str, Any] = {"report": report, "listener": listener}
+        return Stack(runs, state=state, idle=over, rehearse=False, **how)
 
     def state(self) -> dict[str, Any]:
         """All that the runs need to go on with the same bits."""

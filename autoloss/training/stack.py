@@ -48,7 +48,6 @@ class Stack(Loop):
         idle: which of them are over from the start: they only fill a place.
         report: called with a line where a checkpoint is damaged, or no graph can be made.
         listener: told once a second how far the epoch is.
-        rehearse: see whether it is what its runs are alone.
 
     A run that diverges is kept in `failures`, by its place.
 
@@ -68,7 +67,6 @@ class Stack(Loop):
         report: Callable[[str], None] = lambda line: None,
         idle: Collection[int] = (),
         listener: Listener | None = None,
-        rehearse: bool = True,
     ) -> None:
         first = runs[0]
         self.runs, self.idle = list(runs), frozenset(idle)
@@ -90,8 +88,7 @@ class Stack(Loop):
         if isinstance(self.method, Parametric):
             self.method.optimizer.count_on(self.device)
         self.sources = self._sources()
-        if rehearse:
-            self._rehearse()
+        self._rehearse()
         self._begin((len(runs),))
         self.graphs = Graphs(self, Cuda(self.device), report) if self._on_gpu else None
 
@@ -139,7 +136,7 @@ class Stack(Loop):
             alone = [run.anew() for run in pair]
             losses = [rehearsal.take(run, steps) for run in alone]
             with self._refused():
-                whole = Stack([run.anew(in_stack=True) for run in pair], rehearse=False)
+                whole = _Pair([run.anew(in_stack=True) for run in pair])
                 together = rehearsal.take(whole, steps)
                 fresh = [run.anew(in_stack=True) for run in pair]
                 rehearsal.require_alike(whole, together, alone, losses, fresh)
@@ -278,8 +275,7 @@ class Stack(Loop):
         over = {s for s in range(len(self.runs)) if s in self.idle or s in self.failures}
         runs = [run.refit(in_stack=True) for run in self.runs]
         report, listener = self.report, self.listener
-        how: dict[str, Any] = {"report": report, "listener": listener}
-        return Stack(runs, state=state, idle=over, rehearse=False, **how)
+        return Stack(runs, state=state, report=report, idle=over, listener=listener)
 
     def state(self) -> dict[str, Any]:
         """All that the runs need to go on with the same bits."""
@@ -303,6 +299,19 @@ class Stack(Loop):
         self.model.load_state_dict(state["model"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+class _Pair(Stack):
+    """Two runs that rehearse for a stack; a GPU is left to that."""
+
+    def _rehearse(self) -> None:
+        """This is it."""
+
+    def _sources(self) -> dict[str, Gathered | Together]:
+        """The host makes batches when they are asked for."""
+        names = "train", "validation", "judged"
+        each = {name: [getattr(run, name) for run in self.runs] for name in names}
+        return {name: Together(batches, self.device) for name, batches in each.items()}
 
 
 def _require_declared(method: Method) -> None:

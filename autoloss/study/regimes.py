@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from autoloss.data.specs import Derived, DerivedSpec, Flips, Region
+from autoloss.data.specs import Derived, DerivedSpec, Flips, Region, dataset_names
 from autoloss.errors import ConfigError, require_known
 from autoloss.losses import LOSSES
 from autoloss.models import MODELS
@@ -171,10 +171,6 @@ class Regimes(Strict):
             return Cell(point.dataset + CLEAN, self.model, BASE)
         return Cell(point.dataset, self.model, method)
 
-    def method_of(self, cell: Cell) -> str:
-        """What a point calls a cell's method."""
-        return CLEAN_PART if cell.dataset.endswith(CLEAN) else cell.method
-
     def cells(self) -> list[Cell]:
         """All cells, each once, in the order of the points."""
         points = self.points
@@ -187,9 +183,10 @@ class Regimes(Strict):
     @cached_property
     def datasets(self) -> dict[str, DerivedSpec]:
         """The data sets that are made of others, by name."""
-        return {spec.name: spec for point in self.points for spec in self._made(point)}
+        return {spec.name: spec for point in self.points for spec in self.made(point)}
 
-    def _made(self, point: Point) -> Iterator[DerivedSpec]:
+    def made(self, point: Point) -> Iterator[DerivedSpec]:
+        """The data sets that are made for a point: with its flips, and the clean part."""
         if not point.changed:
             return
         noise, flips = point.noise, None
@@ -239,10 +236,28 @@ def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
     for point in regimes.points:
         where = f"{file}, points.{point.name}.methods"
         require_known(point.methods, [*known, *regimes.sets], "method or set", where)
+    _check_datasets(regimes, dataset_names(root), file)
     for prediction in regimes.predictions:
         for expected in prediction.expect:
             _check_expected(regimes, expected, f"{file}, predictions.{prediction.name}")
     return regimes
+
+
+def _check_datasets(regimes: Regimes, described: Collection[str], file: Path) -> None:
+    """Points are of data sets that there are, and make data sets that there are not, each its own.
+
+    Raises:
+        ConfigError: one is of an unknown one, or would take the place of another's.
+    """
+    taken = dict.fromkeys(described, "which is described by itself")
+    for point in regimes.points:
+        where = f"{file}, points.{point.name}"
+        require_known([point.data], described, "data set", f"{where}.data")
+        for made in regimes.made(point):
+            if made.name in taken:
+                problem = f"makes the data set {made.name}, {taken[made.name]}"
+                raise ConfigError(f"{where}.name", problem, "give the point another name")
+            taken[made.name] = f"which the point {point.name} makes, too"
 
 
 def _check_expected(regimes: Regimes, expected: Expectation, where: str) -> None:

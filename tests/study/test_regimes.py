@@ -199,6 +199,48 @@ def test_a_mistake_names_file_key_and_mend(project, change, parts):
         assert part in str(caught.value)
 
 
+NOISY = {"data": "clicks", "noise": {"share": 0.2, "where": "everywhere"}, "methods": ["ce"]}
+
+
+@pytest.mark.parametrize(
+    ("added", "parts"),
+    [
+        # The clean part of one, and a point by that name.
+        (
+            [NOISY | {"name": "a", "methods": ["ce", "clean_part"]}, NOISY | {"name": "a_clean"}],
+            ["points.a_clean.name", "clicks_at_a_clean", "the point a makes", "another name"],
+        ),
+        (
+            [NOISY | {"name": "a_clean"}, NOISY | {"name": "a", "methods": ["ce", "clean_part"]}],
+            ["points.a.name", "clicks_at_a_clean", "the point a_clean makes", "another name"],
+        ),
+        # A data set with a file of its own.
+        (
+            [NOISY | {"name": "own"}],
+            ["points.own.name", "clicks_at_own, which is described by itself", "another name"],
+        ),
+        ([NOISY | {"name": "b", "data": "clickz"}], ["points.b.data", "did you mean 'clicks'"]),
+    ],
+)
+def test_no_point_takes_the_place_of_another_data_set(project, tmp_path, added, parts):
+    text = (tmp_path / "configs" / "datasets" / "clicks.yaml").read_text()
+    own = text.replace("name: clicks", "name: clicks_at_own", 1)
+    (tmp_path / "configs" / "datasets" / "clicks_at_own.yaml").write_text(own)
+    with pytest.raises(ConfigError) as caught:
+        project(lambda content: content["points"].extend(added))
+    for part in ["regimes.yaml", *parts]:
+        assert part in str(caught.value)
+
+
+def test_a_point_may_end_like_a_clean_part_where_there_is_none(project):
+    both = [NOISY | {"name": "a"}, NOISY | {"name": "a_clean"}]
+    design = project(lambda content: content["points"].extend(both))
+    a, clean = design.point("a"), design.point("a_clean")
+    assert design.cell_of(clean, "ce").dataset == "clicks_at_a_clean"
+    assert not design.datasets["clicks_at_a_clean"].flips.dropped
+    assert design.cell_of(a, "ce") != design.cell_of(clean, "ce")
+
+
 def test_an_entry_is_all_that_a_point_takes(project, tmp_path):
     entry = {"name": "more", "data": "adult", "methods": ["ce", "autoloss"], "rows": 5000}
     entry["noise"] = {"share": 0.4, "where": "everywhere"}

@@ -107,6 +107,20 @@ def name_of(study: Study, method: str) -> str:
     return study.label(method)
 
 
+def is_searched(study: Study, method: str) -> bool:
+    """Whether its weights are learned or searched for, by what the method says of itself."""
+    return method != CLEAN_PART and study.entry(method).info.learns_on != "nothing"
+
+
+def is_oracle(study: Study, method: str) -> bool:
+    """Whether it is given what a search looks for: the clean labels, or weights by example."""
+    if method == CLEAN_PART:
+        return True
+    info = study.entry(method).info
+    given = info.learns_on == "nothing" and not info.frozen
+    return given and info.weights == "per example"
+
+
 def map_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     """A row for each point, method and metric: its gain over cross-entropy there.
 

@@ -228,6 +228,53 @@ def test_the_page_says_that_nothing_was_run_and_then_what_came_out(whole, tmp_pa
         assert prediction.statement in page
 
 
+def line_of(page, kind):
+    (line,) = [line for line in page.splitlines() if line.startswith(f"- **{kind}** (")]
+    return line
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """The page of the whole design's runs with these gains, by point and method."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / TABLE).parent.mkdir(parents=True)
+
+    def page(gains):
+        long = regimes_table(PLAN, runs(PLAN, gains)).long
+        (tmp_path / TABLE).write_text(long.to_csv(index=False))
+        return when_it_pays_page(tmp_path)
+
+    return page
+
+
+def test_a_search_is_what_says_that_it_learns_or_searches_and_an_oracle_what_is_given(page_of):
+    """A change of AutoLoss, one that sees features, the best mixture: all are searches."""
+    gains = {
+        ("region_20", "autoloss_under_xi_10"): 0.003,
+        ("region_20", "autoloss_seeing_under_features_ce"): 0.004,
+        ("region_40", "refined_grid"): 0.005,
+        ("region_20", "constant_under_hinge_inside"): 0.02,
+        ("clean", "refined_grid"): 0.006,
+        ("clean", "hinge"): 0.03,
+        ("positives_02", "constant_under_ranking"): 0.01,
+        ("positives_02", "focal"): 0.04,
+    }
+    page = page_of(gains)
+    flipped = line_of(page, "Labels flipped in a region")
+    found, headroom = flipped.split("Headroom: ")
+    for label, at in (("AutoLoss (ξ × 10)", 1), ("AutoLoss (seeing more) (features, upper CE)", 1)):
+        assert f"{label} +0.00" in found
+        assert f"at {at} of 1" in found.split(label)[1].split(";")[0]
+    assert "at 1 of 2" in found.split("Best mixture")[1].split(";")[0]  # where it was run
+    assert headroom.startswith("Constant (hinge in the region, CE elsewhere) +0.02")
+    assert "Constant" not in found
+    clean = line_of(page, "Clean labels")
+    assert "Best mixture +0.006" in clean
+    assert "Hinge" not in clean
+    assert clean.endswith("Headroom: no oracle was run.")
+    assert "Headroom: Constant (ranking alone) +0.01" in line_of(page, "Rare positives")
+
+
 def test_the_committed_page_is_what_the_command_prints(capsys):
     with pytest.raises(SystemExit) as done:
         app(["when-it-pays"])

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoloss.errors import RecordError
 from autoloss.report.escape import markdown
 from autoloss.report.fidelity import REFERENCE
 from autoloss.report.frames import parts_of, read_csv, rows_of
 from autoloss.report.regimes import FAILED, HELD, OPEN, is_oracle, is_searched, said
+from autoloss.study import identity
 from autoloss.study.regimes import Point
 from autoloss.study.study import Study
 
@@ -30,12 +32,21 @@ judged is in [statistics.md](statistics.md#where-loss-search-pays).
 
 
 def when_it_pays_page(root: Path) -> str:
-    """The page, of the project at `root`."""
+    """The page, of the project at `root`.
+
+    Raises:
+        RecordError: the committed table is of another design.
+    """
     study = Study.load({}, root)
     file = root / TABLE
     if not file.exists():
         return "\n".join([INTRODUCTION, *_not_yet(study)]) + "\n"
     table = read_csv(file)
+    if "design" not in table or (table["design"] != identity.design_key(study)).any():
+        problem = "was made of another design than configs/regimes.yaml is now"
+        mend = "undo what was changed there, a sentence of a prediction too; or run `snakemake "
+        mend += "--cores all regimes`, then `autoloss reference`: what has its run is not run again"
+        raise RecordError(str(TABLE), problem, mend)
     gains = table[(table["part"] == "map") & (table["metric"] == "auc")]
     gains = gains.astype({"significant": bool})
     predicted = table[table["part"] == "prediction"]
@@ -75,7 +86,8 @@ def _decisions(study: Study, gains: pd.DataFrame) -> Iterator[str]:
         rows = gains[gains["point"].isin(points)]
         if rows.empty:
             continue
-        yield f"- **{kind}** ({len(points)} points): {_winners(study, rows)} {_headroom(study, rows)}"
+        found = f"{_winners(study, rows)} {_headroom(study, rows)}"
+        yield f"- **{kind}** ({len(points)} points): {found}"
     yield ""
 
 

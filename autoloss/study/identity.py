@@ -128,6 +128,11 @@ def report_key(study: Study) -> str:
     return _hash([config, methods, files, design, report_code()])
 
 
+def design_key(study: Study) -> str:
+    """Hash of all that the regimes' design says, predictions and their wording too."""
+    return _hash(study.regimes.model_dump(mode="json"))
+
+
 def _hash(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from autoloss.cli import app
+from autoloss.errors import RecordError
 from autoloss.report.figures import render
 from autoloss.report.figures.regimes import draw
 from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, predictions_frame
@@ -273,6 +274,36 @@ def test_a_search_is_what_says_that_it_learns_or_searches_and_an_oracle_what_is_
     assert "Hinge" not in clean
     assert clean.endswith("Headroom: no oracle was run.")
     assert "Headroom: Constant (ranking alone) +0.01" in line_of(page, "Rare positives")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("neither reading of AutoLoss gains", "no reading of AutoLoss gains"),
+        ("  - name: l2rw_gains\n", "  - name: l2rw_gains_much\n"),
+        ("name: region_05,", "name: region_five,"),
+        ("noise: {share: 0.05, where: region}, ", "noise: {share: 0.06, where: region}, "),
+        ("label: ξ × 10\n", "label: ξ tenfold\n"),
+    ],
+)
+def test_the_page_refuses_a_table_of_another_design(whole, tmp_path, old, new):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / TABLE).parent.mkdir(parents=True)
+    (tmp_path / TABLE).write_text(whole.long.to_csv(index=False))
+    assert "## Predictions: " in when_it_pays_page(tmp_path)
+    file = tmp_path / "configs" / "regimes.yaml"
+    text = file.read_text()
+    file.write_text(f"# Another remark.\n{text}")
+    assert "## Predictions: " in when_it_pays_page(tmp_path)
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(RecordError, match=r"of another design.*\n.*snakemake --cores all regimes"):
+        when_it_pays_page(tmp_path)
+    # One of before tables said of which design they are.
+    file.write_text(text)
+    (tmp_path / TABLE).write_text(whole.long.drop(columns="design").to_csv(index=False))
+    with pytest.raises(RecordError, match="of another design"):
+        when_it_pays_page(tmp_path)
 
 
 def test_the_committed_page_is_what_the_command_prints(capsys):

@@ -13,6 +13,7 @@ from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, name_of, predictions_frame
 from autoloss.report.table import Grid, Item, Table, number, plain_columns
 from autoloss.report.tables._methods import protocol_note, split_notes
+from autoloss.study import identity
 from autoloss.study.regimes import BASE
 from autoloss.study.study import Study
 
@@ -37,6 +38,7 @@ def regimes_table(study: Study, index: pd.DataFrame) -> Table:
     parts = [predicted.assign(part="prediction"), every.assign(part="map")]
     notes = [protocol_note(study), *_notes(study, gains, predicted), *split_notes(index)]
     long = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    long["design"] = identity.design_key(study)  # a page beside it must be of the same
     return Table(TITLE, grids, notes, long, lead=_lead(predicted))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -203,6 +204,44 @@ def test_the_table_has_every_prediction_and_every_point(whole):
     assert gained["L2RW"][3] == "1"
     assert "\\begin{tabular}" in to_latex(whole, "regimes")
     assert {*whole.long["part"]} == {"map", "prediction"}
+
+
+def shown(table):
+    """Of every gain in the table's grids of them, how often it is there: by method and place."""
+    seen = Counter()
+    for grid in table.grids:
+        if not grid.caption.startswith("Gain over CE, AUC, "):
+            continue
+        assert grid.rows
+        assert grid.columns
+        for name, *items in grid.rows:
+            texts = [item.text for item in items]
+            if grid.corner == "method":
+                seen[name.text, texts[0], texts[1]] += texts[2] != "–"
+            else:
+                data = grid.caption.rpartition(", ")[2]
+                for (_, method), text in zip(grid.columns, texts, strict=True):
+                    seen[method, data, name.text] += text != "–"
+    return +seen
+
+
+def test_every_gain_that_was_run_is_in_the_table_once(whole):
+    gains = whole.long[(whole.long["part"] == "map") & (whole.long["metric"] == "auc")]
+    places = zip(gains["label"], gains["data"], gains["what"], strict=True)
+    assert shown(whole) == Counter(places)
+    assert ("AutoLoss (ξ × 10)", "clicks") in {place[:2] for place in shown(whole)}
+
+
+def test_one_point_alone_has_its_methods_in_the_list():
+    point = next(p for p in PLAN.regimes.points if p.name == "region_40")
+    study = with_design(points=(point,), predictions=(expecting(at=("region_40",), above=0.0),))
+    table = regimes_table(study, runs(study, {("region_40", "l2rw"): -0.002}))
+    assert len(shown(table)) == len(PLAN.regimes.run_at(point)) - 1
+    listed = {row[0].text: row for row in table.grids[-1].rows}
+    assert listed["L2RW"][1].text == "clicks"
+    assert listed["L2RW"][3].text.startswith("-0.002")
+    assert listed["L2RW"][3].bold
+    assert not listed["SLF-style"][3].bold
 
 
 def test_the_figure_is_drawn_from_its_csv_alone(whole):

@@ -84,16 +84,27 @@ def _by_method(gains: pd.DataFrame) -> Grid:
 
 
 def _maps(study: Study, gains: pd.DataFrame) -> Iterator[Grid]:
-    """A grid for each data set: a row per point, a column for each method that several have."""
-    for data, rows in parts_of(gains, "data"):
-        methods = [m for m, part in parts_of(rows, "method") if len(part) > 1 or len(rows) == 1]
+    """Every gain: for each data set a grid of points by the methods that several of them have, then
+    a list of those of a method at the only point of a data set where it was run.
+    """
+    points = gains.groupby(["data", "method"])["point"].transform("count")
+    heading = f"Gain over CE, {METRICS[SHOWN].label}"
+    for data, rows in parts_of(gains[points > 1], "data"):
+        methods = [*dict.fromkeys(rows["method"])]
         body = []
         for _, part in parts_of(rows, "point"):
             by_method = {row["method"]: row for row in rows_of(part)}
             items = [_gain(by_method.get(method, {})) for method in methods]
             body.append([Item(part["what"].iloc[0]), *items])
         columns = plain_columns(*(name_of(study, method) for method in methods))
-        yield Grid(f"Gain over CE, {METRICS[SHOWN].label}, {data}", "point", columns, body)
+        yield Grid(f"{heading}, {data}", "point", columns, body)
+    body = [
+        [Item(row["label"]), Item(row["data"]), Item(row["what"]), _interval(row)]
+        for row in rows_of(gains[points == 1])
+    ]
+    if body:
+        columns = plain_columns("data", "point", "gain")
+        yield Grid(f"{heading}, of methods run at one point of a data set", "method", columns, body)
 
 
 def _gain(row: dict[str, Any]) -> Item:
@@ -106,7 +117,8 @@ def _gain(row: dict[str, Any]) -> Item:
 def _interval(row: dict[str, Any]) -> Item:
     if pd.isna(row["mean"]):
         return Item("–")
-    return Item(f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]", row["mean"])
+    text = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+    return Item(text, row["mean"], bold=bool(row.get("significant")))
 
 
 def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterator[str]:

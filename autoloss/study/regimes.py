@@ -19,7 +19,7 @@ from autoloss.errors import ConfigError, require_known
 from autoloss.losses import LOSSES
 from autoloss.models import MODELS
 from autoloss.names import two_alike
-from autoloss.strict import Number, Strict, load_yaml
+from autoloss.strict import Number, Strict, load_yaml, mistake
 from autoloss.study.cell import Cell
 from autoloss.study.variants import Change, Word, load_sensitivity
 
@@ -78,7 +78,10 @@ class Point(Strict):
     @model_validator(mode="after")
     def _rows_for_positives(self) -> Point:
         if self.positives is not None and self.rows is None:
-            raise ValueError("positives is the share among `rows`: give these, too")
+            mend = "add rows: as many as that share is to be of"
+            raise mistake(
+                "positives is the share among `rows`, which are not given", mend, "positives"
+            )
         return self
 
 
@@ -100,10 +103,24 @@ class Expectation(Strict):
 
     @model_validator(mode="after")
     def _can_fail(self) -> Expectation:
-        if (self.over is None) == (self.candidate is None):
-            raise ValueError("give `over`, a method, or `candidate`, a loss, and not both")
-        if (self.above is None) == (self.below is None):
-            raise ValueError("give `above` or `below`, and not both: else it could not fail")
+        if self.over is None and self.candidate is None:
+            mend = "add over, a method (of its gain), or candidate, a loss (of its weight)"
+            raise mistake("it does not say of what", mend)
+        if self.over is not None and self.candidate is not None:
+            problem = "over is of a gain, and candidate of a weight"
+            raise mistake(problem, "leave one out, and write two expectations for both", "over")
+        if self.candidate is not None and "metric" in self.model_fields_set:
+            problem = "metric is of a gain; a candidate's weight has none"
+            raise mistake(problem, "leave it out", "metric")
+        if self.over == self.of or (self.than is not None and self.than in self.at):
+            key = "over" if self.over == self.of else "than"
+            raise mistake("is compared with itself", "name another", key)
+        if self.above is None and self.below is None:
+            problem = "without `above` or `below` it could not fail"
+            raise mistake(problem, "add one, with a number")
+        if self.above is not None and self.below is not None:
+            problem = "of above and below one can be tested"
+            raise mistake(problem, "leave one out, and write two expectations for both", "below")
         return self
 
     @property
@@ -145,15 +162,32 @@ class Regimes(Strict):
     def _names_are_distinct(self) -> Regimes:
         for what in ("changes", "points", "predictions"):
             names = [entry.name for entry in getattr(self, what)]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{what} has {', '.join(twice)} twice")
-        if alike := two_alike({change.name: change.label for change in self.changes}):
-            raise ValueError(f"the changes {' and '.join(alike)} have one label")
-        for point in self.points:
+            for k, name in enumerate(names):
+                if name in names[:k]:
+                    problem = f"{what} has {name} twice"
+                    raise mistake(problem, "give this one another name", f"{what}.{k}.name")
+        labels = {change.name: change.label for change in self.changes}
+        if alike := two_alike(labels):
+            k = [*labels].index(alike[1])
+            problem = f"the changes {' and '.join(alike)} have one label"
+            raise mistake(problem, "give this one another label", f"changes.{k}.label")
+        return self
+
+    @model_validator(mode="after")
+    def _points_can_be_made(self) -> Regimes:
+        for k, point in enumerate(self.points):
             if point.noise and point.noise.where == "region" and point.data not in self.regions:
-                raise ValueError(f"regions has none of {point.data}, which {point.name} needs")
-            if CLEAN_PART in self.run_at(point) and not point.noise:
-                raise ValueError(f"{point.name} flips no label: there is no {CLEAN_PART} of it")
+                problem = f"regions has none of {point.data}, which {point.name} needs"
+                mend = f"add `{point.data}: {{field: ..., ids: [...]}}`, or write where: everywhere"
+                raise mistake(problem, mend, "regions")
+            run = self.run_at(point)
+            if CLEAN_PART in run and not point.noise:
+                problem = f"{point.name} flips no label: there is no {CLEAN_PART} of it"
+                mend = f"take {CLEAN_PART} out, or the set that has it; or give the point `noise`"
+                raise mistake(problem, mend, f"points.{k}.methods")
+            if BASE not in run:
+                problem = f"{point.name} lacks {BASE}, over which all gains there are"
+                raise mistake(problem, f"add {BASE}", f"points.{k}.methods")
         return self
 
     def run_at(self, point: Point) -> list[str]:
@@ -239,7 +273,7 @@ def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
     _check_datasets(regimes, dataset_names(root), file)
     for prediction in regimes.predictions:
         for expected in prediction.expect:
-            _check_expected(regimes, expected, f"{file}, predictions.{prediction.name}")
+            _check_expected(regimes, expected, known, f"{file}, predictions.{prediction.name}")
     return regimes
 
 
@@ -260,16 +294,23 @@ def _check_datasets(regimes: Regimes, described: Collection[str], file: Path) ->
             taken[made.name] = f"which the point {point.name} makes, too"
 
 
-def _check_expected(regimes: Regimes, expected: Expectation, where: str) -> None:
+def _check_expected(
+    regimes: Regimes, expected: Expectation, methods: Collection[str], where: str
+) -> None:
     """What is expected can be looked up: its points are there, and its methods are run there."""
-    places = [*expected.at, *([expected.than] if expected.than else [])]
-    require_known(places, [point.name for point in regimes.points], "point", f"{where}, key 'at'")
+    places = [*(("at", name) for name in expected.at)]
+    places += [("than", expected.than)] if expected.than else []
+    for key, name in places:
+        require_known([name], [p.name for p in regimes.points], "point", f"{where}, key '{key}'")
     if expected.candidate is not None:
         require_known([expected.candidate], LOSSES, "loss", f"{where}, key 'candidate'")
-    for name in places:
+    named = [(key, name) for key in ("of", "over") if (name := getattr(expected, key)) is not None]
+    for key, method in named:
+        require_known([method], methods, "method", f"{where}, key '{key}'")
+    for _, name in places:
         run = regimes.run_at(regimes.point(name))
-        for key, method in (("of", expected.of), ("over", expected.over)):
-            if method is not None and method not in run:
+        for key, method in named:
+            if method not in run:
                 problem = f"is of {method}, which is not run at {name}"
                 mend = f"add it to the methods of {name}, or name another point"
                 raise ConfigError(f"{where}, key '{key}'", problem, mend)

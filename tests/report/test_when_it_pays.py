@@ -216,8 +216,8 @@ def shown(table):
         assert grid.columns
         for name, *items in grid.rows:
             texts = [item.text for item in items]
-            if grid.corner == "method":
-                seen[name.text, texts[0], texts[1]] += texts[2] != "–"
+            if "at one point" in grid.caption:
+                seen[texts[1], texts[0], name.text] += texts[2] != "–"
             else:
                 data = grid.caption.rpartition(", ")[2]
                 for (_, method), text in zip(grid.columns, texts, strict=True):
@@ -237,8 +237,8 @@ def test_one_point_alone_has_its_methods_in_the_list():
     study = with_design(points=(point,), predictions=(expecting(at=("region_40",), above=0.0),))
     table = regimes_table(study, runs(study, {("region_40", "l2rw"): -0.002}))
     assert len(shown(table)) == len(PLAN.regimes.run_at(point)) - 1
-    listed = {row[0].text: row for row in table.grids[-1].rows}
-    assert listed["L2RW"][1].text == "clicks"
+    listed = {row[2].text: row for row in table.grids[-1].rows}
+    assert listed["L2RW"][0].text == point.label
     assert listed["L2RW"][3].text.startswith("-0.002")
     assert listed["L2RW"][3].bold
     assert not listed["SLF-style"][3].bold

@@ -156,13 +156,34 @@ def first(content, part, name):
             lambda c: c["points"][1]["noise"].update(parts=["test"]),
             ["points.1.noise.parts.0", "known: train, validation"],
         ),
-        (lambda c: c["points"].append(c["points"][0]), ["points has clean twice"]),
+        (
+            lambda c: c["points"].append(c["points"][0]),
+            ["key 'points.28.name'", "points has clean twice", "another name"],
+        ),
+        (
+            lambda c: c["changes"][1].update(label="ranking alone"),
+            ["key 'changes.1.label'", "ranking and ce_ranking have one label", "another label"],
+        ),
+        (
+            lambda c: c["points"][0].update(methods=["autoloss"]),
+            ["key 'points.0.methods'", "clean lacks ce", "add ce"],
+        ),
+        (
+            lambda c: c["points"][22].update(positives=0.5),
+            ["key 'points.22.positives'", "share among `rows`", "add rows"],
+        ),
         (
             lambda c: c["points"][0].update(methods=["ce", "autolos"]),
             ["points.clean.methods", "did you mean 'autoloss'"],
         ),
-        (lambda c: c["points"][0]["methods"].append("clean_part"), ["flips no label"]),
-        (lambda c: c["regions"].pop("adult"), ["regions has none of adult"]),
+        (
+            lambda c: c["points"][0]["methods"].append("clean_part"),
+            ["key 'points.0.methods'", "flips no label", "take clean_part out"],
+        ),
+        (
+            lambda c: c["regions"].pop("adult"),
+            ["key 'regions'", "regions has none of adult", "add `adult: {field: ..., ids: [...]}`"],
+        ),
         (lambda c: c["sets"].update(ce=["ce"]), ["key 'sets'", "is a method"]),
         (lambda c: c["sets"]["meta"].append("l2rv"), ["sets.meta", "did you mean 'l2rw'"]),
         (
@@ -175,9 +196,40 @@ def first(content, part, name):
         ),
         (
             lambda c: c["predictions"][0]["expect"][0].update(below=0.9),
-            ["above", "below", "could not fail"],
+            ["key 'predictions.0.expect.0.below'", "one can be tested", "leave one out"],
         ),
-        (lambda c: c["predictions"][0]["expect"][0].update(over="ce"), ["over", "candidate"]),
+        (
+            lambda c: c["predictions"][0]["expect"][0].pop("above"),
+            ["key 'predictions.0.expect.0'", "could not fail", "add one"],
+        ),
+        (
+            lambda c: c["predictions"][0]["expect"][0].update(over="ce"),
+            ["key 'predictions.0.expect.0.over'", "candidate of a weight", "leave one out"],
+        ),
+        (
+            lambda c: c["predictions"][0]["expect"][0].pop("candidate"),
+            ["key 'predictions.0.expect.0'", "does not say of what", "add over"],
+        ),
+        (
+            lambda c: c["predictions"][0]["expect"][0].update(metric="auc"),
+            ["key 'predictions.0.expect.0.metric'", "weight has none", "leave it out"],
+        ),
+        (
+            lambda c: first(c, "predictions", "headroom")["expect"][0].update(of="ce"),
+            ["expect.0.over'", "compared with itself"],
+        ),
+        (
+            lambda c: first(c, "predictions", "headroom")["expect"][0].update(than="region_20"),
+            ["expect.0.than'", "compared with itself"],
+        ),
+        (
+            lambda c: first(c, "predictions", "headroom")["expect"][0].update(than="region_15"),
+            ["predictions.headroom, key 'than'", "did you mean 'region_10'"],
+        ),
+        (
+            lambda c: first(c, "predictions", "headroom")["expect"][0].update(over="cee"),
+            ["predictions.headroom, key 'over'", "did you mean 'ce'"],
+        ),
         (
             lambda c: c["predictions"][0]["expect"][0].update(at=["claen"]),
             ["predictions.smallest_value", "did you mean 'clean'"],

@@ -99,12 +99,12 @@ def _maps(study: Study, gains: pd.DataFrame) -> Iterator[Grid]:
         columns = plain_columns(*(name_of(study, method) for method in methods))
         yield Grid(f"{heading}, {data}", "point", columns, body)
     body = [
-        [Item(row["label"]), Item(row["data"]), Item(row["what"]), _interval(row)]
+        [Item(row["what"]), Item(row["data"]), Item(row["label"]), _interval(row)]
         for row in rows_of(gains[points == 1])
     ]
     if body:
-        columns = plain_columns("data", "point", "gain")
-        yield Grid(f"{heading}, of methods run at one point of a data set", "method", columns, body)
+        columns = plain_columns("data", "method", "gain")
+        yield Grid(f"{heading}, of methods run at one point of a data set", "point", columns, body)
 
 
 def _gain(row: dict[str, Any]) -> Item:

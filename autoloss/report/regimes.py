@@ -234,7 +234,8 @@ def _found(runs: Runs, prediction: Prediction, expected: Expectation) -> Iterato
         methods = [method for method in (expected.of, expected.over) if method is not None]
         cells = [design.cell_of(point, method) for point in points for method in methods]
         found = None
-        if all(cell in runs.cells for cell in cells):
+        weight = WEIGHT + (expected.candidate or "")  # of no run where the study has none such
+        if all(c in runs.cells for c in cells) and (expected.over or weight in runs.index):
             values = [_value(runs, expected, point) for point in points]
             value = values[0] if len(values) == 1 else (values[0] - values[1]).dropna()
             found = runs.against(value, expected.bound, *cells)

@@ -21,6 +21,7 @@ from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.study import identity
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
+from autoloss.study.planned_regimes import check_regimes
 from autoloss.study.study import Study
 
 GRID_TIMES = 3  # that the tuned protocol can try a point of the grid, in the mean
@@ -280,6 +281,7 @@ def _check_descriptions(study: Study) -> None:
     of_regimes = {name for change in study.regimes.changes for name in change.variants()}
     for method in study.variants.keys() - of_regimes:  # these are left out where they do not fit
         study.varied(method)
+    check_regimes(study)
     _check_pairs(study, datasets)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"

@@ -186,6 +186,12 @@ def test_where_a_run_failed_nothing_is_said():
     assert [*predictions_frame(study, index)["outcome"]] == [OPEN]
 
 
+def test_of_a_candidate_that_the_study_has_not_nothing_is_said():
+    study = with_design(predictions=(expecting(over=None, candidate="focal", above=0.5),))
+    index = runs(study, {}).drop(columns="weight_focal")
+    assert [*predictions_frame(study, index)["outcome"]] == [OPEN]
+
+
 @pytest.fixture(scope="module")
 def whole():
     """The table of the whole design's runs."""

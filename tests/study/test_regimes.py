@@ -251,6 +251,105 @@ def test_a_mistake_names_file_key_and_mend(project, change, parts):
         assert part in str(caught.value)
 
 
+def setting(name, over):
+    return lambda content: first(content, "changes", name).update(set=over)
+
+
+CONSTANT = {"weights": [0.0, 0.0, 0.0, 1.0], "inside": [0.0, 0.0, 1.0, 0.0]}
+SEGMENT = {"field": "segment"}
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        # A change sets what there is not.
+        (
+            setting("xi_10", {"methods": {"autoloss": {"xi_over_lrr": 10.0}}}),
+            ["changes.xi_10.set: methods.autoloss.xi_over_lrr", "did you mean 'xi_over_lr'"],
+        ),
+        (
+            setting("xi_10", {"methods": {"autolos": {"xi_over_lr": 10.0}}}),
+            ["changes.xi_10.set", "there is no method 'autolos'", "did you mean 'autoloss'"],
+        ),
+        (
+            setting("by_chance", {"losses": {"normalize": "chance"}}),
+            ["changes.by_chance.set", "losses.normalize", "did you mean 'normalise'"],
+        ),
+        (
+            setting("ranking", {"methods": {"constant": {"weights": [0.5, 0.5]}}}),
+            ["changes.ranking.set: methods.constant.weights", "give 4 weights"],
+        ),
+        # A region, or a field, is none of the data set.
+        (
+            lambda c: c["regions"]["adult"].update(field="sexx"),
+            ["regions: there is no field of adult 'sexx'", "did you mean 'sex'"],
+        ),
+        (
+            lambda c: c["regions"]["clicks"].update(ids=[4]),
+            ["regions: names the ids [4] of segment of clicks", "to 3"],
+        ),
+        (
+            lambda c: c["regions"].update(clickz=c["regions"]["clicks"]),
+            ["regions: there is no data set 'clickz'", "did you mean 'clicks'"],
+        ),
+        (
+            lambda c: first(c, "points", "ml_region_40")["methods"].append("regional"),
+            [
+                "points.ml_region_40.methods, constant_under_hinge_inside",
+                "there is no field of ml100k-ctr 'segment'",
+            ],
+        ),
+        (
+            setting(
+                "half_inside",
+                {"methods": {"constant": CONSTANT | {"field": "segment", "ids": [7]}}},
+            ),
+            ["constant_under_half_inside: names the ids [7] of segment of clicks", "to 3"],
+        ),
+        (
+            setting("half_inside", {"methods": {"constant": CONSTANT | SEGMENT}}),
+            ["constant_under_half_inside: names the ids [] of segment of clicks", "one or more"],
+        ),
+        # What a point asks cannot be made of its data set.
+        (
+            lambda c: c["points"].append(NOISY | {"name": "five", "data": "ml100k"}),
+            ["points.five.data: ml100k has 5 classes", "two classes"],
+        ),
+        # A prediction about a weight that is given, or that there is not.
+        (
+            lambda c: c["predictions"][0]["expect"][0].update(of="ce"),
+            ["predictions.smallest_value.expect.0.of", "cannot fail", "learns or searches"],
+        ),
+        (
+            lambda c: c["predictions"][0]["expect"][0].update(of="clean_part", at=["region_20"]),
+            ["predictions.smallest_value.expect.0.of", "weights of clean_part are given"],
+        ),
+        (
+            lambda c: c["predictions"][0]["expect"][0].update(candidate="ranking"),
+            [
+                "predictions.smallest_value.expect.0.candidate",
+                "there is no candidate of autoloss 'ranking'",
+                "known: ce, focal, hinge, kl",
+            ],
+        ),
+    ],
+)
+def test_what_no_run_of_the_design_could_do_is_refused_when_it_is_planned(
+    project, tmp_path, change, parts
+):
+    project(change)
+    with pytest.raises(ConfigError) as caught:
+        plan_study([], [], tmp_path)
+    for part in ["regimes.yaml", *parts]:
+        assert part in str(caught.value)
+
+
+def test_what_a_users_own_candidates_do_not_allow_of_the_design_is_no_mistake():
+    study = plan_study([], ["losses={'candidates': ['hinge', 'kl', 'ce']}"], ROOT)
+    assert "constant_under_hinge_inside" in study.misfits
+    assert "autoloss_under_small_ce" not in study.misfits
+
+
 NOISY = {"data": "clicks", "noise": {"share": 0.2, "where": "everywhere"}, "methods": ["ce"]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -125,6 +126,7 @@ def test_the_plan_counts_its_runs_and_hours_before_anything_is_there(tmp_path, m
     assert stages["prepare"] == len(names | {"clicks"})  # the base is in no cell of its own
     rows = {data["data_set"]: data["rows"] for data in found["data"]}
     assert rows["clicks_at_rows_10k"] == 10_000
+    assert {*found["downloads"]} == {"adult", "movielens-100k"}  # clicks are made up, not downloaded
 
 
 @pytest.fixture
@@ -401,6 +403,27 @@ def test_an_entry_is_all_that_a_point_takes(project, tmp_path):
     assert [cell.method for cell in cells] == ["ce", "autoloss"]
     assert study.dataset("adult_at_more").derived.flips.share == 0.4
     assert "adult_at_more" in study.known_datasets
+
+
+def test_what_the_recipe_shows_is_an_entry_of_this_design_as_it_is(project, tmp_path):
+    text = (ROOT / "docs" / "extending.md").read_text().split("## A point of the map")[1]
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text.split("\n## ")[0], re.M | re.S)
+    (point, change), (prediction,) = map(yaml.safe_load, blocks)
+    point["methods"].append("autoloss_ce_under_slow")
+
+    def add(content):
+        for part, entry in (("points", point), ("changes", change), ("predictions", prediction)):
+            content[part].append(entry)
+
+    project(add)
+    study = plan_study([], [], tmp_path)
+    assert Cell("adult_at_adult_everywhere_20", "deepfm", "autoloss_ce_under_slow") in (
+        study.cells("regimes")
+    )
+    assert not study.misfits
+    # "Does not gain" is of what this many seeds can show, as in all predictions of the design.
+    bounds = {e.below for p in DESIGN.predictions for e in p.expect if e.over and e.below}
+    assert {entry["below"] for entry in prediction["expect"]} == bounds == {0.005}
 
 
 def test_losses_of_pairs_are_refused_where_a_data_set_has_more_classes():

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, require_known
-from autoloss.methods.options import options_of
+from autoloss.methods.options import idle_of, options_of
 from autoloss.study.regimes import CLEAN_PART, Expectation
 from autoloss.study.study import Study
 
@@ -36,16 +36,28 @@ def check_regimes(study: Study) -> None:
 
 
 def _check_changes(study: Study, shipped: Study, file: str) -> None:
-    """What a study cannot have of the changes, it could as it is shipped."""
+    """As the study is shipped, each change can be had, and changes something of its methods."""
     for change in study.regimes.changes:
-        for name in change.variants().keys() & study.misfits.keys():
+        where = f"{file}, changes.{change.name}.set"
+        for name, variant in change.variants().items():
             try:
-                shipped.varied(name).settings(name)
+                settings = shipped.varied(name).settings(name)
             except ConfigError as error:
+                if name not in study.misfits:
+                    continue  # it is made for what this study has
                 problem = f"{error.where}: {error.problem}"
+                raise ConfigError(where, problem, error.mend) from None
+            idle = idle_of(study.entry(name).info, settings["method"])
+            if dead := idle.keys() & change.set.get("methods", {}).get(variant.base, {}).keys():
+                key = min(dead)
+                mend = f"leave {key} out, or change what makes it so"
                 raise ConfigError(
-                    f"{file}, changes.{change.name}.set", problem, error.mend
-                ) from None
+                    where, f"{key} of {variant.base} has no effect: {idle[key]}", mend
+                )
+            if settings == shipped.settings(variant.base):
+                problem = f"changes nothing of {variant.base}"
+                mend = f"write keys that do, as `methods: {{{variant.base}: {{...}}}}`, or take "
+                raise ConfigError(where, problem, f"{mend}{variant.base} out of `methods`")
 
 
 def _check_data(study: Study, file: str) -> None:

@@ -126,7 +126,10 @@ def test_the_plan_counts_its_runs_and_hours_before_anything_is_there(tmp_path, m
     assert stages["prepare"] == len(names | {"clicks"})  # the base is in no cell of its own
     rows = {data["data_set"]: data["rows"] for data in found["data"]}
     assert rows["clicks_at_rows_10k"] == 10_000
-    assert {*found["downloads"]} == {"adult", "movielens-100k"}  # clicks are made up, not downloaded
+    assert {*found["downloads"]} == {
+        "adult",
+        "movielens-100k",
+    }  # clicks are made up, not downloaded
 
 
 @pytest.fixture
@@ -258,7 +261,7 @@ def setting(name, over):
 
 
 CONSTANT = {"weights": [0.0, 0.0, 0.0, 1.0], "inside": [0.0, 0.0, 1.0, 0.0]}
-SEGMENT = {"field": "segment"}
+SEGMENT, DIRECT = {"field": "segment"}, {"hypergradient": "direct"}
 
 
 @pytest.mark.parametrize(
@@ -280,6 +283,17 @@ SEGMENT = {"field": "segment"}
         (
             setting("ranking", {"methods": {"constant": {"weights": [0.5, 0.5]}}}),
             ["changes.ranking.set: methods.constant.weights", "give 4 weights"],
+        ),
+        # It changes nothing: another method's option, or one without effect.
+        (
+            setting("each_step", {"methods": {"autoloss": {"every": 1}}}),
+            ["changes.each_step.set: changes nothing of autoloss_ce", "autoloss_ce out of"],
+        ),
+        (
+            setting(
+                "xi_10", {"methods": {"autoloss": {"hypergradient": "direct", "xi_over_lr": 9.0}}}
+            ),
+            ["changes.xi_10.set: xi_over_lr of autoloss has no effect", "leave xi_over_lr out"],
         ),
         # A region, or a field, is none of the data set.
         (

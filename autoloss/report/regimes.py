@@ -198,6 +198,7 @@ def predictions_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     runs = Runs(study, index)
     rows = [row for p in study.regimes.predictions for e in p.expect for row in _found(runs, p, e)]
     frame = pd.DataFrame(rows).reindex(columns=[*PREDICTED_COLUMNS, "ahead"])
+    frame = frame.astype(dict.fromkeys((*TESTS, "ahead"), float))  # of none they are no numbers
     alpha, ahead = study.config.statistics.alpha, frame["ahead"]
     shown = (frame[[*TESTS]] < alpha).all(axis=1)
     frame["outcome"] = np.select([shown & (ahead > 0), ahead < 0], [HELD, FAILED], OPEN)
@@ -210,6 +211,7 @@ def predictions_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
         }
         for name, part in parts_of(frame, "prediction")
     ).reindex(columns=["prediction", *TESTS, "held", "failed"])
+    whole = whole.astype({"held": bool, "failed": bool})
     _correct(whole, whole.index)
     held = whole["held"] & (whole[[f"{p}_holm" for p in TESTS]] < alpha).all(axis=1)
     whole["as_a_whole"] = np.select([whole["failed"], held], [FAILED, HELD], OPEN)

@@ -22,6 +22,7 @@ from autoloss.study import identity
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
 from autoloss.study.planned_regimes import check_regimes
+from autoloss.study.regimes import BASE
 from autoloss.study.study import Study
 
 GRID_TIMES = 3  # that the tuned protocol can try a point of the grid, in the mean
@@ -80,7 +81,9 @@ def notes(study: Study) -> list[str]:
 
 
 def _misfits(study: Study) -> list[str]:
-    """A sentence on what the regimes cannot have of this study, if there is any."""
+    """Sentences on what the regimes cannot have of this study, if there is any."""
+    if study.regimes.points and not study.takes(BASE):
+        return [f"regimes has no gains: they are over {BASE}, which study.methods has not."]
     if not study.misfits:
         return []
     name, why = next(iter(study.misfits.items()))

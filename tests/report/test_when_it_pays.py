@@ -250,6 +250,19 @@ def test_one_point_alone_has_its_methods_in_the_list():
     assert not listed["SLF-style"][3].bold
 
 
+def test_a_design_without_predictions_has_its_gains_and_a_study_without_ce_says_so():
+    study = with_design()
+    index = runs(study, {})
+    table = regimes_table(study, index)
+    assert len(shown(table)) == len(index.groupby(["dataset", "method"])) - len(POINTS)
+    assert "Of 0 predictions" in table.lead
+    expected = with_design(predictions=(expecting(above=0.0),))
+    table = regimes_table(expected, index[index["method"] != "ce"])
+    assert [grid.caption for grid in table.grids] == ["Predictions"]
+    assert not regimes_table(study, index[index["method"] != "ce"]).grids
+    assert "There is no gain: they are over CE, which this study has not." in table.notes
+
+
 def test_the_figure_is_drawn_from_its_csv_alone(whole):
     frame = whole.long[whole.long["part"] == "map"]
     pictures = render("regimes", frame.to_csv(index=False))

@@ -106,6 +106,8 @@ def test_a_study_of_few_methods_has_the_points_cells_of_these_alone():
     assert "methods.constant.weights is [" in three.misfits["constant_under_hinge_inside"]
     assert any("regimes does without constant_under" in note for note in notes(three))
     assert not any("regimes" in note for note in notes(PLAN))
+    without = Study.load({"study": {"methods": ["kl", "autoloss"]}}, ROOT)
+    assert "regimes has no gains: they are over ce, which study.methods has not." in notes(without)
 
 
 def test_the_plan_counts_its_runs_and_hours_before_anything_is_there(tmp_path, monkeypatch):

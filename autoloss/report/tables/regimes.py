@@ -37,9 +37,9 @@ def regimes_table(study: Study, index: pd.DataFrame) -> Table:
     grids = [_predictions(study, predicted), _by_method(gains), *_maps(study, gains)]
     parts = [predicted.assign(part="prediction"), every.assign(part="map")]
     notes = [protocol_note(study), *_notes(study, gains, predicted), *split_notes(index)]
-    long = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    long = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     long["design"] = identity.design_key(study)  # a page beside it must be of the same
-    return Table(TITLE, grids, notes, long, lead=_lead(predicted))
+    return Table(TITLE, [g for g in grids if g.rows], notes, long, lead=_lead(predicted))
 
 
 def _lead(predicted: pd.DataFrame) -> str:
@@ -136,5 +136,7 @@ def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterat
         f"interval ({options.confidence:.0%}) is on the other side; else it is open. What it "
         "expects, in the rows below it, is judged by itself."
     )
+    if gains.empty:
+        yield f"There is no gain: they are over {study.label(BASE)}, which this study has not."
     for name, why in study.misfits.items():
         yield f"{study.label(name)} is left out: {why}."

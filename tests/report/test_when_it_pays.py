@@ -270,6 +270,16 @@ def test_the_figure_is_drawn_from_its_csv_alone(whole):
     assert draw(frame.iloc[:0]) is not None
 
 
+def test_a_method_run_at_other_sizes_than_most_has_no_squares_of_these(whole):
+    frame = whole.long[whole.long["part"] == "map"]
+    of = (frame["method"] == "autoloss") & (frame["where"] == "region") & (frame["parts"] == 1)
+    few = frame[of & (frame["share"] > 0.05)].assign(rows=10_000.0, label="elsewhere")
+    few["share"] += 0.01  # no share of the points with as many rows as most
+    figure = draw(pd.concat([frame[frame["method"] != "autoloss"], few]))
+    (axis,) = [axis for axis in figure.axes if axis.get_title() == "elsewhere"]
+    assert not axis.texts
+
+
 def test_the_page_says_that_nothing_was_run_and_then_what_came_out(whole, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     page = when_it_pays_page(tmp_path)

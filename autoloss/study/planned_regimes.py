@@ -50,10 +50,8 @@ def _check_changes(study: Study, shipped: Study, file: str) -> None:
             idle = idle_of(study.entry(name).info, settings["method"])
             if dead := idle.keys() & change.set.get("methods", {}).get(variant.base, {}).keys():
                 key = min(dead)
-                mend = f"leave {key} out, or change what makes it so"
-                raise ConfigError(
-                    where, f"{key} of {variant.base} has no effect: {idle[key]}", mend
-                )
+                problem = f"{key} of {variant.base} has no effect: {idle[key]}"
+                raise ConfigError(where, problem, f"leave {key} out, or change what makes it so")
             if settings == shipped.settings(variant.base):
                 problem = f"changes nothing of {variant.base}"
                 mend = f"write keys that do, as `methods: {{{variant.base}: {{...}}}}`, or take "

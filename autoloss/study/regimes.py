@@ -78,10 +78,8 @@ class Point(Strict):
     @model_validator(mode="after")
     def _rows_for_positives(self) -> Point:
         if self.positives is not None and self.rows is None:
-            mend = "add rows: as many as that share is to be of"
-            raise mistake(
-                "positives is the share among `rows`, which are not given", mend, "positives"
-            )
+            problem = "positives is the share among `rows`, which are not given"
+            raise mistake(problem, "add rows: as many as are to be drawn", "positives")
         return self
 
 
@@ -173,23 +171,6 @@ class Regimes(Strict):
             raise mistake(problem, "give this one another label", f"changes.{k}.label")
         return self
 
-    @model_validator(mode="after")
-    def _points_can_be_made(self) -> Regimes:
-        for k, point in enumerate(self.points):
-            if point.noise and point.noise.where == "region" and point.data not in self.regions:
-                problem = f"regions has none of {point.data}, which {point.name} needs"
-                mend = f"add `{point.data}: {{field: ..., ids: [...]}}`, or write where: everywhere"
-                raise mistake(problem, mend, "regions")
-            run = self.run_at(point)
-            if CLEAN_PART in run and not point.noise:
-                problem = f"{point.name} flips no label: there is no {CLEAN_PART} of it"
-                mend = f"take {CLEAN_PART} out, or the set that has it; or give the point `noise`"
-                raise mistake(problem, mend, f"points.{k}.methods")
-            if BASE not in run:
-                problem = f"{point.name} lacks {BASE}, over which all gains there are"
-                raise mistake(problem, f"add {BASE}", f"points.{k}.methods")
-        return self
-
     def run_at(self, point: Point) -> list[str]:
         """The methods of a point, each once, its sets unfolded."""
         every = (name for named in point.methods for name in self.sets.get(named, (named,)))
@@ -268,13 +249,23 @@ def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
     for name, members in regimes.sets.items():
         require_known(members, known, "method", f"{file}, key 'sets.{name}'")
     for point in regimes.points:
-        where = f"{file}, points.{point.name}.methods"
-        require_known(point.methods, [*known, *regimes.sets], "method or set", where)
+        _check_methods(regimes, point, known, f"{file}, points.{point.name}.methods")
     _check_datasets(regimes, dataset_names(root), file)
     for prediction in regimes.predictions:
         for expected in prediction.expect:
             _check_expected(regimes, expected, known, f"{file}, predictions.{prediction.name}")
     return regimes
+
+
+def _check_methods(regimes: Regimes, point: Point, known: Collection[str], where: str) -> None:
+    """What a point runs is there: cross-entropy, too, and its clean part only where it has one."""
+    require_known(point.methods, [*known, *regimes.sets], "method or set", where)
+    run = regimes.run_at(point)
+    if BASE not in run:
+        raise ConfigError(where, f"lacks {BASE}, over which all gains are", f"add {BASE}")
+    if CLEAN_PART in run and not point.noise:
+        mend = f"take {CLEAN_PART} out, or the set that has it; or give the point `noise`"
+        raise ConfigError(where, f"has {CLEAN_PART}, and the point flips no label", mend)
 
 
 def _check_datasets(regimes: Regimes, described: Collection[str], file: Path) -> None:
@@ -287,6 +278,10 @@ def _check_datasets(regimes: Regimes, described: Collection[str], file: Path) ->
     for point in regimes.points:
         where = f"{file}, points.{point.name}"
         require_known([point.data], described, "data set", f"{where}.data")
+        if point.noise and point.noise.where == "region" and point.data not in regimes.regions:
+            mend = f"add `{point.data}: {{field: ..., ids: [...]}}`, or write where: everywhere"
+            problem = f"has none of {point.data}, which the point {point.name} needs"
+            raise ConfigError(f"{file}, regions", problem, mend)
         for made in regimes.made(point):
             if made.name in taken:
                 problem = f"makes the data set {made.name}, {taken[made.name]}"

@@ -173,7 +173,11 @@ def first(content, part, name):
         ),
         (
             lambda c: c["points"][0].update(methods=["autoloss"]),
-            ["key 'points.0.methods'", "clean lacks ce", "add ce"],
+            ["points.clean.methods: lacks ce", "add ce"],
+        ),
+        (
+            lambda c: c["points"][0].update(methods=["evry"]),
+            ["points.clean.methods", "did you mean 'every'"],
         ),
         (
             lambda c: c["points"][22].update(positives=0.5),
@@ -185,11 +189,14 @@ def first(content, part, name):
         ),
         (
             lambda c: c["points"][0]["methods"].append("clean_part"),
-            ["key 'points.0.methods'", "flips no label", "take clean_part out"],
+            ["points.clean.methods", "flips no label", "take clean_part out"],
         ),
         (
             lambda c: c["regions"].pop("adult"),
-            ["key 'regions'", "regions has none of adult", "add `adult: {field: ..., ids: [...]}`"],
+            [
+                "regions: has none of adult, which the point adult_region_40 needs",
+                "add `adult: {field: ..., ids: [...]}`",
+            ],
         ),
         (lambda c: c["sets"].update(ce=["ce"]), ["key 'sets'", "is a method"]),
         (lambda c: c["sets"]["meta"].append("l2rv"), ["sets.meta", "did you mean 'l2rw'"]),
@@ -389,6 +396,10 @@ NOISY = {"data": "clicks", "noise": {"share": 0.2, "where": "everywhere"}, "meth
             ["points.own.name", "clicks_at_own, which is described by itself", "another name"],
         ),
         ([NOISY | {"name": "b", "data": "clickz"}], ["points.b.data", "did you mean 'clicks'"]),
+        (
+            [NOISY | {"name": "b", "data": "clickz", "noise": {"share": 0.2, "where": "region"}}],
+            ["points.b.data", "did you mean 'clicks'"],
+        ),
     ],
 )
 def test_no_point_takes_the_place_of_another_data_set(project, tmp_path, added, parts):

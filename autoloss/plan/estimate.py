@@ -21,6 +21,7 @@ from autoloss.study.cell import Cell
 
 TRAINED = ("search", "train")  # stages that hold GPUs, or as many cores as a job has threads
 PHASES = (("fetch", "prepare"), TRAINED, ("analyse",))
+MADE = "generated"  # the kind of a mirror that downloads nothing
 DAG_SECONDS = 0.0014  # of Snakemake's start, a job
 ZERO = np.zeros(3)
 
@@ -109,7 +110,7 @@ def make_plan(training: Training) -> dict[str, Any]:
             for name, size in training.sizes.items()
         ],
         "disk": disk,
-        "downloads": {name: _bytes(mirror) for name, mirror in mirrors.items()},
+        "downloads": {k: _bytes(mirror) for k, mirror in mirrors.items() if mirror.kind != MADE},
         "assumptions": list(_assumptions(training)),
         "borrowed": _borrowed(training),
     }

@@ -20,7 +20,7 @@ TEXTS = (
     *("run_id", "digest", "code", "data_hash", "mark", "stands_for", "class_shares"),
     *("label", "reading", "choice", "candidate", "quantity", "part", "claim", "family"),
     *("kind", "panel", "id", "role", "text", "source", "target", "path", "holds"),
-    *("point", "what", "where", "prediction", "expected", "outcome", "as_a_whole"),
+    *("point", "what", "where", "prediction", "expected", "outcome", "as_a_whole", "design"),
 )
 
 

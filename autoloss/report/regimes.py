@@ -107,6 +107,20 @@ def name_of(study: Study, method: str) -> str:
     return study.label(method)
 
 
+def is_searched(study: Study, method: str) -> bool:
+    """Whether its weights are learned or searched for, by what the method says of itself."""
+    return method != CLEAN_PART and study.entry(method).info.learns_on != "nothing"
+
+
+def is_oracle(study: Study, method: str) -> bool:
+    """Whether it is given what a search looks for: the clean labels, or weights by example."""
+    if method == CLEAN_PART:
+        return True
+    info = study.entry(method).info
+    given = info.learns_on == "nothing" and not info.frozen
+    return given and info.weights == "per example"
+
+
 def map_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     """A row for each point, method and metric: its gain over cross-entropy there.
 
@@ -184,6 +198,7 @@ def predictions_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
     runs = Runs(study, index)
     rows = [row for p in study.regimes.predictions for e in p.expect for row in _found(runs, p, e)]
     frame = pd.DataFrame(rows).reindex(columns=[*PREDICTED_COLUMNS, "ahead"])
+    frame = frame.astype(dict.fromkeys((*TESTS, "ahead"), float))  # of none they are no numbers
     alpha, ahead = study.config.statistics.alpha, frame["ahead"]
     shown = (frame[[*TESTS]] < alpha).all(axis=1)
     frame["outcome"] = np.select([shown & (ahead > 0), ahead < 0], [HELD, FAILED], OPEN)
@@ -196,6 +211,7 @@ def predictions_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:
         }
         for name, part in parts_of(frame, "prediction")
     ).reindex(columns=["prediction", *TESTS, "held", "failed"])
+    whole = whole.astype({"held": bool, "failed": bool})
     _correct(whole, whole.index)
     held = whole["held"] & (whole[[f"{p}_holm" for p in TESTS]] < alpha).all(axis=1)
     whole["as_a_whole"] = np.select([whole["failed"], held], [FAILED, HELD], OPEN)
@@ -220,7 +236,8 @@ def _found(runs: Runs, prediction: Prediction, expected: Expectation) -> Iterato
         methods = [method for method in (expected.of, expected.over) if method is not None]
         cells = [design.cell_of(point, method) for point in points for method in methods]
         found = None
-        if all(cell in runs.cells for cell in cells):
+        weight = WEIGHT + (expected.candidate or "")  # of no run where the study has none such
+        if all(c in runs.cells for c in cells) and (expected.over or weight in runs.index):
             values = [_value(runs, expected, point) for point in points]
             value = values[0] if len(values) == 1 else (values[0] - values[1]).dropna()
             found = runs.against(value, expected.bound, *cells)

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoloss.errors import RecordError
 from autoloss.report.escape import markdown
 from autoloss.report.fidelity import REFERENCE
 from autoloss.report.frames import parts_of, read_csv, rows_of
-from autoloss.report.regimes import FAILED, HELD, OPEN, said
-from autoloss.study.regimes import CLEAN_PART, Point
+from autoloss.report.regimes import FAILED, HELD, OPEN, is_oracle, is_searched, said
+from autoloss.study import identity
+from autoloss.study.regimes import Point
 from autoloss.study.study import Study
 
 TABLE = REFERENCE / "tables" / "regimes.csv"
 FIGURE = Path("figures/reference/laptop/regimes")
 FULL_SIZE = Path("figures/reference/full-size/full_size.png")
-SEARCHED = ("autoloss", "autoloss_ce", "slf", "meta_weight_net", "l2rw")  # what is looked for
 INTRODUCTION = """# When loss search pays
 
 Written by `autoloss when-it-pays`; do not edit. The design, with its predictions, was written
@@ -31,12 +32,21 @@ judged is in [statistics.md](statistics.md#where-loss-search-pays).
 
 
 def when_it_pays_page(root: Path) -> str:
-    """The page, of the project at `root`."""
+    """The page, of the project at `root`.
+
+    Raises:
+        RecordError: the committed table is of another design.
+    """
     study = Study.load({}, root)
     file = root / TABLE
     if not file.exists():
         return "\n".join([INTRODUCTION, *_not_yet(study)]) + "\n"
     table = read_csv(file)
+    if "design" not in table or (table["design"] != identity.design_key(study)).any():
+        problem = "was made of another design than configs/regimes.yaml is now"
+        mend = "undo what was changed there, a sentence of a prediction too; or run `snakemake "
+        mend += "--cores all regimes`, then `autoloss reference`: what has its run is not run again"
+        raise RecordError(str(TABLE), problem, mend)
     gains = table[(table["part"] == "map") & (table["metric"] == "auc")]
     gains = gains.astype({"significant": bool})
     predicted = table[table["part"] == "prediction"]
@@ -76,7 +86,8 @@ def _decisions(study: Study, gains: pd.DataFrame) -> Iterator[str]:
         rows = gains[gains["point"].isin(points)]
         if rows.empty:
             continue
-        yield f"- **{kind}** ({len(points)} points): {_winners(rows)} {_headroom(rows)}"
+        found = f"{_winners(study, rows)} {_headroom(study, rows)}"
+        yield f"- **{kind}** ({len(points)} points): {found}"
     yield ""
 
 
@@ -91,26 +102,27 @@ def _kind(point: Point) -> str:
     return f"Labels flipped {where}{also}{data}"
 
 
-def _winners(rows: pd.DataFrame) -> str:
+def _winners(study: Study, rows: pd.DataFrame) -> str:
     """The methods that gain at some of the points, the one that gains most often first."""
-    own = rows[rows["method"].isin(SEARCHED)].dropna(subset=["mean"])
+    searched = [is_searched(study, method) for method in rows["method"]]
+    own = rows[searched].dropna(subset=["mean"])
     if own.empty:
         return "no search was run."
     won = own[own["significant"] & (own["mean"] > 0)]
     if won.empty:
         return f"no search gains; nearest is {_best(own)}."
     by_method = sorted(parts_of(won, "method"), key=lambda item: -len(item[1]))
-    of = rows["point"].nunique()
-    return "; ".join(f"{_best(part)}, at {len(part)} of {of}" for _, part in by_method) + "."
+    run = own["method"].value_counts()
+    return (
+        "; ".join(f"{_best(part)}, at {len(part)} of {run[name]}" for name, part in by_method) + "."
+    )
 
 
-def _headroom(rows: pd.DataFrame) -> str:
-    """What knows the answer gains, or a constant: without it there is nothing to be found."""
-    others = rows[~rows["method"].isin(SEARCHED)].dropna(subset=["mean"])
-    constant = others["method"].str.startswith("constant_under")
-    oracles = others[(others["method"] == CLEAN_PART) | constant]
-    there = oracles if len(oracles) else others
-    return f"Headroom: {_best(there)}." if len(there) else ""
+def _headroom(study: Study, rows: pd.DataFrame) -> str:
+    """What is given the answer gains: without that there is nothing to be found."""
+    given = [is_oracle(study, method) for method in rows["method"]]
+    oracles = rows[given].dropna(subset=["mean"])
+    return f"Headroom: {_best(oracles)}." if len(oracles) else "Headroom: no oracle was run."
 
 
 def _best(rows: pd.DataFrame) -> str:

@@ -121,12 +121,19 @@ def preparation_key(study: Study, name: str) -> str:
 def report_key(study: Study) -> str:
     """Hash of what indexes, statistics, tables and figures depend on beside runs and data.
 
-    None is made of the claims: verdicts have their hash, and take their file as it is.
+    Of the regimes' design points and changes: predictions are judged when a product is made. None
+    is made of the claims: verdicts have their hash, and take their file as it is.
     """
     config = study.config.model_dump(mode="json")
     methods = {name: asdict(entry.info) for name, entry in study.methods.items()}
     files = [(study.root / "configs" / name).read_text("utf-8") for name in REPORTED]
-    return _hash([config, methods, files, report_code()])
+    design = study.regimes.model_dump(mode="json", exclude={"predictions"})
+    return _hash([config, methods, files, design, report_code()])
+
+
+def design_key(study: Study) -> str:
+    """Hash of all that the regimes' design says, predictions and their wording too."""
+    return _hash(study.regimes.model_dump(mode="json"))
 
 
 def _hash(content: Any) -> str:

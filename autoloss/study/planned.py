@@ -21,6 +21,8 @@ from autoloss.significance import can_be_significant, seeds_needed
 from autoloss.study import identity
 from autoloss.study.groups import APART, GROUPS
 from autoloss.study.kept import other_runs
+from autoloss.study.planned_regimes import check_regimes
+from autoloss.study.regimes import BASE
 from autoloss.study.study import Study
 
 
@@ -77,7 +79,9 @@ def notes(study: Study) -> list[str]:
 
 
 def _misfits(study: Study) -> list[str]:
-    """A sentence on what the regimes cannot have of this study, if there is any."""
+    """Sentences on what the regimes cannot have of this study, if there is any."""
+    if study.regimes.points and not study.takes(BASE):
+        return [f"regimes has no gains: they are over {BASE}, which study.methods has not."]
     if not study.misfits:
         return []
     name, why = next(iter(study.misfits.items()))
@@ -262,6 +266,7 @@ def _check_descriptions(study: Study) -> None:
     of_regimes = {name for change in study.regimes.changes for name in change.variants()}
     for method in study.variants.keys() - of_regimes:  # these are left out where they do not fit
         study.varied(method)
+    check_regimes(study)
     _check_pairs(study, datasets)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):
         problem = f"{' and '.join(alike)} have one title, '{datasets[alike[0]].title}'"

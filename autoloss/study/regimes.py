@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from autoloss.data.specs import Derived, DerivedSpec, Flips, Region
+from autoloss.data.specs import Derived, DerivedSpec, Flips, Region, dataset_names
 from autoloss.errors import ConfigError, require_known
 from autoloss.losses import LOSSES
 from autoloss.models import MODELS
 from autoloss.names import two_alike
-from autoloss.strict import Number, Strict, load_yaml
+from autoloss.strict import Number, Strict, load_yaml, mistake
 from autoloss.study.cell import Cell
 from autoloss.study.variants import Change, Word, load_sensitivity
 
@@ -78,7 +78,8 @@ class Point(Strict):
     @model_validator(mode="after")
     def _rows_for_positives(self) -> Point:
         if self.positives is not None and self.rows is None:
-            raise ValueError("positives is the share among `rows`: give these, too")
+            problem = "positives is the share among `rows`, which are not given"
+            raise mistake(problem, "add rows: as many as are to be drawn", "positives")
         return self
 
 
@@ -100,10 +101,24 @@ class Expectation(Strict):
 
     @model_validator(mode="after")
     def _can_fail(self) -> Expectation:
-        if (self.over is None) == (self.candidate is None):
-            raise ValueError("give `over`, a method, or `candidate`, a loss, and not both")
-        if (self.above is None) == (self.below is None):
-            raise ValueError("give `above` or `below`, and not both: else it could not fail")
+        if self.over is None and self.candidate is None:
+            mend = "add over, a method (of its gain), or candidate, a loss (of its weight)"
+            raise mistake("it does not say of what", mend)
+        if self.over is not None and self.candidate is not None:
+            problem = "over is of a gain, and candidate of a weight"
+            raise mistake(problem, "leave one out, and write two expectations for both", "over")
+        if self.candidate is not None and "metric" in self.model_fields_set:
+            problem = "metric is of a gain; a candidate's weight has none"
+            raise mistake(problem, "leave it out", "metric")
+        if self.over == self.of or (self.than is not None and self.than in self.at):
+            key = "over" if self.over == self.of else "than"
+            raise mistake("is compared with itself", "name another", key)
+        if self.above is None and self.below is None:
+            problem = "without `above` or `below` it could not fail"
+            raise mistake(problem, "add one, with a number")
+        if self.above is not None and self.below is not None:
+            problem = "of above and below one can be tested"
+            raise mistake(problem, "leave one out, and write two expectations for both", "below")
         return self
 
     @property
@@ -145,15 +160,15 @@ class Regimes(Strict):
     def _names_are_distinct(self) -> Regimes:
         for what in ("changes", "points", "predictions"):
             names = [entry.name for entry in getattr(self, what)]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{what} has {', '.join(twice)} twice")
-        if alike := two_alike({change.name: change.label for change in self.changes}):
-            raise ValueError(f"the changes {' and '.join(alike)} have one label")
-        for point in self.points:
-            if point.noise and point.noise.where == "region" and point.data not in self.regions:
-                raise ValueError(f"regions has none of {point.data}, which {point.name} needs")
-            if CLEAN_PART in self.run_at(point) and not point.noise:
-                raise ValueError(f"{point.name} flips no label: there is no {CLEAN_PART} of it")
+            for k, name in enumerate(names):
+                if name in names[:k]:
+                    problem = f"{what} has {name} twice"
+                    raise mistake(problem, "give this one another name", f"{what}.{k}.name")
+        labels = {change.name: change.label for change in self.changes}
+        if alike := two_alike(labels):
+            k = [*labels].index(alike[1])
+            problem = f"the changes {' and '.join(alike)} have one label"
+            raise mistake(problem, "give this one another label", f"changes.{k}.label")
         return self
 
     def run_at(self, point: Point) -> list[str]:
@@ -171,10 +186,6 @@ class Regimes(Strict):
             return Cell(point.dataset + CLEAN, self.model, BASE)
         return Cell(point.dataset, self.model, method)
 
-    def method_of(self, cell: Cell) -> str:
-        """What a point calls a cell's method."""
-        return CLEAN_PART if cell.dataset.endswith(CLEAN) else cell.method
-
     def cells(self) -> list[Cell]:
         """All cells, each once, in the order of the points."""
         points = self.points
@@ -187,9 +198,10 @@ class Regimes(Strict):
     @cached_property
     def datasets(self) -> dict[str, DerivedSpec]:
         """The data sets that are made of others, by name."""
-        return {spec.name: spec for point in self.points for spec in self._made(point)}
+        return {spec.name: spec for point in self.points for spec in self.made(point)}
 
-    def _made(self, point: Point) -> Iterator[DerivedSpec]:
+    def made(self, point: Point) -> Iterator[DerivedSpec]:
+        """The data sets that are made for a point: with its flips, and the clean part."""
         if not point.changed:
             return
         noise, flips = point.noise, None
@@ -237,24 +249,63 @@ def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
     for name, members in regimes.sets.items():
         require_known(members, known, "method", f"{file}, key 'sets.{name}'")
     for point in regimes.points:
-        where = f"{file}, points.{point.name}.methods"
-        require_known(point.methods, [*known, *regimes.sets], "method or set", where)
+        _check_methods(regimes, point, known, f"{file}, points.{point.name}.methods")
+    _check_datasets(regimes, dataset_names(root), file)
     for prediction in regimes.predictions:
         for expected in prediction.expect:
-            _check_expected(regimes, expected, f"{file}, predictions.{prediction.name}")
+            _check_expected(regimes, expected, known, f"{file}, predictions.{prediction.name}")
     return regimes
 
 
-def _check_expected(regimes: Regimes, expected: Expectation, where: str) -> None:
+def _check_methods(regimes: Regimes, point: Point, known: Collection[str], where: str) -> None:
+    """What a point runs is there: cross-entropy, too, and its clean part only where it has one."""
+    require_known(point.methods, [*known, *regimes.sets], "method or set", where)
+    run = regimes.run_at(point)
+    if BASE not in run:
+        raise ConfigError(where, f"lacks {BASE}, over which all gains are", f"add {BASE}")
+    if CLEAN_PART in run and not point.noise:
+        mend = f"take {CLEAN_PART} out, or the set that has it; or give the point `noise`"
+        raise ConfigError(where, f"has {CLEAN_PART}, and the point flips no label", mend)
+
+
+def _check_datasets(regimes: Regimes, described: Collection[str], file: Path) -> None:
+    """Points are of data sets that there are, and make data sets that there are not, each its own.
+
+    Raises:
+        ConfigError: one is of an unknown one, or would take the place of another's.
+    """
+    taken = dict.fromkeys(described, "which is described by itself")
+    for point in regimes.points:
+        where = f"{file}, points.{point.name}"
+        require_known([point.data], described, "data set", f"{where}.data")
+        if point.noise and point.noise.where == "region" and point.data not in regimes.regions:
+            mend = f"add `{point.data}: {{field: ..., ids: [...]}}`, or write where: everywhere"
+            problem = f"has none of {point.data}, which the point {point.name} needs"
+            raise ConfigError(f"{file}, regions", problem, mend)
+        for made in regimes.made(point):
+            if made.name in taken:
+                problem = f"makes the data set {made.name}, {taken[made.name]}"
+                raise ConfigError(f"{where}.name", problem, "give the point another name")
+            taken[made.name] = f"which the point {point.name} makes, too"
+
+
+def _check_expected(
+    regimes: Regimes, expected: Expectation, methods: Collection[str], where: str
+) -> None:
     """What is expected can be looked up: its points are there, and its methods are run there."""
-    places = [*expected.at, *([expected.than] if expected.than else [])]
-    require_known(places, [point.name for point in regimes.points], "point", f"{where}, key 'at'")
+    places = [*(("at", name) for name in expected.at)]
+    places += [("than", expected.than)] if expected.than else []
+    for key, name in places:
+        require_known([name], [p.name for p in regimes.points], "point", f"{where}, key '{key}'")
     if expected.candidate is not None:
         require_known([expected.candidate], LOSSES, "loss", f"{where}, key 'candidate'")
-    for name in places:
+    named = [(key, name) for key in ("of", "over") if (name := getattr(expected, key)) is not None]
+    for key, method in named:
+        require_known([method], methods, "method", f"{where}, key '{key}'")
+    for _, name in places:
         run = regimes.run_at(regimes.point(name))
-        for key, method in (("of", expected.of), ("over", expected.over)):
-            if method is not None and method not in run:
+        for key, method in named:
+            if method not in run:
                 problem = f"is of {method}, which is not run at {name}"
                 mend = f"add it to the methods of {name}, or name another point"
                 raise ConfigError(f"{where}, key '{key}'", problem, mend)

@@ -57,6 +57,28 @@ def test_only_descriptions_that_an_index_is_made_of_make_it_another(tmp_path):
         assert (identity.report_key(study) != before) == made_of, name
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "made_of"),
+    [
+        ("share: 0.3, where: region", "share: 0.35, where: region", True),
+        ("xi_over_lr: 10.0", "xi_over_lr: 20.0", True),
+        ("label: ξ × 10\n", "label: ξ tenfold\n", True),
+        ("name: region_05,", "name: region_five,", True),
+        ("ids: [2]} # women, a third", "ids: [1]} # women, a third", True),
+        ("because: it chooses by value", "because: it takes the smallest", False),
+        ("# Share of positives.", "# Rare positives.", False),
+    ],
+)
+def test_points_and_changes_of_the_regimes_make_an_index_another(tmp_path, old, new, made_of):
+    """Its runs are looked up by their names, which say nothing of shares and options."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    file = tmp_path / "configs" / "regimes.yaml"
+    before = identity.report_key(Study(tiny_study().config, tmp_path))
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    assert (identity.report_key(Study(tiny_study().config, tmp_path)) != before) == made_of
+
+
 def test_an_index_cut_short_is_a_damaged_record(study):
     file = write_index(study, "table_2")
     file.write_bytes(file.read_bytes()[:-20])

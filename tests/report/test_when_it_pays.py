@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from autoloss.cli import app
+from autoloss.errors import RecordError
 from autoloss.report.figures import render
 from autoloss.report.figures.regimes import draw
 from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, predictions_frame
@@ -184,6 +186,12 @@ def test_where_a_run_failed_nothing_is_said():
     assert [*predictions_frame(study, index)["outcome"]] == [OPEN]
 
 
+def test_of_a_candidate_that_the_study_has_not_nothing_is_said():
+    study = with_design(predictions=(expecting(over=None, candidate="focal", above=0.5),))
+    index = runs(study, {}).drop(columns="weight_focal")
+    assert [*predictions_frame(study, index)["outcome"]] == [OPEN]
+
+
 @pytest.fixture(scope="module")
 def whole():
     """The table of the whole design's runs."""
@@ -204,11 +212,72 @@ def test_the_table_has_every_prediction_and_every_point(whole):
     assert {*whole.long["part"]} == {"map", "prediction"}
 
 
+def shown(table):
+    """Of every gain in the table's grids of them, how often it is there: by method and place."""
+    seen = Counter()
+    for grid in table.grids:
+        if not grid.caption.startswith("Gain over CE, AUC, "):
+            continue
+        assert grid.rows
+        assert grid.columns
+        for name, *items in grid.rows:
+            texts = [item.text for item in items]
+            if "at one point" in grid.caption:
+                seen[texts[1], texts[0], name.text] += texts[2] != "–"
+            else:
+                data = grid.caption.rpartition(", ")[2]
+                for (_, method), text in zip(grid.columns, texts, strict=True):
+                    seen[method, data, name.text] += text != "–"
+    return +seen
+
+
+def test_every_gain_that_was_run_is_in_the_table_once(whole):
+    gains = whole.long[(whole.long["part"] == "map") & (whole.long["metric"] == "auc")]
+    places = zip(gains["label"], gains["data"], gains["what"], strict=True)
+    assert shown(whole) == Counter(places)
+    assert ("AutoLoss (ξ × 10)", "clicks") in {place[:2] for place in shown(whole)}
+
+
+def test_one_point_alone_has_its_methods_in_the_list():
+    point = next(p for p in PLAN.regimes.points if p.name == "region_40")
+    study = with_design(points=(point,), predictions=(expecting(at=("region_40",), above=0.0),))
+    table = regimes_table(study, runs(study, {("region_40", "l2rw"): -0.002}))
+    assert len(shown(table)) == len(PLAN.regimes.run_at(point)) - 1
+    listed = {row[2].text: row for row in table.grids[-1].rows}
+    assert listed["L2RW"][0].text == point.label
+    assert listed["L2RW"][3].text.startswith("-0.002")
+    assert listed["L2RW"][3].bold
+    assert not listed["SLF-style"][3].bold
+
+
+def test_a_design_without_predictions_has_its_gains_and_a_study_without_ce_says_so():
+    study = with_design()
+    index = runs(study, {})
+    table = regimes_table(study, index)
+    assert len(shown(table)) == len(index.groupby(["dataset", "method"])) - len(POINTS)
+    assert "Of 0 predictions" in table.lead
+    expected = with_design(predictions=(expecting(above=0.0),))
+    table = regimes_table(expected, index[index["method"] != "ce"])
+    assert [grid.caption for grid in table.grids] == ["Predictions"]
+    assert not regimes_table(study, index[index["method"] != "ce"]).grids
+    assert "There is no gain: they are over CE, which this study has not." in table.notes
+
+
 def test_the_figure_is_drawn_from_its_csv_alone(whole):
     frame = whole.long[whole.long["part"] == "map"]
     pictures = render("regimes", frame.to_csv(index=False))
     assert pictures["png"].startswith(b"\x89PNG")
     assert draw(frame.iloc[:0]) is not None
+
+
+def test_a_method_run_at_other_sizes_than_most_has_no_squares_of_these(whole):
+    frame = whole.long[whole.long["part"] == "map"]
+    of = (frame["method"] == "autoloss") & (frame["where"] == "region") & (frame["parts"] == 1)
+    few = frame[of & (frame["share"] > 0.05)].assign(rows=10_000.0, label="elsewhere")
+    few["share"] += 0.01  # no share of the points with as many rows as most
+    figure = draw(pd.concat([frame[frame["method"] != "autoloss"], few]))
+    (axis,) = [axis for axis in figure.axes if axis.get_title() == "elsewhere"]
+    assert not axis.texts
 
 
 def test_the_page_says_that_nothing_was_run_and_then_what_came_out(whole, tmp_path, monkeypatch):
@@ -226,6 +295,83 @@ def test_the_page_says_that_nothing_was_run_and_then_what_came_out(whole, tmp_pa
     assert "Headroom: " in line
     for prediction in PLAN.regimes.predictions:
         assert prediction.statement in page
+
+
+def line_of(page, kind):
+    (line,) = [line for line in page.splitlines() if line.startswith(f"- **{kind}** (")]
+    return line
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """The page of the whole design's runs with these gains, by point and method."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / TABLE).parent.mkdir(parents=True)
+
+    def page(gains):
+        long = regimes_table(PLAN, runs(PLAN, gains)).long
+        (tmp_path / TABLE).write_text(long.to_csv(index=False))
+        return when_it_pays_page(tmp_path)
+
+    return page
+
+
+def test_a_search_is_what_says_that_it_learns_or_searches_and_an_oracle_what_is_given(page_of):
+    """A change of AutoLoss, one that sees features, the best mixture: all are searches."""
+    gains = {
+        ("region_20", "autoloss_under_xi_10"): 0.003,
+        ("region_20", "autoloss_seeing_under_features_ce"): 0.004,
+        ("region_40", "refined_grid"): 0.005,
+        ("region_20", "constant_under_hinge_inside"): 0.02,
+        ("clean", "refined_grid"): 0.006,
+        ("clean", "hinge"): 0.03,
+        ("positives_02", "constant_under_ranking"): 0.01,
+        ("positives_02", "focal"): 0.04,
+    }
+    page = page_of(gains)
+    flipped = line_of(page, "Labels flipped in a region")
+    found, headroom = flipped.split("Headroom: ")
+    for label, at in (("AutoLoss (ξ × 10)", 1), ("AutoLoss (seeing more) (features, upper CE)", 1)):
+        assert f"{label} +0.00" in found
+        assert f"at {at} of 1" in found.split(label)[1].split(";")[0]
+    assert "at 1 of 2" in found.split("Best mixture")[1].split(";")[0]  # where it was run
+    assert headroom.startswith("Constant (hinge in the region, CE elsewhere) +0.02")
+    assert "Constant" not in found
+    clean = line_of(page, "Clean labels")
+    assert "Best mixture +0.006" in clean
+    assert "Hinge" not in clean
+    assert clean.endswith("Headroom: no oracle was run.")
+    assert "Headroom: Constant (ranking alone) +0.01" in line_of(page, "Rare positives")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("neither reading of AutoLoss gains", "no reading of AutoLoss gains"),
+        ("  - name: l2rw_gains\n", "  - name: l2rw_gains_much\n"),
+        ("name: region_05,", "name: region_five,"),
+        ("noise: {share: 0.05, where: region}, ", "noise: {share: 0.06, where: region}, "),
+        ("label: ξ × 10\n", "label: ξ tenfold\n"),
+    ],
+)
+def test_the_page_refuses_a_table_of_another_design(whole, tmp_path, old, new):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / TABLE).parent.mkdir(parents=True)
+    (tmp_path / TABLE).write_text(whole.long.to_csv(index=False))
+    assert "## Predictions: " in when_it_pays_page(tmp_path)
+    file = tmp_path / "configs" / "regimes.yaml"
+    text = file.read_text()
+    file.write_text(f"# Another remark.\n{text}")
+    assert "## Predictions: " in when_it_pays_page(tmp_path)
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(RecordError, match=r"of another design.*\n.*snakemake --cores all regimes"):
+        when_it_pays_page(tmp_path)
+    # One of before tables said of which design they are.
+    file.write_text(text)
+    (tmp_path / TABLE).write_text(whole.long.drop(columns="design").to_csv(index=False))
+    with pytest.raises(RecordError, match="of another design"):
+        when_it_pays_page(tmp_path)
 
 
 def test_the_committed_page_is_what_the_command_prints(capsys):

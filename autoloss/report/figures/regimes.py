@@ -53,6 +53,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """A heat map for each method, then lines by share of noise, of positives, and by rows."""
     generated = frame["data"].iloc[0] if len(frame) else ""
     gains = frame[(frame["metric"] == SHOWN) & (frame["data"] == generated)]
+    gains = gains.assign(usual=_usual(gains))
     noisy = gains[gains["where"] != NOWHERE]
     mapped = [m for m, rows in parts_of(noisy, "method") if len(rows) >= LEAST]
     across = per_line(len(mapped), 1.6)
@@ -65,7 +66,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     axes = list(above.subplots(max(down, 1), max(across, 1), squeeze=False).flat)
     for axis in axes[len(mapped) :]:
         axis.set_axis_off()
-    shares = sorted(noisy.loc[_usual(noisy), "share"].unique())
+    shares = sorted(noisy.loc[noisy["usual"], "share"].unique())
     for axis, method in zip(axes, mapped, strict=False):
         _heat(axis, gains[gains["method"] == method], shares, extent)
         axis.tick_params(labelleft=axis.get_subplotspec().is_first_col())
@@ -98,7 +99,7 @@ def _heat(axis: Axes, rows: pd.DataFrame, shares: list[float], extent: float) ->
 
 
 def _at(rows: pd.DataFrame, where: str, parts: int) -> pd.Series[bool]:
-    return _usual(rows) & rows["where"].eq(where) & rows["parts"].eq(parts)
+    return rows["usual"] & rows["where"].eq(where) & rows["parts"].eq(parts)
 
 
 def _usual(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -110,7 +111,7 @@ def _usual(rows: pd.DataFrame) -> pd.Series[bool]:
 def _of_panel(rows: pd.DataFrame, title: str) -> pd.DataFrame:
     if rows.empty:
         return rows
-    clean = (rows["where"] == NOWHERE) & _usual(rows)
+    clean = (rows["where"] == NOWHERE) & rows["usual"]
     if title.startswith("% flipped"):
         where = "region" if title.endswith("region") else "everywhere"
         return rows[clean | _at(rows, where, 1)]

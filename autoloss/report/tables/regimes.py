@@ -13,6 +13,7 @@ from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, name_of, predictions_frame
 from autoloss.report.table import Grid, Item, Table, number, plain_columns
 from autoloss.report.tables._methods import protocol_note, split_notes
+from autoloss.study import identity
 from autoloss.study.regimes import BASE
 from autoloss.study.study import Study
 
@@ -36,8 +37,9 @@ def regimes_table(study: Study, index: pd.DataFrame) -> Table:
     grids = [_predictions(study, predicted), _by_method(gains), *_maps(study, gains)]
     parts = [predicted.assign(part="prediction"), every.assign(part="map")]
     notes = [protocol_note(study), *_notes(study, gains, predicted), *split_notes(index)]
-    long = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    return Table(TITLE, grids, notes, long, lead=_lead(predicted))
+    long = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    long["design"] = identity.design_key(study)  # a page beside it must be of the same
+    return Table(TITLE, [g for g in grids if g.rows], notes, long, lead=_lead(predicted))
 
 
 def _lead(predicted: pd.DataFrame) -> str:
@@ -82,16 +84,27 @@ def _by_method(gains: pd.DataFrame) -> Grid:
 
 
 def _maps(study: Study, gains: pd.DataFrame) -> Iterator[Grid]:
-    """A grid for each data set: a row per point, a column for each method that several have."""
-    for data, rows in parts_of(gains, "data"):
-        methods = [m for m, part in parts_of(rows, "method") if len(part) > 1 or len(rows) == 1]
+    """Every gain: for each data set a grid of points by the methods that several of them have, then
+    a list of those of a method at the only point of a data set where it was run.
+    """
+    points = gains.groupby(["data", "method"])["point"].transform("count")
+    heading = f"Gain over CE, {METRICS[SHOWN].label}"
+    for data, rows in parts_of(gains[points > 1], "data"):
+        methods = [*dict.fromkeys(rows["method"])]
         body = []
         for _, part in parts_of(rows, "point"):
             by_method = {row["method"]: row for row in rows_of(part)}
             items = [_gain(by_method.get(method, {})) for method in methods]
             body.append([Item(part["what"].iloc[0]), *items])
         columns = plain_columns(*(name_of(study, method) for method in methods))
-        yield Grid(f"Gain over CE, {METRICS[SHOWN].label}, {data}", "point", columns, body)
+        yield Grid(f"{heading}, {data}", "point", columns, body)
+    body = [
+        [Item(row["what"]), Item(row["data"]), Item(row["label"]), _interval(row)]
+        for row in rows_of(gains[points == 1])
+    ]
+    if body:
+        columns = plain_columns("data", "method", "gain")
+        yield Grid(f"{heading}, of methods run at one point of a data set", "point", columns, body)
 
 
 def _gain(row: dict[str, Any]) -> Item:
@@ -104,7 +117,8 @@ def _gain(row: dict[str, Any]) -> Item:
 def _interval(row: dict[str, Any]) -> Item:
     if pd.isna(row["mean"]):
         return Item("–")
-    return Item(f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]", row["mean"])
+    text = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+    return Item(text, row["mean"], bold=bool(row.get("significant")))
 
 
 def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterator[str]:
@@ -122,5 +136,7 @@ def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterat
         f"interval ({options.confidence:.0%}) is on the other side; else it is open. What it "
         "expects, in the rows below it, is judged by itself."
     )
+    if gains.empty:
+        yield f"There is no gain: they are over {study.label(BASE)}, which this study has not."
     for name, why in study.misfits.items():
         yield f"{study.label(name)} is left out: {why}."

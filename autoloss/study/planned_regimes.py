@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from autoloss.config import flat
 from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset
 from autoloss.errors import ConfigError, require_known
 from autoloss.methods.options import idle_of, options_of
@@ -43,8 +44,9 @@ def _check_changes(study: Study, shipped: Study, file: str) -> None:
             try:
                 settings = shipped.varied(name).settings(name)
             except ConfigError as error:
-                if name not in study.misfits:
-                    continue  # it is made for what this study has
+                own = any(key in error.where or error.where in key for key, _ in flat(change.set))
+                if name not in study.misfits or not own:
+                    continue  # what this study has decides, or what else the configuration says
                 problem = f"{error.where}: {error.problem}"
                 raise ConfigError(where, problem, error.mend) from None
             idle = idle_of(study.entry(name).info, settings["method"])

@@ -17,6 +17,7 @@ from autoloss.significance import can_be_significant
 from autoloss.study import identity
 from autoloss.study.cell import Cell
 from autoloss.study.planned import notes, plan_study
+from autoloss.study.planned_regimes import check_regimes
 from autoloss.study.regimes import CLEAN_PART, load_regimes
 from autoloss.study.study import Study
 from tests.tiny import ROOT
@@ -462,3 +463,12 @@ def test_losses_of_pairs_are_refused_where_a_data_set_has_more_classes():
                 plan_study([], arguments, ROOT)
         else:
             plan_study([], arguments, ROOT)
+
+
+def test_what_else_the_configuration_says_makes_no_change_a_mistake(project, tmp_path):
+    """A search too short for five candidates: such changes are left out, with a note."""
+    file = tmp_path / "configs" / "default.yaml"
+    file.write_text(file.read_text().replace("trials: 11", "trials: 5"))
+    study = Study.load({}, tmp_path)
+    assert study.config.tuning.trials == 5
+    check_regimes(study)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from autoloss.data.formats.table import all_columns, dates, first_cells, read_rows, require_known
+from autoloss.data.formats.table import (
+    all_columns,
+    dates,
+    first_cells,
+    read_rows,
+    require_in_header,
+)
 from autoloss.data.specs import DatasetSpec, DateSplit
 from autoloss.errors import DataError
 
@@ -19,7 +25,7 @@ def require_columns(spec: DatasetSpec) -> None:
     together = [spec.local] if table.format == "atomic" else [(file,) for file in spec.local]
     for files in together:
         known = all_columns(table, files)
-        require_known(spec.columns, known, str(files[0]), where)
+        require_in_header(spec.columns, known, str(files[0]), where)
         if table.header is not True:
             found = len(first_cells(files[0], table.between))
             if found != len(known):

@@ -21,6 +21,7 @@ from autoloss.methods.info import OWN
 from autoloss.methods.options import options_of
 from autoloss.report.escape import markdown
 from autoloss.report.frames import parts_of, read_csv, rows_of
+from autoloss.report.table import interval
 from autoloss.study.selection import PLACEMENT
 from autoloss.study.study import PAPER, Study
 from autoloss.study.variants import load_sensitivity
@@ -240,7 +241,7 @@ class _Page:
             as_paper = all(self._value(paper, k) == value for k, value in changed.items())
             rows = self._readings[self._readings["reading"] == reading.name]
             each = [
-                f"{row['dataset']} {row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+                f"{row['dataset']} {interval(row).text}"
                 for row in rows_of(rows[rows["metric"] == "auc"])
             ]
             if key in changed and as_paper and each:

@@ -6,7 +6,7 @@ one row per number, is its CSV.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -111,6 +111,20 @@ def number(value: Any, digits: int = 4) -> Item:
     if value is None or pd.isna(value):
         return Item("–")
     return Item(f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}", value)
+
+
+def interval(
+    row: Mapping[str, Any],
+    mean: str = "mean",
+    low: str = "low",
+    high: str = "high",
+    *,
+    bold: bool = False,
+) -> Item:
+    """A gain with its interval, from a row's columns of these names; a dash where there is none."""
+    if pd.isna(row.get(mean)):
+        return Item("–", bold=bold)
+    return Item(f"{row[mean]:+.4f} [{row[low]:+.4f}, {row[high]:+.4f}]", row[mean], bold=bold)
 
 
 def plain_columns(*names: str) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from autoloss.report.escape import markdown
 from autoloss.report.fidelity import REFERENCE
 from autoloss.report.frames import parts_of, read_csv, rows_of
 from autoloss.report.regimes import FAILED, HELD, OPEN, is_oracle, is_searched, said
+from autoloss.report.table import interval
 from autoloss.study import identity
 from autoloss.study.regimes import Point
 from autoloss.study.study import Study
@@ -128,8 +129,7 @@ def _headroom(study: Study, rows: pd.DataFrame) -> str:
 def _best(rows: pd.DataFrame) -> str:
     """The largest gain, with its interval, and where it is."""
     row = max(rows_of(rows), key=lambda row: row["mean"])
-    interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-    return markdown(f"{row['label']} {interval} with {row['what']}")
+    return markdown(f"{row['label']} {interval(row).text} with {row['what']}")
 
 
 def _outcomes(study: Study, predicted: pd.DataFrame) -> Iterator[str]:
@@ -143,10 +143,8 @@ def _outcomes(study: Study, predicted: pd.DataFrame) -> Iterator[str]:
     for name, part in parts_of(predicted, "prediction"):
         yield _line((statements[name], part["as_a_whole"].iloc[0], "", "", ""))
         for row in rows_of(part):
-            interval = "–"
-            if not pd.isna(row["mean"]):
-                interval = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-            yield _line(("–", row["outcome"], row["expected"], row["point"], interval))
+            found = interval(row).text
+            yield _line(("–", row["outcome"], row["expected"], row["point"], found))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -263,9 +263,10 @@ def _check_descriptions(study: Study) -> None:
     """
     options = study.config.study
     datasets = _datasets(study, options.named_datasets())
-    of_regimes = {name for change in study.regimes.changes for name in change.variants()}
-    for method in study.variants.keys() - of_regimes:  # these are left out where they do not fit
-        study.varied(method)
+    of_regimes = {*study.regimes.changed}
+    for method in study.variants:
+        if method not in of_regimes:  # these are left out where they do not fit
+            study.varied(method)
     check_regimes(study)
     _check_pairs(study, datasets)
     if alike := two_alike({name: spec.title for name, spec in datasets.items()}):

@@ -180,6 +180,11 @@ class Regimes(Strict):
         """All methods that are run anywhere."""
         return list(dict.fromkeys(name for point in self.points for name in self.run_at(point)))
 
+    @property
+    def changed(self) -> list[str]:
+        """The methods that its changes make."""
+        return [name for change in self.changes for name in change.variants()]
+
     def cell_of(self, point: Point, method: str) -> Cell:
         """The cell of a method at a point."""
         if method == CLEAN_PART:
@@ -236,7 +241,7 @@ def load_regimes(root: Path, methods: Collection[str]) -> Regimes:
     require_known([regimes.model], MODELS, "model", f"{file}, key 'model'")
     readings = load_sensitivity(root, methods).readings
     variants = [name for reading in readings for name in reading.variants()]
-    made = [name for change in regimes.changes for name in change.variants()]
+    made = regimes.changed
     known = {*methods, *made, CLEAN_PART}
     for change in regimes.changes:
         require_known(change.methods, methods, "method", f"{file}, changes.{change.name}.methods")

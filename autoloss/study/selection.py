@@ -169,7 +169,7 @@ class Selection(Layout):
     def misfits(self) -> dict[str, str]:
         """The changed methods of the regimes that the study cannot have, each with the reason."""
         reasons = {}
-        for name in (name for change in self.regimes.changes for name in change.variants()):
+        for name in self.regimes.changed:
             try:
                 self.varied(name).settings(name)
             except ConfigError as error:

@@ -61,7 +61,7 @@ def require_alike(
 
     Args:
         together: the stack's losses of each step, `[S]`; `losses` are those of each run alone.
-        before: the runs as they were before their first step.
+        before: the stack's runs, which are as they were before its first step.
 
     Raises:
         ValueError: a run is another one.

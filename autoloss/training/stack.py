@@ -138,8 +138,7 @@ class Stack(Loop):
             with self._refused():
                 whole = _Pair([run.anew(in_stack=True) for run in pair])
                 together = rehearsal.take(whole, steps)
-                fresh = [run.anew(in_stack=True) for run in pair]
-                rehearsal.require_alike(whole, together, alone, losses, fresh)
+                rehearsal.require_alike(whole, together, alone, losses, whole.runs)
 
     @contextmanager
     def _refused(self) -> Iterator[None]:

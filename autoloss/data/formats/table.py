@@ -82,7 +82,7 @@ def read_rows(
         return
     for path in paths:
         known = columns_of(table, path)
-        require_known(needed, known, str(path), where)
+        require_in_header(needed, known, str(path), where)
         yield from _read(table, path, {name: known[name] for name in needed})
 
 
@@ -150,7 +150,7 @@ def _read(table: TableSpec, path: Path, named: Mapping[str, str]) -> Iterator[Ro
         done += frame.height
 
 
-def require_known(needed: Iterable[str], known: Collection[str], path: str, where: str) -> None:
+def require_in_header(needed: Iterable[str], known: Collection[str], path: str, where: str) -> None:
     """Look for columns among those of `path`, which `where` describes.
 
     Raises:
@@ -453,7 +453,7 @@ class _Atomic:
 
     def rows(self, needed: Sequence[str]) -> Iterator[Rows]:
         """The columns that are needed, an interaction a row."""
-        require_known(needed, self.homes, str(self.main), self.where)
+        require_in_header(needed, self.homes, str(self.main), self.where)
         for name in needed:
             if self.homes[name].endswith(VECTOR):
                 problem = f"'{name}' holds vectors, and a field single values"

@@ -11,7 +11,7 @@ from autoloss.metrics import METRICS
 from autoloss.report.analysis import read_index
 from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, name_of, predictions_frame
-from autoloss.report.table import Grid, Item, Table, number, plain_columns
+from autoloss.report.table import Grid, Item, Table, interval, number, plain_columns
 from autoloss.report.tables._methods import protocol_note, split_notes
 from autoloss.study import identity
 from autoloss.study.regimes import BASE
@@ -59,7 +59,7 @@ def _predictions(study: Study, predicted: pd.DataFrame) -> Grid:
                 [
                     Item(f"– {row['expected']}"),
                     Item(row["point"]),
-                    _interval(row),
+                    interval(row),
                     Item(row["outcome"]),
                 ]
             )
@@ -99,7 +99,12 @@ def _maps(study: Study, gains: pd.DataFrame) -> Iterator[Grid]:
         columns = plain_columns(*(name_of(study, method) for method in methods))
         yield Grid(f"{heading}, {data}", "point", columns, body)
     body = [
-        [Item(row["what"]), Item(row["data"]), Item(row["label"]), _interval(row)]
+        [
+            Item(row["what"]),
+            Item(row["data"]),
+            Item(row["label"]),
+            interval(row, bold=bool(row["significant"])),
+        ]
         for row in rows_of(gains[points == 1])
     ]
     if body:
@@ -112,13 +117,6 @@ def _gain(row: dict[str, Any]) -> Item:
     if mean is None or pd.isna(mean):
         return Item("–")
     return Item(f"{mean:+.4f}", mean, bold=bool(row["significant"]))
-
-
-def _interval(row: dict[str, Any]) -> Item:
-    if pd.isna(row["mean"]):
-        return Item("–")
-    text = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-    return Item(text, row["mean"], bold=bool(row.get("significant")))
 
 
 def _notes(study: Study, gains: pd.DataFrame, predicted: pd.DataFrame) -> Iterator[str]:

@@ -14,7 +14,7 @@ from autoloss.models import MODELS
 from autoloss.report.analysis import read_index
 from autoloss.report.frames import parts_of, rows_of
 from autoloss.report.readings import nearest, sensitivity_frame
-from autoloss.report.table import Grid, Item, Table, choice_href
+from autoloss.report.table import Grid, Item, Table, choice_href, interval
 from autoloss.report.tables._methods import protocol_note, split_notes
 from autoloss.study.study import Study
 
@@ -59,18 +59,11 @@ def _grid(study: Study, place: tuple[str, str], part: pd.DataFrame) -> Grid:
 
 def _items(metric: str, row: Mapping[str, Any], alpha: float) -> Iterator[Item]:
     significant = all(row.get(p, 1.0) < alpha for p in ("p_holm", "p_t_holm"))  # NaN: no test
-    yield _interval(row, "mean", "low", "high", bold=significant)
-    yield _interval(row, "over_ce", "over_ce_low", "over_ce_high")
+    yield interval(row, "mean", "low", "high", bold=significant)
+    yield interval(row, "over_ce", "over_ce_low", "over_ce_high")
     if metric == RANKED:
         order = row.get("order")
         yield Item("–") if pd.isna(order) else Item(f"{order:+.2f}", order)
-
-
-def _interval(row: Mapping[str, Any], mean: str, low: str, high: str, bold: bool = False) -> Item:
-    if pd.isna(row.get(mean)):
-        return Item("–", bold=bold)
-    text = f"{row[mean]:+.4f} [{row[low]:+.4f}, {row[high]:+.4f}]"
-    return Item(text, row[mean], bold=bold)
 
 
 def _notes(study: Study, frame: pd.DataFrame) -> Iterator[str]:

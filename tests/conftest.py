@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command line has it; read when numpy is imported
+# As the command line has it, and before numpy and torch are imported; a worker has a core, and
+# more threads, here or in commands that are run, would wait for one another.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
 from collections.abc import Callable
@@ -27,7 +29,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "workflow" not in item.path.parts)
 
 
-torch.set_num_threads(1)  # a worker has a core: more threads would wait for one another
+torch.set_num_threads(1)
 # How long an example takes, others decide. The same examples each time: a clone that passes goes
 # on passing; `pytest --hypothesis-profile anew` draws others.
 settings.register_profile("anew", deadline=None)

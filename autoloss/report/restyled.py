@@ -154,7 +154,7 @@ def _shown(study: Study, methods: str | None, labels: str | None) -> Shown:
             raise ConfigError("--labels", f"'{pair}' gives no method a label", mend)
         names[name] = label
     require_known(names, study.methods, "method", "--labels")
-    shown = Shown(study.config, study.root, study.planned, tuple(chosen), names)
+    shown = Shown(study.config, study.root, chosen=tuple(chosen), labels=names)
     if alike := two_alike({name: shown.label(name) for name in study.methods}):
         first, second = alike
         problem = f"'{first}' and '{second}' would both be called '{shown.label(first)}'"

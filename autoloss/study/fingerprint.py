@@ -112,7 +112,8 @@ def preparation_code(formats: Iterable[str]) -> str:
     """Hash of the code that turns raw files of these formats into arrays."""
     folder = project_root() / "autoloss" / "data" / "formats"
     files, asked = files_of(folder), set(formats)
-    own = [file for file in files if (names := _formats_in(file)) is None or names & asked]
+    said = {file: _formats_in(file.read_bytes()) for file in files}
+    own = [file for file, names in said.items() if names is None or names & asked]
     return _hash_of((PREPARATION,), tuple(own or files))
 
 
@@ -121,10 +122,11 @@ def derivation_code() -> str:
     return _hash_of((DERIVATION,))
 
 
-def _formats_in(file: Path) -> set[str] | None:
-    """Names of the formats in a file; None where its text does not say all of them."""
+@cache  # asked for each split of each data set
+def _formats_in(source: bytes) -> set[str] | None:
+    """Names of the formats in a file's text; None where it does not say all of them."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError):  # ValueError: a null byte
         return None
     value = assigned(tree, "FORMATS")

@@ -43,8 +43,8 @@ class Selection(Layout):
         ConfigError: on construction, if it names a data set, method or option that is not there.
     """
 
-    planned: Config | None = None
-    """The configuration that was planned, where `config` is that of one of its methods' runs."""
+    planned: Self | None = None
+    """The study that was planned, where `config` is that of one of its methods' runs."""
 
     def __post_init__(self) -> None:
         check_config(self.config, self.root, self.methods)
@@ -52,7 +52,7 @@ class Selection(Layout):
     @cached_property
     def methods(self) -> dict[str, Entry]:
         """Every method that there is, by name."""
-        return discover()
+        return self.planned.methods if self.planned else discover()
 
     @cached_property
     def left_out(self) -> dict[str, str]:
@@ -80,11 +80,12 @@ class Selection(Layout):
 
         Those of the study that was planned: a run of one of its methods changes none of this.
         """
-        config = self.planned or self.config
-        ours, chosen = config.statistics.ours, config.study.methods
+        if self.planned:
+            return self.planned.claimed
+        ours, chosen = self.config.statistics.ours, self.config.study.methods
         if chosen is not None:
             return [name for name in ours if name in chosen]
-        return [name for name in ours if not lacking(config, self.methods[name], self.methods)]
+        return [n for n in ours if not lacking(self.config, self.methods[n], self.methods)]
 
     @property
     def subject(self) -> str:
@@ -101,12 +102,16 @@ class Selection(Layout):
     @cached_property
     def sensitivity(self) -> Sensitivity:
         """The readings of the paper's open choices, but for those that clash with the study."""
+        if self.planned:
+            return self.planned.sensitivity
         kept = tuple(r for r in self._readings.readings if r.label not in self.unread)
         return self._readings.model_copy(update={"readings": kept})
 
     @cached_property
     def unread(self) -> dict[str, str]:
         """By label, why a reading is left out: it clashes with the study, or is what it has."""
+        if self.planned:
+            return self.planned.unread
         readings = self._readings.readings
         return {r.label: why for r in readings if r.set and (why := self._why_not(r))}
 
@@ -122,11 +127,10 @@ class Selection(Layout):
             ConfigError: the reading changes some of its methods, but not all.
         """
         where = f"configs/sensitivity.yaml, reading {reading.name}"
-        planned = self.planned or self.config
-        config, still = overlay(planned, reading.set, where), []
+        config, still = overlay(self.config, reading.set, where), []
         for method in reading.methods:
             try:
-                alike = self._numbers_of(config, method) == self._numbers_of(planned, method)
+                alike = self._numbers_of(config, method) == self._numbers_of(self.config, method)
             except ClashError as clash:
                 return clash.problem
             still += [method] * alike
@@ -155,6 +159,8 @@ class Selection(Layout):
     @cached_property
     def variants(self) -> dict[str, Variant]:
         """Methods with something changed, by the name that their cells have."""
+        if self.planned:
+            return self.planned.variants
         variants = dict(self.at_frequencies)
         for change in (*self.sensitivity.readings, *self.regimes.changes):
             variants |= change.variants()
@@ -163,7 +169,7 @@ class Selection(Layout):
     @cached_property
     def regimes(self) -> Regimes:
         """The design of the study of where loss search pays."""
-        return load_regimes(self.root, self.methods)
+        return self.planned.regimes if self.planned else load_regimes(self.root, self.methods)
 
     @cached_property
     def misfits(self) -> dict[str, str]:
@@ -218,16 +224,23 @@ class Selection(Layout):
 
     def varied(self, method: str) -> Self:
         """The study as a method's runs have it, a variant's options and all: checked as any is."""
-        config = self._varied_config(method)
-        return self if config is self.config else self._with(config)
+        if method not in self._varied:
+            config = self._varied_config(method)
+            self._varied[method] = self if config is self.config else self._with(config)
+        return self._varied[method]
+
+    @cached_property
+    def _varied(self) -> dict[str, Self]:
+        """By method, what `varied` has made: it is asked for each run."""
+        return {}
 
     def as_planned(self) -> Self:
         """The study that was planned, where this is one of its methods' runs'."""
-        return self if self.planned is None else replace(self, config=self.planned, planned=None)
+        return self.planned or self
 
     def _with(self, config: Config) -> Self:
         """The study as a run has it: its variants are still those of what was planned."""
-        return replace(self, config=config, planned=self.planned or self.config)
+        return replace(self, config=config, planned=self.planned or self)
 
     def _varied_config(self, method: str) -> Config:
         """With a variant's keys, then the method's own options of the losses, laid over it."""

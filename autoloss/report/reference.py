@@ -35,6 +35,7 @@ from autoloss.target import snakemake
 KEPT = [*RUN, "split", "test_to_train", "status", "run_id", *METRICS]
 KEPT += ["best_epoch", "epochs", "stopped_by_limit", "steps", "outer_steps"]
 KEPT += [*COSTS, "digest"]
+DIGITS = 16  # of a digest, as many as a run's id has
 PARTS = ("tables", "statistics", "budget")
 OF_RESULTS = (  # the files of a reference
     *("runs.csv", "provenance.json", "verdicts*.*"),
@@ -135,6 +136,7 @@ def all_runs(study: Study) -> pd.DataFrame:
         raise RecordError(where, "no index is there", f"run `{snakemake(study)}` first")
     cells = {group: study.cells(group) for group in groups if group != FULL}
     runs = pd.concat([build_index(study, of_group)[KEPT] for of_group in cells.values()])
+    runs["digest"] = runs["digest"].str[:DIGITS]
     return runs.drop_duplicates(RUN).sort_values(RUN).reset_index(drop=True)
 
 

@@ -29,6 +29,7 @@ from autoloss.study.study import Study
 TESTS = {"p": "p_permutation", "p_t": "p_t"}
 NOWHERE = "nowhere"  # where labels are flipped at a point without noise
 HELD, FAILED, OPEN = "came true", "failed", "open"
+SEARCH, FIXED, ORACLE = "search", "fixed loss", "oracle"
 MAP_COLUMNS = [
     *("point", "data", "what", "where", "share", "parts", "rows", "positives"),
     *("method", "label", "metric", "n", "value", "mean", "low", "high"),
@@ -107,18 +108,15 @@ def name_of(study: Study, method: str) -> str:
     return study.label(method)
 
 
-def is_searched(study: Study, method: str) -> bool:
-    """Whether its weights are learned or searched for, by what the method says of itself."""
-    return method != CLEAN_PART and study.entry(method).info.learns_on != "nothing"
+def kind_of(study: Study, method: str) -> str:
+    """What a method knows: by what it says of itself a search, a fixed loss, or an oracle.
 
-
-def is_oracle(study: Study, method: str) -> bool:
-    """Whether it is given what a search looks for: the clean labels, or weights by example."""
-    if method == CLEAN_PART:
-        return True
+    An oracle is given what a search looks for: the clean labels, or weights of the region.
+    """
+    if method == CLEAN_PART or study.settings(method)["method"].get("inside"):
+        return ORACLE
     info = study.entry(method).info
-    given = info.learns_on == "nothing" and not info.frozen
-    return given and info.weights == "per example"
+    return SEARCH if info.learns_on != "nothing" or info.frozen else FIXED
 
 
 def map_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:

@@ -338,10 +338,25 @@ def test_a_search_is_what_says_that_it_learns_or_searches_and_an_oracle_what_is_
     assert headroom.startswith("Constant (hinge in the region, CE elsewhere) +0.02")
     assert "Constant" not in found
     clean = line_of(page, "Clean labels")
-    assert "Best mixture +0.006" in clean
-    assert "Hinge" not in clean
+    assert "A search gains: Best mixture +0.006" in clean
+    assert "A fixed loss gains: Hinge +0.03" in clean
     assert clean.endswith("Headroom: no oracle was run.")
-    assert "Headroom: Constant (ranking alone) +0.01" in line_of(page, "Rare positives")
+    # Known weights that are the same everywhere are a fixed loss.
+    rare = line_of(page, "Rare positives")
+    assert "A fixed loss gains: Focal +0.04" in rare
+    assert "; Constant (ranking alone) +0.01" in rare
+
+
+def test_the_page_counts_where_each_method_gains_and_by_more_than_the_design_resolves(page_of):
+    lost = {("everywhere_40", "l2rw"): -0.01}
+    page = page_of({("region_20", "l2rw"): 0.02, ("region_40", "l2rw"): 2e-4, **lost})
+    (line,) = [line for line in page.splitlines() if line.startswith("| L2RW | ")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    at = [p for p in PLAN.regimes.points if "l2rw" in PLAN.regimes.run_at(p)]
+    assert cells[:5] == ["L2RW", str(len(at)), "2", "1", "1"]
+    assert 0 < float(cells[5]) < 3e-4
+    assert cells[6].startswith("+0.02")
+    assert "| AutoLoss (ξ × 10) |" not in page
 
 
 @pytest.mark.parametrize(

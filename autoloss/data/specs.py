@@ -432,9 +432,10 @@ class Derived(Strict):
     @model_validator(mode="after")
     def _changes_something(self) -> Derived:
         if self.positives is not None and self.rows is None:
-            raise ValueError("positives is the share among `rows`: give these, too")
+            problem = "positives is the share among `rows`, which are not given"
+            raise mistake(problem, "add rows: as many as are to be drawn", "positives")
         if self.rows is None and self.flips is None:
-            raise ValueError("changes nothing: give `rows` or `flips`")
+            raise mistake("changes nothing of its base", "add rows, or flips")
         return self
 
 

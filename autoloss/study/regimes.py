@@ -157,13 +157,18 @@ class Regimes(Strict):
     predictions: tuple[Prediction, ...] = ()
 
     @model_validator(mode="after")
-    def _names_are_distinct(self) -> Regimes:
+    def _entries_are_distinct(self) -> Regimes:
         for what in ("changes", "points", "predictions"):
             names = [entry.name for entry in getattr(self, what)]
             for k, name in enumerate(names):
                 if name in names[:k]:
                     problem = f"{what} has {name} twice"
                     raise mistake(problem, "give this one another name", f"{what}.{k}.name")
+        done = [point.model_dump(exclude={"name", "methods"}) for point in self.points]
+        for k, content in enumerate(done):
+            if (first := done.index(content)) < k:
+                problem = f"does what {self.points[first].name} does: gains would be tested twice"
+                raise mistake(problem, "name its methods there, too", f"points.{k}.name")
         labels = {change.name: change.label for change in self.changes}
         if alike := two_alike(labels):
             k = [*labels].index(alike[1])

@@ -197,8 +197,8 @@ def test_one_file_describes_it_and_all_else_is_the_bases(project):
 @pytest.mark.parametrize(
     ("keys", "parts"),
     [
-        ({}, ["noisy.yaml", "changes nothing"]),
-        ({"positives": 0.1}, ["positives", "give these, too"]),
+        ({}, ["noisy.yaml", "changes nothing of its base", "add rows, or flips"]),
+        ({"positives": 0.1}, ["key 'positives'", "share among `rows`", "add rows"]),
         ({"flips": {"share": 1.0}}, ["flips.share", "less than 1"]),
         ({"flips": {"share": 0.1, "parts": ["test"]}}, ["flips.parts.0"]),
         ({"flips": {"share": 0.1, "region": {"field": "sexx", "ids": [2]}}}, ["mean 'sex'"]),

@@ -169,6 +169,10 @@ def first(content, part, name):
             ["key 'points.28.name'", "points has clean twice", "another name"],
         ),
         (
+            lambda c: c["points"].append({**c["points"][0], "name": "again", "methods": ["ce"]}),
+            ["key 'points.28.name'", "does what clean does", "name its methods there"],
+        ),
+        (
             lambda c: c["changes"][1].update(label="ranking alone"),
             ["key 'changes.1.label'", "ranking and ce_ranking have one label", "another label"],
         ),

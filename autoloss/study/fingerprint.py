@@ -49,6 +49,7 @@ NEUTRAL = {
     "autoloss/records/": "only keeps what it is given",
     "autoloss/report/__init__.py": "says nothing",
     "autoloss/report/catalogue.py": "only names what is shown",
+    "autoloss/data/derived_specs.py": "the description by value",
     "autoloss/data/fetch/": "the raw files, verified by their digests",
     "autoloss/data/folders.py": "only writes files",
     "autoloss/data/manifest.py": "the data's hash",

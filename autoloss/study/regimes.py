@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from autoloss.data.specs import Derived, DerivedSpec, Flips, Region, dataset_names
+from autoloss.data.derived_specs import Derived, DerivedSpec, Flips, Region
+from autoloss.data.specs import dataset_names
 from autoloss.errors import ConfigError, require_known
 from autoloss.losses import LOSSES
 from autoloss.models import MODELS

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
+from autoloss.data.derived_specs import DerivedSpec
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import data_hash, write_manifest
 from autoloss.data.prepare.derived import derive
-from autoloss.data.specs import SPLITS, DerivedSpec, load_dataset
+from autoloss.data.specs import SPLITS, load_dataset
 from autoloss.errors import ConfigError, DataError
 from autoloss.study import identity
 from autoloss.study.study import Study

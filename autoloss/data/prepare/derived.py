@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoloss.data.derived_specs import Derived
 from autoloss.data.folders import atomic_folder, sole_owner
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import (
@@ -28,7 +29,7 @@ from autoloss.data.manifest import (
     write_manifest,
 )
 from autoloss.data.progress import Say, to_stderr
-from autoloss.data.specs import SPLITS, DatasetSpec, Derived
+from autoloss.data.specs import SPLITS, DatasetSpec
 from autoloss.errors import DataError
 
 Bools = npt.NDArray[np.bool_]

@@ -10,6 +10,7 @@ made again, one that was stopped goes on from its checkpoint.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from autoloss.study.cell import Cell
 from autoloss.study.study import Study
 from autoloss.training import runner
 from autoloss.training.loop import Trainer
+from autoloss.training.observe import observed
 
 ROOT = Path(__file__).parents[1]
 STUDY = Study.load(read_yaml(Path(__file__).with_suffix(".yaml")), ROOT)
@@ -60,16 +62,13 @@ class Watching(Trainer):
         """Mean weights of the candidates, in the region and elsewhere, of all and by label."""
         labels, logits = (torch.as_tensor(array[:WATCHED]) for array in self.predicted)
         ids, method = self.judged.ids[:WATCHED], self.method
-        examples = method.examples(ids, labels, logits.float())
-        method.eval()
-        weights = method.weights(examples, method.draw(self.progress.steps, "observed"))
-        method.train()
+        weights = observed(method, ids, labels, logits, self.progress.steps)
         column = [field.name for field in self.data.manifest.fields].index(REGION.field)
         inside = torch.isin(torch.as_tensor(ids[:, column]), torch.tensor(REGION.ids))
         of = {"all": labels >= 0, "0": labels == 0, "1": labels == 1}
 
         def mean(rows: torch.Tensor) -> dict[str, float]:
-            means = weights.expand(len(rows), -1)[rows].double().mean(0).tolist()
+            means = weights[rows].double().mean(0).tolist()
             return dict(zip(method.candidates.names, means, strict=True))
 
         places = {"inside": inside, "outside": ~inside}
@@ -145,8 +144,9 @@ def draw(frame: pd.DataFrame) -> Figure:
 def main() -> None:
     """Train what is not there, then write the record and the figure."""
     todo = [(m, seed) for seed in STUDY.seeds for m in reversed(STUDY.config.study.methods)]
-    with get_context("spawn").Pool(AT_ONCE, maxtasksperchild=1) as pool:
-        pool.map(train, todo, chunksize=1)
+    spawn = get_context("spawn")  # a run that is killed is an error: a Pool would wait for it
+    with ProcessPoolExecutor(AT_ONCE, mp_context=spawn, max_tasks_per_child=1) as pool:
+        list(pool.map(train, todo))
     runs, frame = product()
     write_text(json.dumps(runs, indent=1) + "\n", RESULTS / "runs.json")
     write_text(frame.to_csv(index=False), FIGURES / "full_size.csv")

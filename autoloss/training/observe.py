@@ -19,6 +19,7 @@ from autoloss.task import Task
 from autoloss.training.evaluate import Array, Labels
 
 BINS = 20  # of equal width, over [0, 1]
+EACH = 2**17  # examples weighed at once: hidden layers of millions are gigabytes
 
 
 def probabilities(task: Task, logits: Array) -> Array:
@@ -45,23 +46,37 @@ def reliability(task: Task, labels: Labels, logits: Array) -> Reliability:
 
 
 @torch.no_grad()
-def choice(
-    method: Method, labels: Labels, logits: Array, t: int, ids: Tensor | None = None
-) -> Choice | None:
-    """The weights that `method` gives these examples as one batch, if it weighs each by itself.
+def observed(
+    method: Method, ids: Tensor | None, labels: Tensor, logits: Tensor, t: int
+) -> Tensor | None:
+    """The weights `[n, L]` that `method` gives these examples, if it weighs each by itself.
 
-    Without dropout, with the noise of a draw of its own. `ids` are `[n, F]`.
+    Without dropout, with the noise of a draw of its own, the same in every `EACH` examples. `ids`
+    are `[n, F]`, logits `[n]` or `[n, C]`.
     """
     if not isinstance(method, Parametric) or method.info.weights != "per example":
         return None
     like = next(method.parameters())
-    batch = torch.as_tensor(labels, device=like.device), torch.as_tensor(logits).to(like)
-    examples = method.examples(ids, *batch)
     was_training = method.training
     method.eval()
-    weights = method.weights(examples, method.draw(t, "observed"))
-    require_observed(method, weights, labels)
+    weights = []
+    for begin in range(0, len(labels), EACH):
+        at = slice(begin, begin + EACH)
+        given = None if ids is None else ids[at]
+        examples = method.examples(given, labels[at].to(like.device), logits[at].to(like))
+        weights.append(method.weights(examples, method.draw(t, "observed")))
     method.train(was_training)
+    return torch.cat(weights)
+
+
+def choice(
+    method: Method, labels: Labels, logits: Array, t: int, ids: Tensor | None = None
+) -> Choice | None:
+    """What `method` chooses for these examples, by label and ease; None as `observed`."""
+    weights = observed(method, ids, torch.as_tensor(labels), torch.as_tensor(logits), t)
+    if weights is None:
+        return None
+    require_observed(method, weights, labels)
     task, classes = method.task, method.task.classes
     ease = probabilities(task, logits)[np.arange(len(labels)), labels]
     groups = labels * BINS + _bins(ease)

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from autoloss.methods.contract import Method
-from autoloss.methods.learned import Parametric
 from autoloss.ops.candidates import one_hot
 from autoloss.task import Task
-from autoloss.training.observe import BINS
+from autoloss.training.observe import BINS, observed
 
 
 def auc(task: Task, labels: Tensor, logits: Tensor) -> Tensor:
@@ -48,14 +47,9 @@ def choice_sums(
     method: Method, ids: Tensor, labels: Tensor, logits: Tensor, t: int
 ) -> Tensor | None:
     """What `observe.choice_of` takes, float64 `[C bins, 1 + 2n]`; None as `observe.choice`."""
-    if not isinstance(method, Parametric) or method.info.weights != "per example":
+    weights, task = observed(method, ids, labels, logits, t), method.task
+    if weights is None:
         return None
-    task, like = method.task, next(method.parameters())
-    examples = method.examples(ids, labels, logits.to(like.dtype))
-    was_training = method.training
-    method.eval()
-    weights = method.weights(examples, method.draw(t, "observed"))
-    method.train(was_training)
     shares = logits.double().sigmoid() if task.binary else logits.double().softmax(dim=-1)
     if task.binary:
         shares = torch.stack((1 - shares, shares), dim=-1)

@@ -9,6 +9,7 @@ from torch import nn
 
 from autoloss.methods.load import load
 from autoloss.task import Task
+from autoloss.training import observe
 from autoloss.training.loop import Trainer
 from autoloss.training.observe import BINS, choice, probabilities, reliability
 from autoloss.training.passes import Passes
@@ -98,6 +99,24 @@ def test_a_choice_adds_up_and_looking_changes_nothing(classes):
     assert counts.sum(axis=1).tolist() == np.bincount(labels, minlength=classes).tolist()
     for shares in (found.weights, found.selection):
         np.testing.assert_allclose(np.array(shares).sum(axis=2)[counts > 0], 1, atol=1e-5)
+
+
+def test_millions_are_weighed_a_part_at_a_time(monkeypatch):
+    method = load("autoloss")(Task(2), seed=1)
+    weigh, seen = method.weights, []
+
+    def watched(examples, draw):
+        seen.append(len(examples.labels))
+        return weigh(examples, draw)
+
+    monkeypatch.setattr(method, "weights", watched)
+    monkeypatch.setattr(observe, "EACH", 64)
+    labels, logits = torch.arange(200) % 2, torch.linspace(-3, 3, 200)
+    found = observe.observed(method, None, labels, logits, 3)
+    assert seen == [64, 64, 64, 8]
+    method.eval()
+    part = method.examples(None, labels[64:128], logits[64:128])
+    assert torch.equal(found[64:128], weigh(part, method.draw(3, "observed")))
 
 
 def test_global_weights_have_no_choice():

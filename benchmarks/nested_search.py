@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,13 +67,11 @@ def main() -> None:
     options = parser.parse_args()
     plan, name = study(), options.cell
     splits = [plan.split_of(seed) for seed in plan.seeds]
-    with get_context("spawn").Pool(options.processes) as pool:
-        tasks = [(name, split) for split in (plan.split_of(None), *splits)]
-        shared, *own = pool.starmap(searched, tasks, chunksize=1)
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        shared, *own = pool.map(searched, repeat(name), (plan.split_of(None), *splits))
         print(f"{name}, the study's search chose {shared}", flush=True)
-        for_all = pool.starmap(tested, [(name, seed, shared) for seed in plan.seeds])
-        choices = zip(plan.seeds, own, strict=True)
-        nested = pool.starmap(tested, [(name, seed, chosen) for seed, chosen in choices])
+        for_all = [*pool.map(tested, repeat(name), plan.seeds, repeat(shared))]
+        nested = [*pool.map(tested, repeat(name), plan.seeds, own)]
     for k, split in enumerate(splits):
         pairs = (f"{m} {for_all[k][m]:.5f} {nested[k][m]:.5f}" for m in SHOWN)
         print(f"split {split}: {', '.join(pairs)}; its own chose {own[k]}")

@@ -22,6 +22,7 @@ from autoloss.methods.load import load
 from autoloss.report.frames import read_csv
 from autoloss.stats import compare_family, describe
 from autoloss.stats.rows import Predicted
+from autoloss.study.study import Study
 from autoloss.training.loop import Trainer
 from tests.tiny import ROOT, tiny_config, tiny_data
 
@@ -59,17 +60,24 @@ def by_hand(runs, metric):
     for model, (own, other) in itertools.product(["deepfm", "ipnn"], PAIRS):
         cell = runs[runs["model"] == model]
         means = cell.groupby(["method", unit])[metric].mean().unstack("method")
-        d = (RISES[metric] * (means[own] - means[other])).to_numpy()
-        d = d.round(13)  # 13 significant digits of values between 0.1 and 1, as documented
-        n, gain, sd = len(d), d.mean(), d.std(ddof=1)
-        signs = np.array(list(itertools.product([1.0, -1.0], repeat=n)))
-        p = np.mean(np.abs(signs @ d) >= abs(d.sum()) - 1e-12)
-        t = stats.t(n - 1, scale=sd * np.sqrt(1 / n + rho))
-        half = t.isf(0.025)
-        rows[model, own, other] = [n, gain, sd, gain - half, gain + half, p, 2 * t.sf(abs(gain))]
+        rows[model, own, other] = paired(RISES[metric] * (means[own] - means[other]), rho)
     table = pd.DataFrame(rows, index=["n", "gain", "sd", "low", "high", "p_permutation", "p_t"]).T
     table["p_holm"], table["p_t_holm"] = stepped(table["p_permutation"]), stepped(table["p_t"])
     return table
+
+
+def paired(differences, rho):
+    """n, mean, deviation, interval and p of differences, whose splits overlap by `rho`."""
+    d = differences.to_numpy().round(
+        13
+    )  # significant digits of values from 0.1 to 1, as documented
+    n, gain, sd = len(d), d.mean(), d.std(ddof=1)
+    signs = np.array(list(itertools.product([1.0, -1.0], repeat=n)))
+    p = np.mean(np.abs(signs @ d) >= abs(d.sum()) - 1e-12)
+    error, t = sd * np.sqrt(1 / n + rho), stats.t(n - 1)
+    half = error * t.isf(0.025)
+    p_t = 2 * t.sf(abs(gain) / error) if error else 1.0  # of equal runs
+    return [n, gain, sd, gain - half, gain + half, p, p_t]
 
 
 def stepped(p):
@@ -109,6 +117,29 @@ def test_means_and_deviations_are_those_of_the_runs(cells):
             assert row.n == len(values)
             assert row.mean == pytest.approx(statistics.fmean(values), rel=0, abs=1e-12)
             assert row.sd == pytest.approx(statistics.stdev(values), rel=0, abs=1e-12)
+
+
+def test_the_committed_map_of_the_regimes_is_that_of_plain_scipy():
+    """Every gain over cross-entropy at every point, and Holm over the points of a method."""
+    runs = dict(list(read_csv(REFERENCE / "runs.csv").groupby(["dataset", "model", "method"])))
+    table = read_csv(REFERENCE / "tables" / "regimes.csv").query("part == 'map'")
+    design = Study.load({}, ROOT).regimes
+    rows = []
+    for row in table.itertuples():
+        names = [design.cell_of(design.point(row.point), name) for name in (row.method, "ce")]
+        ours, ce = (runs[cell.dataset, cell.model, cell.method].set_index("seed") for cell in names)
+        assert ours["split"].is_unique
+        rho = max(ours["test_to_train"].max(), ce["test_to_train"].max())
+        rows.append(paired(RISES[row.metric] * (ours[row.metric] - ce[row.metric]), rho))
+    hand = pd.DataFrame(rows, table.index, ["n", "mean", "sd", "low", "high", "p", "p_t"])
+    families = [table["method"], table["metric"]]
+    for p in ("p", "p_t"):
+        hand[f"{p}_holm"] = hand.groupby(families)[p].transform(stepped)
+    for column in hand.columns.drop("sd"):
+        np.testing.assert_allclose(table[column], hand[column], atol=1e-12, err_msg=column)
+    clear = (hand["p_holm"] < 0.05) & (hand["p_t_holm"] < 0.05)
+    assert (table["significant"].astype(bool) == clear).all()
+    assert len(table) == 2 * (len(design.cells()) - len(design.points))
 
 
 # --- from predictions -------------------------------------------------------------------------

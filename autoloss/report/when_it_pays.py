@@ -6,11 +6,14 @@ says what is to be run, and what is expected of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from autoloss.claims.measures import DECIDING
 from autoloss.errors import RecordError
 from autoloss.report.escape import markdown
 from autoloss.report.fidelity import REFERENCE
@@ -23,7 +26,8 @@ from autoloss.study.study import Study
 
 TABLE = REFERENCE / "tables" / "regimes.csv"
 FIGURE = Path("figures/reference/laptop/regimes")
-FULL_SIZE = Path("figures/reference/full-size/full_size.png")
+FULL_SIZE = Path("results/reference/full-size/runs.json")  # by benchmarks/full_size.py
+FULL_SIZE_FIGURE = Path("figures/reference/full-size/full_size.png")
 INTRODUCTION = """# When loss search pays
 
 Written by `autoloss when-it-pays`; do not edit. The design, with its predictions, was written
@@ -57,9 +61,7 @@ def when_it_pays_page(root: Path) -> str:
         parts += [f"![Where loss search pays](../{FIGURE}.png)\n"]
     parts += _outcomes(study, predicted)
     if (root / FULL_SIZE).exists():
-        command = "running.md#the-papers-size-with-flipped-labels"
-        parts += ["\n## At the paper's size\n", f"As many rows as Criteo has ([how]({command})):\n"]
-        parts += [f"![By epoch: validation AUC, and weights by region](../{FULL_SIZE})"]
+        parts += _at_full_size(json.loads((root / FULL_SIZE).read_text(encoding="utf-8")))
     return "\n".join(parts) + "\n"
 
 
@@ -166,6 +168,32 @@ def _outcomes(study: Study, predicted: pd.DataFrame) -> Iterator[str]:
         for row in rows_of(part):
             found = interval(row).text
             yield _line(("–", row["outcome"], row["expected"], row["point"], found))
+
+
+def _at_full_size(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each run at the paper's size, and their figure."""
+    yield "\n## At the paper's size\n"
+    yield (
+        f"Trained on {runs[0]['rows']['train']:,} rows "
+        "([how](running.md#the-papers-size-with-flipped-labels)). Weights are those of the candidate "
+        "with most of it in the region, after the best epoch, means of 500,000 validation rows.\n"
+    )
+    columns = ("method", "seed", "test AUC", "log loss, recal.", "best epoch", "hours", "GB")
+    yield _line((*columns, "most in the region", "there", "elsewhere"))
+    yield "|---|" + "---:|" * 6 + "---|---:|---:|"
+    for run in runs:
+        test, cost = run["metrics"]["test"], run["budget"]
+        numbers = [f"{test[metric]:.4f}" for metric in DECIDING]
+        numbers += [str(cost["best_epoch"]), f"{cost['seconds'] / 3600:.2f}"]
+        numbers.append(f"{cost['peak_memory_mb'] / 1000:.1f}")
+        weights = ["", "", ""]
+        for seen in run["regions"]:
+            if seen["epoch"] == cost["best_epoch"]:
+                inside, outside = (seen[where]["all"] for where in ("inside", "outside"))
+                most = max(inside, key=lambda name: inside[name])
+                weights = [most, f"{inside[most]:.2f}", f"{outside[most]:.2f}"]
+        yield _line((run["label"], str(run["seed"]), *numbers, *weights))
+    yield f"\n![By epoch: validation AUC, and weights by region](../{FULL_SIZE_FIGURE})"
 
 
 def _line(cells: Sequence[str]) -> str:

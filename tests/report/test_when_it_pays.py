@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zlib
 from collections import Counter
@@ -18,7 +19,7 @@ from autoloss.report.figures.regimes import draw
 from autoloss.report.regimes import FAILED, HELD, OPEN, map_frame, predictions_frame
 from autoloss.report.render import to_latex, to_markdown
 from autoloss.report.tables.regimes import regimes_table
-from autoloss.report.when_it_pays import TABLE, when_it_pays_page
+from autoloss.report.when_it_pays import FULL_SIZE, TABLE, when_it_pays_page
 from autoloss.stats import compare, holm
 from autoloss.study.regimes import Expectation, Prediction
 from autoloss.study.study import Study
@@ -357,6 +358,30 @@ def test_the_page_counts_where_each_method_gains_and_by_more_than_the_design_res
     assert 0 < float(cells[5]) < 3e-4
     assert cells[6].startswith("+0.02")
     assert "| AutoLoss (ξ × 10) |" not in page
+
+
+def test_a_run_at_the_papers_size_is_shown_with_the_weights_of_its_best_epoch(page_of, tmp_path):
+    def weights(hinge):
+        return {"all": {"focal": 0.9 - hinge, "hinge": hinge, "ce": 0.1}, "0": {}, "1": {}}
+
+    regions = [
+        {"epoch": 1, "inside": weights(0.7), "outside": weights(0.2)},
+        {"epoch": 2, "inside": weights(0.1), "outside": weights(0.1)},
+    ]
+    about = {"seed": 0, "rows": {"train": 36_672_493}}
+    metrics = {"test": {"auc": 0.85, "logloss": 0.5, "logloss_calibrated": 0.41}}
+    cost = {"best_epoch": 1, "seconds": 5400.0, "peak_memory_mb": 3210.0}
+    runs = [
+        {**about, "label": "AutoLoss", "metrics": metrics, "budget": cost, "regions": regions},
+        {**about, "label": "CE", "metrics": metrics, "budget": cost, "regions": []},
+    ]
+    assert "At the paper's size" not in page_of({})
+    (tmp_path / FULL_SIZE).parent.mkdir(parents=True)
+    (tmp_path / FULL_SIZE).write_text(json.dumps(runs))
+    page = page_of({})
+    assert "36,672,493 rows" in page
+    assert "| AutoLoss | 0 | 0.8500 | 0.4100 | 1 | 1.50 | 3.2 | hinge | 0.70 | 0.20 |" in page
+    assert "| CE | 0 | 0.8500 | 0.4100 | 1 | 1.50 | 3.2 |  |  |  |" in page
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def _at_full_size(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "\n## At the paper's size\n"
     yield (
         f"Trained on {runs[0]['rows']['train']:,} rows "
-        "([how](running.md#the-papers-size-with-flipped-labels)). Weights are those of the candidate "
+        "([how](running.md#the-papers-size-with-flipped-labels)). Weights are of the candidate "
         "with most of it in the region, after the best epoch, means of 500,000 validation rows.\n"
     )
     columns = ("method", "seed", "test AUC", "log loss, recal.", "best epoch", "hours", "GB")

@@ -388,11 +388,17 @@ NOISY = {"data": "clicks", "noise": {"share": 0.2, "where": "everywhere"}, "meth
     [
         # The clean part of one, and a point by that name.
         (
-            [NOISY | {"name": "a", "methods": ["ce", "clean_part"]}, NOISY | {"name": "a_clean"}],
+            [
+                NOISY | {"name": "a", "methods": ["ce", "clean_part"]},
+                NOISY | {"name": "a_clean", "rows": 9000},
+            ],
             ["points.a_clean.name", "clicks_at_a_clean", "the point a makes", "another name"],
         ),
         (
-            [NOISY | {"name": "a_clean"}, NOISY | {"name": "a", "methods": ["ce", "clean_part"]}],
+            [
+                NOISY | {"name": "a_clean", "rows": 9000},
+                NOISY | {"name": "a", "methods": ["ce", "clean_part"]},
+            ],
             ["points.a.name", "clicks_at_a_clean", "the point a_clean makes", "another name"],
         ),
         # A data set with a file of its own.
@@ -418,7 +424,7 @@ def test_no_point_takes_the_place_of_another_data_set(project, tmp_path, added, 
 
 
 def test_a_point_may_end_like_a_clean_part_where_there_is_none(project):
-    both = [NOISY | {"name": "a"}, NOISY | {"name": "a_clean"}]
+    both = [NOISY | {"name": "a"}, NOISY | {"name": "a_clean", "rows": 9000}]
     design = project(lambda content: content["points"].extend(both))
     a, clean = design.point("a"), design.point("a_clean")
     assert design.cell_of(clean, "ce").dataset == "clicks_at_a_clean"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from autoloss.errors import ConfigError, did_you_mean
 from autoloss.names import Name
 from autoloss.strict import Number, Strict, mistake
-
-if TYPE_CHECKING:
-    from autoloss.data.specs import DatasetSpec
 
 
 class Region(Strict):
@@ -63,24 +59,3 @@ class DerivedSpec(Derived):
 
     name: Name
     title: str
-
-    def of(self, base: DatasetSpec, where: str) -> DatasetSpec:
-        """The whole description.
-
-        Raises:
-            ConfigError: the base cannot have that done to it; naming `where` it is asked for.
-        """
-        if base.derived is not None:
-            mend = f"name {base.derived.base}, which that is made of, and say all of it here"
-            raise ConfigError(f"{where}, key 'base'", f"{base.name} is made of another", mend)
-        if base.task.classes != 2:
-            problem = f"{base.name} has {base.task.classes} classes"
-            raise ConfigError(f"{where}, key 'base'", problem, "name a data set of two classes")
-        region = self.flips.region if self.flips else None
-        names = [field.name for field in base.fields]
-        if region and region.field not in names:
-            problem = f"{base.name} has no field '{region.field}'"
-            raise ConfigError(f"{where}, key 'field'", problem, did_you_mean(region.field, names))
-        own = Derived.model_validate(self.model_dump(exclude={"name", "title"}))
-        about = {"name": self.name, "title": self.title, "stands_for": "", "derived": own}
-        return base.model_copy(update=about)

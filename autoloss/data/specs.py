@@ -509,6 +509,28 @@ def load_source(name: str, root: Path) -> SourceSpec:
     return check(SourceSpec, {"name": name} | source, f"{datasets[name]}, key 'source'")
 
 
+def derived_from(base: DatasetSpec, spec: DerivedSpec, where: str) -> DatasetSpec:
+    """The whole description of what is made of `base`.
+
+    Raises:
+        ConfigError: the base cannot have that done to it; naming `where` it is asked for.
+    """
+    if base.derived is not None:
+        mend = f"name {base.derived.base}, which that is made of, and say all of it here"
+        raise ConfigError(f"{where}, key 'base'", f"{base.name} is made of another", mend)
+    if base.task.classes != 2:
+        problem = f"{base.name} has {base.task.classes} classes"
+        raise ConfigError(f"{where}, key 'base'", problem, "name a data set of two classes")
+    region = spec.flips.region if spec.flips else None
+    names = [field.name for field in base.fields]
+    if region and region.field not in names:
+        problem = f"{base.name} has no field '{region.field}'"
+        raise ConfigError(f"{where}, key 'field'", problem, did_you_mean(region.field, names))
+    own = Derived.model_validate(spec.model_dump(exclude={"name", "title"}))
+    about = {"name": spec.name, "title": spec.title, "stands_for": "", "derived": own}
+    return base.model_copy(update=about)
+
+
 def load_dataset(name: str, root: Path) -> DatasetSpec:
     """The data set `name` of the project at `root`; its source must be known too."""
     datasets = _datasets(root)
@@ -521,7 +543,7 @@ def load_dataset(name: str, root: Path) -> DatasetSpec:
         if derived.base == name:
             mend = "name another data set"
             raise ConfigError(f"{path}, key 'base'", "is the data set itself", mend)
-        return derived.of(load_dataset(derived.base, root), str(path))
+        return derived_from(load_dataset(derived.base, root), derived, str(path))
     table, source = content.get(TABLE), content.get("source")
     here = isinstance(table, dict) and "files" in table
     if here and source is not None:

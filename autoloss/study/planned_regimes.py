@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from autoloss.config import flat
-from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset
+from autoloss.data.specs import DatasetSpec, dataset_names, derived_from, load_dataset
 from autoloss.errors import ConfigError, require_known
 from autoloss.methods.options import idle_of, options_of
 from autoloss.study.regimes import CLEAN_PART, Expectation
@@ -73,7 +73,7 @@ def _check_data(study: Study, file: str) -> None:
         where, base = f"{file}, points.{point.name}", load_dataset(point.data, study.root)
         for made in design.made(point):
             try:
-                made.of(base, "")
+                derived_from(base, made, "")
             except ConfigError as error:
                 raise ConfigError(f"{where}.data", error.problem, error.mend) from None
         for method in design.run_at(point):

@@ -10,7 +10,7 @@ from typing import Any
 
 from autoloss.config import Given, load_config
 from autoloss.data.manifest import MANIFEST, Manifest, read_manifest
-from autoloss.data.specs import DatasetSpec, dataset_names, load_dataset
+from autoloss.data.specs import DatasetSpec, dataset_names, derived_from, load_dataset
 from autoloss.errors import ConfigError
 from autoloss.methods.info import OWN
 from autoloss.records.store import write_text
@@ -232,7 +232,7 @@ class Study(Selection):
         """
         made = self.regimes.datasets.get(name)
         spec = load_dataset(made.base if made else name, self.root)
-        spec = made.of(spec, f"configs/regimes.yaml, {name}") if made else spec
+        spec = derived_from(spec, made, f"configs/regimes.yaml, {name}") if made else spec
         splits = self.config.study.splits
         if spec.split.by != "random" and splits > 1:
             problem = f"asks for {splits} splits; {name} is split by {spec.split.by}, so has one"

@@ -10,7 +10,7 @@ from autoloss.data.derived_specs import DerivedSpec
 from autoloss.data.load.prepared import PreparedData
 from autoloss.data.manifest import data_hash, write_manifest
 from autoloss.data.prepare.derived import derive
-from autoloss.data.specs import SPLITS, load_dataset
+from autoloss.data.specs import SPLITS, derived_from, load_dataset
 from autoloss.errors import ConfigError, DataError
 from autoloss.study import identity
 from autoloss.study.study import Study
@@ -55,7 +55,9 @@ def made(bases, max_rows=None, **how):
     spec = load_dataset("adult", ROOT)
     field = spec.fields[0]
     names = {"fields": tuple(field.model_copy(update={"name": name}) for name in ("f0", "f1"))}
-    described = DerivedSpec.model_validate(about).of(spec.model_copy(update=names), "test")
+    described = derived_from(
+        spec.model_copy(update=names), DerivedSpec.model_validate(about), "test"
+    )
     home = next(iter(bases.values())).parent.parent / "mine"
     folders = {split: home / f"split_{split}" for split in bases}
     derive(described, bases, folders, max_rows=max_rows)

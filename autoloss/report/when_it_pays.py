@@ -15,6 +15,7 @@ import pandas as pd
 
 from autoloss.claims.measures import DECIDING
 from autoloss.errors import RecordError
+from autoloss.metrics import METRICS
 from autoloss.report.escape import markdown
 from autoloss.report.fidelity import REFERENCE
 from autoloss.report.frames import parts_of, read_csv, rows_of
@@ -52,8 +53,7 @@ def when_it_pays_page(root: Path) -> str:
         mend = "undo what was changed there, a sentence of a prediction too; or run `snakemake "
         mend += "--cores all regimes`, then `autoloss reference`: what has its run is not run again"
         raise RecordError(str(TABLE), problem, mend)
-    gains = table[(table["part"] == "map") & (table["metric"] == "auc")]
-    gains = gains.astype({"significant": bool})
+    gains = table[table["part"] == "map"].astype({"significant": bool})
     predicted = table[table["part"] == "prediction"]
     gains = gains.assign(kind=[kind_of(study, method) for method in gains["method"]])
     parts = [INTRODUCTION, *_decisions(study, gains), *_counts(study, gains)]
@@ -87,13 +87,11 @@ def _decisions(study: Study, gains: pd.DataFrame) -> Iterator[str]:
         kinds.setdefault(_kind(point), []).append(point.name)
     yield "## Which to reach for\n"
     for kind, points in kinds.items():
-        rows = gains[gains["point"].isin(points)]
-        if rows.empty:
-            continue
-        of = {what: rows[rows["kind"] == what] for what in (SEARCH, FIXED, ORACLE)}
-        found = [_winners(of[what], what) for what in (SEARCH, FIXED)] + [_headroom(of[ORACLE])]
         said = f"{len(points)} point{'s' * (len(points) > 1)}"
-        yield f"- **{kind}** ({said}): {' '.join(found)}"
+        for metric, rows in parts_of(gains[gains["point"].isin(points)], "metric"):
+            of = {what: rows[rows["kind"] == what] for what in (SEARCH, FIXED, ORACLE)}
+            found = [_winners(of[what], what) for what in (SEARCH, FIXED)] + [_headroom(of[ORACLE])]
+            yield f"- **{kind}** ({said}), {METRICS[metric].label}: {' '.join(found)}"
     yield ""
 
 
@@ -101,20 +99,21 @@ def _counts(study: Study, gains: pd.DataFrame) -> Iterator[str]:
     """How often each method gains, and by more than the design finds with some certainty."""
     yield "## At how many points each gains over cross-entropy\n"
     yield (
-        "In AUC, by both tests, corrected. *Resolved* is the smallest true gain that the design "
-        "finds with a chance of 0.8: its median over the points.\n"
+        "By both tests, corrected. *Resolved* is the smallest true gain that the design finds with "
+        "a chance of 0.8: its median over the points.\n"
     )
-    yield _line(("method", "points", "gains", "more than resolved", "losses", "resolved", "most"))
-    yield "|---|" + "---:|" * 5 + "---|"
+    columns = ("points", "gains", "more than resolved", "losses", "resolved", "most")
+    yield _line(("metric", "method", *columns))
+    yield "|---|---|" + "---:|" * 5 + "---|"
     unchanged = gains[~gains["method"].isin(study.regimes.changed)].dropna(subset=["mean"])
-    for label, part in parts_of(unchanged, "label"):
+    for (metric, label), part in parts_of(unchanged, "metric", "label"):
         gain, loss = (part["significant"] & (sign * part["mean"] > 0) for sign in (1, -1))
         beyond = gain & (part["mean"] > part["resolved"])
         counts = (len(part), gain.sum(), beyond.sum(), loss.sum())
         resolved = f"{part['resolved'].median():.4f}"
         most = max(rows_of(part), key=lambda row: row["mean"])
         said = f"{interval(most).text} with {most['what']}"
-        yield _line((label, *map(str, counts), resolved, said))
+        yield _line((METRICS[metric].label, label, *map(str, counts), resolved, said))
     yield ""
 
 

@@ -291,15 +291,17 @@ def test_the_page_says_that_nothing_was_run_and_then_what_came_out(whole, tmp_pa
     (tmp_path / TABLE).write_text(whole.long.to_csv(index=False))
     page = when_it_pays_page(tmp_path)
     assert "Not yet run" not in page
-    (line,) = [line for line in page.splitlines() if "Labels flipped in a region** (" in line]
+    line = line_of(page, "Labels flipped in a region")
     assert "AutoLoss (upper CE) +0.00" in line
     assert "Headroom: " in line
     for prediction in PLAN.regimes.predictions:
         assert prediction.statement in page
 
 
-def line_of(page, kind):
-    (line,) = [line for line in page.splitlines() if line.startswith(f"- **{kind}** (")]
+def line_of(page, kind, metric="AUC"):
+    lines = [line for line in page.splitlines() if line.startswith(f"- **{kind}** (")]
+    assert len(lines) == 2
+    (line,) = [line for line in lines if f"), {metric}: " in line]
     return line
 
 
@@ -351,8 +353,8 @@ def test_a_search_is_what_says_that_it_learns_or_searches_and_an_oracle_what_is_
 def test_the_page_counts_where_each_method_gains_and_by_more_than_the_design_resolves(page_of):
     lost = {("everywhere_40", "l2rw"): -0.01}
     page = page_of({("region_20", "l2rw"): 0.02, ("region_40", "l2rw"): 2e-4, **lost})
-    (line,) = [line for line in page.splitlines() if line.startswith("| L2RW | ")]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    (line,) = [line for line in page.splitlines() if line.startswith("| AUC | L2RW | ")]
+    _, *cells = [cell.strip() for cell in line.strip("|").split("|")]
     at = [p for p in PLAN.regimes.points if "l2rw" in PLAN.regimes.run_at(p)]
     assert cells[:5] == ["L2RW", str(len(at)), "2", "1", "1"]
     assert 0 < float(cells[5]) < 3e-4

@@ -57,7 +57,6 @@ class Watching(Trainer):
             kept = [entry for entry in before if entry["epoch"] < epoch]  # this epoch, made again
             write_text(json.dumps([*kept, {"epoch": epoch, **weights}], indent=1) + "\n", file)
 
-    @torch.no_grad()
     def _by_region(self) -> dict[str, Any]:
         """Mean weights of the candidates, in the region and elsewhere, of all and by label."""
         labels, logits = (torch.as_tensor(array[:WATCHED]) for array in self.predicted)

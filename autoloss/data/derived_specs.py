@@ -30,6 +30,13 @@ class Flips(Strict):
     dropped: bool = False
 
 
+def require_rows(rows: int | None, positives: float | None) -> None:
+    """Refuse a share of positives among rows of which there is no number."""
+    if positives is not None and rows is None:
+        problem = "positives is the share among `rows`, which are not given"
+        raise mistake(problem, "add rows: as many as are to be drawn", "positives")
+
+
 class Derived(Strict):
     """What is changed of the prepared splits of another data set, `base`.
 
@@ -46,9 +53,7 @@ class Derived(Strict):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Derived:
-        if self.positives is not None and self.rows is None:
-            problem = "positives is the share among `rows`, which are not given"
-            raise mistake(problem, "add rows: as many as are to be drawn", "positives")
+        require_rows(self.rows, self.positives)
         if self.rows is None and self.flips is None:
             raise mistake("changes nothing of its base", "add rows, or flips")
         return self

@@ -78,6 +78,11 @@ class Info:
             raise ValueError("set tables=(): a frozen method stands in Figure 3")
         return self
 
+    @property
+    def given(self) -> bool:
+        """Whether its weights are given: not learned or searched for, here or by what it froze."""
+        return self.learns_on == "nothing" and not self.frozen
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -115,8 +115,7 @@ def kind_of(study: Study, method: str) -> str:
     """
     if method == CLEAN_PART or study.settings(method)["method"].get("inside"):
         return ORACLE
-    info = study.entry(method).info
-    return SEARCH if info.learns_on != "nothing" or info.frozen else FIXED
+    return FIXED if study.entry(method).info.given else SEARCH
 
 
 def map_frame(study: Study, index: pd.DataFrame) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def _check_weight(studies: Collection[Study], expected: Expectation, where: str)
     known: dict[str, None] = {}
     for study in studies:
         info = None if expected.of == CLEAN_PART else study.entry(expected.of).info
-        if info is None or (info.learns_on == "nothing" and not info.frozen):
+        if info is None or info.given:
             problem = f"weights of {expected.of} are given: what is expected of them cannot fail"
             mend = "name a method that learns or searches its weights"
             raise ConfigError(f"{where}.of", problem, mend)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from autoloss.data.derived_specs import Derived, DerivedSpec, Flips, Region
+from autoloss.data.derived_specs import Derived, DerivedSpec, Flips, Region, require_rows
 from autoloss.data.specs import dataset_names
 from autoloss.errors import ConfigError, require_known
 from autoloss.losses import LOSSES
@@ -78,9 +78,7 @@ class Point(Strict):
 
     @model_validator(mode="after")
     def _rows_for_positives(self) -> Point:
-        if self.positives is not None and self.rows is None:
-            problem = "positives is the share among `rows`, which are not given"
-            raise mistake(problem, "add rows: as many as are to be drawn", "positives")
+        require_rows(self.rows, self.positives)
         return self
 
 

@@ -102,8 +102,6 @@ class Selection(Layout):
     @cached_property
     def sensitivity(self) -> Sensitivity:
         """The readings of the paper's open choices, but for those that clash with the study."""
-        if self.planned:
-            return self.planned.sensitivity
         kept = tuple(r for r in self._readings.readings if r.label not in self.unread)
         return self._readings.model_copy(update={"readings": kept})
 
